@@ -1,0 +1,70 @@
+"""Everything that can be refused, by whom it is to blame, and every code a socket closes with.
+
+Failure                      told with `error`, the socket stays open
+├── WrongFrame               the client sent something that is no message; counted as a strike
+│   ├── bad-json             not JSON
+│   ├── bad-message          JSON of the wrong shape or value, or a binary frame
+│   ├── unknown-type         a `type` nobody knows
+│   └── not-joined           a score from a socket that does not play
+├── RateLimited              a right frame, too early
+└── Refused                  a right frame that the state does not allow
+    ├── session-full         the session has its most players
+    └── limit                the total would leave ±10¹², or there are too many sessions
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class ErrorCode(StrEnum):
+    """The `code` of an `error` message."""
+
+    BAD_JSON = "bad-json"
+    BAD_MESSAGE = "bad-message"
+    UNKNOWN_TYPE = "unknown-type"
+    NOT_JOINED = "not-joined"
+    RATE_LIMITED = "rate-limited"
+    SESSION_FULL = "session-full"
+    LIMIT = "limit"
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed. 10xx as in RFC 6455; 44xx: the client's doing; 45xx: the server's state."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    NOT_UTF8 = 1007
+    TOO_LARGE = 1009
+    RESTARTING = 1012
+    WRONG_FRAMES = 4400
+    FORBIDDEN = 4403
+    TOO_SLOW = 4408
+    TOO_FAST = 4429
+    FULL = 4503
+
+
+class Failure(Exception):
+    """Something refused: `message` says what was expected and what came, `op_id` which update it was."""
+
+    def __init__(self, code: ErrorCode, message: str, *, op_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.op_id = op_id
+
+
+class WrongFrame(Failure):
+    """The frame is no message of the contract. A long unbroken row of these ends the connection."""
+
+
+class RateLimited(Failure):
+    """The frame came too early; it may be sent again after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float, op_id: str | None = None) -> None:
+        super().__init__(ErrorCode.RATE_LIMITED, message, op_id=op_id)
+        self.retry_after = retry_after
+
+
+class Refused(Failure):
+    """The frame is right, the state of the session does not allow it."""

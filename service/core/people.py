@@ -1,0 +1,67 @@
+"""Who a user id is: the six demo users, and a face and a colour for everybody else.
+
+Law of the file: the same id has the same avatar and colour in every process, for ever. That is
+why the hash is CRC-32 and not Python's `hash()`, which differs from process to process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+MAX_USERNAME = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a user is drawn: `avatar` is one emoji, `color` is `#rrggbb`."""
+
+    avatar: str
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUser:
+    """One of the users a presenter can pick, with the score that Populate sets."""
+
+    id: str
+    username: str
+    look: Look
+    demo_score: int
+
+
+DEMO_USERS: dict[str, DemoUser] = {
+    user.id: user
+    for user in (
+        DemoUser("alice", "Alice", Look("🦊", "#d55e00"), 145),
+        DemoUser("bob", "Bob", Look("🐼", "#0072b2"), 132),
+        DemoUser("charlie", "Charlie", Look("🦁", "#e69f00"), 128),
+        DemoUser("diana", "Diana", Look("🦄", "#cc79a7"), 115),
+        DemoUser("eve", "Eve", Look("🦉", "#009e73"), 98),
+        DemoUser("frank", "Frank", Look("🐸", "#56b4e9"), 87),
+    )
+}
+
+AVATARS = tuple(
+    "🐶🐱🐭🐹🐰🐻🐨🐯🐮🐷🐵🐔🐧🐦🦆🦅🦇🐺🐗🐴🐝🐛🦋🐌🐞🐢🐍🦎🐙🦑🦀🐡🐠🐬🐳🦈🐊🐅🦓🦍🐘🦛🦏🐪🦒🐂🐎🐏🦌🦃🐓🦚🦜🦢🕊🐇🦝🦡🐁🐿🦔"
+)
+COLORS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+    "#7f3c8d", "#11a579", "#3969ac", "#e73f74", "#80ba5a", "#a5673f",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=32_768)
+def look_of(user_id: str) -> Look:
+    """The look of a user: the demo user's own, otherwise derived from the id alone."""
+    if (user := DEMO_USERS.get(user_id)) is not None:
+        return user.look
+    digest = crc32(user_id.encode("ascii"))
+    return Look(AVATARS[digest % len(AVATARS)], COLORS[(digest >> 16) % len(COLORS)])
+
+
+def default_username(user_id: str) -> str:
+    """The name of a user who gave none: the demo user's, otherwise the id's first 32 characters."""
+    user = DEMO_USERS.get(user_id)
+    return user.username if user is not None else user_id[:MAX_USERNAME]

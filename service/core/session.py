@@ -1,0 +1,288 @@
+"""The rules of one quiz session: who is here, who has how many points, what counts twice and what does not.
+
+Commands go in with the time as an argument (Unix seconds), events come out. The session knows
+neither sockets nor Redis: a store decides what survives, a hub decides who is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service.core.failures import ErrorCode, Refused
+from service.core.people import DEMO_USERS, default_username, look_of
+from service.core.protocol import MAX_TOTAL, Entry
+from service.core.ranking import Board, Ranking, Standing
+
+OP_MEMORY = 300.0  # seconds an opId is remembered at least
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every session: the tie rule and the most users that are ranked or connected."""
+
+    ranking: Ranking = Ranking.COMPETITION
+    max_players: int = 20_000
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An update was accepted; `received_at` in Unix seconds."""
+
+    user_id: str
+    username: str
+    points: int
+    new_score: int
+    old_rank: int | None
+    new_rank: int
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """Scores were set or cleared by populate or reset."""
+
+    kind: Literal["demo_data_populated", "leaderboard_reset"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A user's first connection."""
+
+    user_id: str
+    username: str
+    total_participants: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A user's last connection is gone."""
+
+    user_id: str
+    username: str
+    total_participants: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A user joined again under another name."""
+
+    user_id: str
+
+
+Event = Scored | Overwritten | Arrived | Left | Renamed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the sender of an update is told: its points and where that leaves the player."""
+
+    user_id: str
+    op_id: str | None
+    points: int
+    score: int
+    rank: int | None
+    total_players: int
+    version: int
+    epoch: str
+    durable: bool
+
+
+class OpMemory:
+    """The opIds of the last minutes with the points each one counted.
+
+    Two dictionaries take turns: a new one is begun every `OP_MEMORY` seconds and the older is
+    dropped, so an id lives between one and two spans and forgetting costs nothing per id.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._young: dict[tuple[str, str], int] = {}
+        self._old: dict[tuple[str, str], int] = {}
+        self._begun = now
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def recall(self, user_id: str, op_id: str) -> int | None:
+        """The points of a remembered update, or None."""
+        key = (user_id, op_id)
+        points = self._young.get(key)
+        return self._old.get(key) if points is None else points
+
+    def remember(self, user_id: str, op_id: str, points: int, now: float) -> None:
+        """Keep the id for at least `OP_MEMORY` seconds from now."""
+        self.forget(now)
+        self._young[user_id, op_id] = points
+
+    def forget(self, now: float) -> None:
+        """Drop what is older than two spans."""
+        age = now - self._begun
+        if age >= OP_MEMORY:
+            self._old = self._young if age < 2 * OP_MEMORY else {}
+            self._young = {}
+            self._begun = now
+
+
+@dataclass(slots=True)
+class _Person:
+    username: str
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class Session:
+    """One quiz session. `version` counts the accepted changes of `epoch`; presence is no change."""
+
+    id: str
+    epoch: str
+    rules: Rules
+    created_at: float
+    version: int = 0
+    participants: int = 0  # distinct users connected now
+    empty_since: float | None = field(init=False)
+    board: Board = field(init=False)
+    ops: OpMemory = field(init=False)
+    _people: dict[str, _Person] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.empty_since = self.created_at
+        self.board = Board(self.rules.ranking)
+        self.ops = OpMemory(self.created_at)
+
+    # Presence
+
+    def check_join(self, user_id: str) -> None:
+        """Raise `Refused` when the user would be one too many."""
+        if user_id not in self._people and len(self._people) >= self.rules.max_players:
+            raise Refused(
+                ErrorCode.SESSION_FULL,
+                f"session {self.id} is full: expected at most {self.rules.max_players} players, got one more",
+            )
+
+    def join(self, user_id: str, username: str | None) -> list[Event]:
+        """One more connection of the user, who is named by it. Raises `Refused` when the session is full."""
+        self.check_join(user_id)
+        name = default_username(user_id) if username is None else username
+        person = self._people.get(user_id)
+        if person is None:
+            person = self._people[user_id] = _Person(name)
+        events: list[Event] = []
+        if person.username != name:
+            person.username = name
+            events.append(Renamed(user_id))
+        person.connections += 1
+        self.empty_since = None
+        if person.connections == 1:
+            self.participants += 1
+            events.append(Arrived(user_id, name, self.participants))
+        return events
+
+    def rename(self, user_id: str, username: str | None) -> list[Event]:
+        """Name a connected user anew, as a repeated join does."""
+        name = default_username(user_id) if username is None else username
+        person = self._people[user_id]
+        if person.username == name:
+            return []
+        person.username = name
+        return [Renamed(user_id)]
+
+    def leave(self, user_id: str, now: float) -> list[Event]:
+        """One connection of the user less."""
+        person = self._people[user_id]
+        person.connections -= 1
+        if person.connections:
+            return []
+        self.participants -= 1
+        if not self.participants:
+            self.empty_since = now
+        if user_id not in self.board:
+            del self._people[user_id]
+        return [Left(user_id, person.username, self.participants)]
+
+    # Scores
+
+    def score(self, user_id: str, points: int, op_id: str | None, now: float) -> tuple[Answer, list[Event]]:
+        """Add points once per opId. Raises `Refused` when the total would leave ±10¹²."""
+        if op_id is not None and (first := self.ops.recall(user_id, op_id)) is not None:
+            return self.answer(user_id, first, op_id), []
+        total = (self.board.score(user_id) or 0) + points
+        if abs(total) > MAX_TOTAL:
+            raise Refused(
+                ErrorCode.LIMIT, f"expected a total from {-MAX_TOTAL} to {MAX_TOTAL}, got {total}", op_id=op_id
+            )
+        old_rank = self.board.rank(user_id)
+        self.board.place(user_id, total)
+        new_rank = self.board.rank(user_id)
+        assert new_rank is not None
+        self.version += 1
+        if op_id is not None:
+            self.ops.remember(user_id, op_id, points, now)
+        event = Scored(user_id, self.username(user_id), points, total, old_rank, new_rank, now)
+        return self.answer(user_id, points, op_id), [event]
+
+    def answer(self, user_id: str, points: int, op_id: str | None, *, durable: bool = True) -> Answer:
+        """The player's place as it is now, as the answer to an update of `points`."""
+        return Answer(
+            user_id=user_id,
+            op_id=op_id,
+            points=points,
+            score=self.board.score(user_id) or 0,
+            rank=self.board.rank(user_id),
+            total_players=len(self.board),
+            version=self.version,
+            epoch=self.epoch,
+            durable=durable,
+        )
+
+    def populate(self) -> list[Event]:
+        """Set the six demo users' scores and touch nobody else."""
+        for user in DEMO_USERS.values():
+            self._people.setdefault(user.id, _Person(user.username))
+            self.board.place(user.id, user.demo_score)
+        self.version += 1
+        return [Overwritten("demo_data_populated", "Demo data populated")]
+
+    def reset(self) -> list[Event]:
+        """Clear all scores; who is not connected is forgotten."""
+        self.board.clear()
+        self._people = {user_id: person for user_id, person in self._people.items() if person.connections}
+        self.version += 1
+        return [Overwritten("leaderboard_reset", "Leaderboard reset")]
+
+    # Reading
+
+    def username(self, user_id: str) -> str:
+        """The name the user is shown under."""
+        person = self._people.get(user_id)
+        return default_username(user_id) if person is None else person.username
+
+    def is_connected(self, user_id: str) -> bool:
+        """Whether the user has a connection now."""
+        person = self._people.get(user_id)
+        return person is not None and person.connections > 0
+
+    def entry(self, standing: Standing) -> Entry:
+        """The standing as a row of the board."""
+        look = look_of(standing.user_id)
+        return Entry(
+            rank=standing.rank,
+            user_id=standing.user_id,
+            username=self.username(standing.user_id),
+            avatar=look.avatar,
+            color=look.color,
+            score=standing.score,
+            is_connected=self.is_connected(standing.user_id),
+        )
+
+    def entries(self, limit: int, offset: int = 0) -> tuple[Entry, ...]:
+        """A page of the board."""
+        return tuple(self.entry(standing) for standing in self.board.page(limit, offset))
+
+    def is_listed(self, user_id: str, top: int) -> bool:
+        """Whether the player stands among the first `top` rows."""
+        position = self.board.position(user_id)
+        return position is not None and position < top
