@@ -1,0 +1,1 @@
+"""Where scores live: the contract and the stores that keep it."""

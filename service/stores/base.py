@@ -1,0 +1,104 @@
+"""The contract of a store: commands go in, events come out, answers are settled.
+
+A store decides what survives and what other processes see. The session it hands out is always
+in this process, so reading never waits. Writing an update never waits either: the answer comes
+through `settle`, at once where there is nothing to wait for, later where a server has to
+confirm it, twice where the first one had to say `durable=False`.
+
+Every change reaches the hubs as events through the one `listener`, whoever caused it: a socket
+of this process, a REST call, or another process.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable
+from typing import Literal
+
+from service.core.session import Answer, Event, Rules, Session
+
+Listener = Callable[[Session, Iterable[Event]], None]
+Settle = Callable[[Answer], None]
+
+
+def nobody_listens(_session: Session, _events: Iterable[Event]) -> None:
+    """The listener of a store whose events nobody wants yet."""
+
+
+class Store(ABC):
+    """Sessions by id. All times are Unix seconds and come in as arguments."""
+
+    storage: Literal["memory", "redis"]
+    rules: Rules
+    listener: Listener = staticmethod(nobody_listens)
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether the data of earlier runs has been read at least once since the start."""
+
+    @property
+    @abstractmethod
+    def degraded(self) -> bool:
+        """Whether scores are kept in this process only because the server behind the store is away."""
+
+    @property
+    @abstractmethod
+    def epoch(self) -> str:
+        """The epoch of sessions that do not exist yet."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin. Called once, before anything else."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Bring home what is still on its way. Called once, after everything else."""
+
+    @property
+    @abstractmethod
+    def sessions(self) -> Collection[Session]:
+        """The sessions that exist now."""
+
+    @abstractmethod
+    def get(self, session_id: str) -> Session | None:
+        """The session, or None when nobody has brought it into being."""
+
+    def view(self, session_id: str, now: float) -> Session:
+        """The session to read from: an empty one, which nobody else sees, where there is none."""
+        return self.get(session_id) or Session(session_id, self.epoch, self.rules, created_at=now)
+
+    @abstractmethod
+    def check_join(self, session_id: str, user_id: str) -> None:
+        """Raise `Refused` (`session-full` or `limit`) when `join` would; changes nothing."""
+
+    @abstractmethod
+    def join(self, session_id: str, user_id: str, username: str | None, now: float) -> Session:
+        """One more connection of the user; the session comes into being with it. Raises as `check_join`."""
+
+    @abstractmethod
+    def rename(self, session_id: str, user_id: str, username: str | None) -> Session:
+        """Name a connected user anew."""
+
+    @abstractmethod
+    def leave(self, session_id: str, user_id: str, now: float) -> None:
+        """One connection of the user less."""
+
+    @abstractmethod
+    def update(self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, settle: Settle) -> None:
+        """Add points to a connected user, once per opId; `settle` gets the answer.
+
+        Raises `Refused` (`limit`) when the total would leave ±10¹²; then nothing is settled.
+        """
+
+    @abstractmethod
+    async def populate(self, session_id: str, now: float) -> Session:
+        """Set the demo users' scores. Raises `Refused` (`limit`) when there are too many sessions."""
+
+    @abstractmethod
+    async def reset(self, session_id: str, now: float) -> Session | None:
+        """Clear all scores; None where there is no such session, which stays so."""
+
+    @abstractmethod
+    def sweep(self, now: float, occupied: Collection[str]) -> None:
+        """End the sessions whose time has come; those in `occupied` have somebody looking and stay."""
