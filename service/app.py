@@ -1,0 +1,118 @@
+"""The composition root: settings in, a wired app out. The only place where the parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from service import __version__
+from service.api import STATIC, SWAGGER, Api, Draining
+from service.connection import Connections, Limits
+from service.core.session import Rules
+from service.hub import Hubs
+from service.logs import drop_known_noise
+from service.metrics import Metrics
+from service.security import Admin, Gate, GateMiddleware
+from service.settings import BadSetting, Settings
+from service.stores.base import Store
+from service.stores.memory import MemoryStore
+
+SWEEP_SECONDS = 1.0
+log = logging.getLogger("leaderboard")
+
+
+def create_store(settings: Settings) -> Store:
+    """The store that the settings name. Raises `BadSetting` for one that this version does not have."""
+    if settings.redis_url is not None:
+        raise BadSetting("--redis-url: expected none, as this version keeps scores in memory only, got a URL")
+    return MemoryStore(
+        epoch=secrets.token_hex(4),
+        rules=Rules(settings.ranking, settings.max_players),
+        max_sessions=settings.max_sessions,
+        session_ttl=settings.session_ttl,
+    )
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The leaderboard as an ASGI app. Raises `BadSetting`."""
+    if settings.workers > 1:
+        raise BadSetting(
+            f"--workers: expected 1, as this version shares nothing between processes, got {settings.workers}"
+        )
+    store = create_store(settings)
+    metrics = Metrics()
+    hubs = Hubs(store=store, metrics=metrics, tick=settings.tick_ms / 1000, top=settings.top)
+    connections = Connections(
+        store=store,
+        hubs=hubs,
+        metrics=metrics,
+        limits=Limits(settings.rate, settings.burst, settings.max_points),
+        max_connections=settings.max_connections,
+    )
+    draining = Draining()
+    api = Api(
+        store=store,
+        connections=connections,
+        metrics=metrics,
+        admin=Admin(settings.admin_token, settings.open_admin),
+        top=settings.top,
+        draining=draining,
+    )
+    metrics.sessions.set_function(lambda: len(store.sessions))
+    metrics.degraded.set_function(lambda: store.degraded)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        drop_known_noise()
+        await store.start()
+        if store.storage == "memory":
+            log.info("no Redis is configured: scores are kept in memory, for as long as this process lives")
+        sweeper = asyncio.create_task(_sweep(store, hubs, metrics), name="sweeper")
+        # What lives as long as the process need not be looked at by every full collection.
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            await asyncio.wait({sweeper})
+            await store.stop()
+
+    app = FastAPI(
+        title="Elsa Real-Time Leaderboard",
+        version=__version__,
+        description="Players join a quiz session and score; everyone sees the board move. "
+        "The WebSocket `/ws` is described by `/asyncapi.json`.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    # The bundled Swagger UI reads OpenAPI 3.0.
+    app.openapi_version = "3.0.3"
+    app.state.draining = draining
+    app.include_router(api.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/docs/assets", StaticFiles(directory=SWAGGER), name="docs-assets")
+    app.add_middleware(
+        GateMiddleware,
+        gate=Gate(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
+    )
+    return app
+
+
+async def _sweep(store: Store, hubs: Hubs, metrics: Metrics) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            store.sweep(time.time(), hubs.occupied)
+        except Exception:
+            log.exception("ending old sessions failed")
+            metrics.background_failures.inc()

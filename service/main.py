@@ -1,0 +1,13 @@
+"""`uvicorn service.main:app`: the app from the environment's settings."""
+
+from __future__ import annotations
+
+import sys
+
+from service.app import create_app
+from service.settings import BadSetting, Settings
+
+try:
+    app = create_app(Settings.read())
+except BadSetting as error:
+    sys.exit(f"leaderboard: {error}")
