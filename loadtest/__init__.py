@@ -1,0 +1,1 @@
+"""The swarm: players that score, watch, and measure how late the last screen is."""
