@@ -1,0 +1,97 @@
+"""`python -m cockpit [NOTEBOOK] [JupyterLab options]`: JupyterLab on the live demo, ready to present.
+
+The news prompt and every look for updates are off, so nothing leaves the machine; Ctrl-C ends it
+without a question; the first line on stdout is the notebook's URL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from jupyterlab.labapp import LabApp
+
+import cockpit
+import loadtest
+
+NOTEBOOK = "01_live_demo.ipynb"
+QUIET = {
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+}
+FIXED = ("--ServerApp.answer_yes=True", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C; return the exit status (2: no such notebook)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    named = [argument for argument in given if argument.endswith(".ipynb")]
+    try:
+        notebook = find_notebook(named[0] if named else None)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    options = [argument for argument in given if argument not in named]
+    with tempfile.TemporaryDirectory(prefix="cockpit-") as folder:
+        quiet_jupyter(Path(folder))
+        LabApp.load_other_extensions = True
+        app = LabApp.initialize_server(
+            [
+                f"--ServerApp.root_dir={notebook.parent}",
+                f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}",
+                *FIXED,
+                *options,
+            ]
+        )
+        print(app.display_url.split()[0], flush=True)
+        app.start()
+    return 0
+
+
+def find_notebook(given: str | None) -> Path:
+    """The notebook that was asked for, else the live demo of this folder or of this checkout.
+
+    Raises `FileNotFoundError` with the places that were looked at.
+    """
+    here = Path.cwd()
+    places = [
+        here / "notebooks" / NOTEBOOK,
+        here / NOTEBOOK,
+        Path(cockpit.__file__).resolve().parents[1] / NOTEBOOK,
+    ]
+    if given is not None:
+        places = [here / given]
+    for place in places:
+        if place.is_file():
+            return place.resolve()
+    raise FileNotFoundError("no notebook found at " + ", ".join(str(place) for place in places))
+
+
+def quiet_jupyter(folder: Path) -> None:
+    """Set this process' environment: defaults without news from `folder`, and a kernel that finds the packages.
+
+    These are defaults only: what a user has set in JupyterLab stays as it is.
+    """
+    (folder / "labconfig").mkdir()
+    (folder / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(QUIET), encoding="utf-8")
+    _prepend("JUPYTER_CONFIG_PATH", folder)
+    # In a checkout that is not installed, the packages are found where this process found them.
+    for package in (cockpit, loadtest):
+        _prepend("PYTHONPATH", Path(str(package.__file__)).resolve().parents[1])
+
+
+def _prepend(variable: str, path: Path) -> None:
+    earlier = os.environ.get(variable)
+    os.environ[variable] = f"{path}{os.pathsep}{earlier}" if earlier else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Live charts of a `View`: the board as a race, score changes a second, and how late the screen is.
+
+Each chart owns a bqplot figure and has one method, `draw(view)`, which writes traits inside
+`hold_sync`: one message to the browser however much moved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import bqplot as bq
+import numpy as np
+
+from cockpit.look import BLUE, GREY, ORANGE, VERMILLION
+from cockpit.state import Entry, View
+
+BARS = 10
+MOVE = 350  # ms that a bar takes to its new place
+EMPTY = "#00000000"
+
+
+class Chart(Protocol):
+    """What the render task draws."""
+
+    widget: bq.Figure
+
+    def draw(self, view: View) -> None:
+        """Show `view`."""
+
+
+class Slots:
+    """Gives each listed player a place in the arrays that stays the same while the player is listed.
+
+    bqplot moves bar i from where it was to where it is: only with fixed places does a bar that
+    overtakes another move, instead of both changing colour.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._users: list[str | None] = [None] * size
+
+    def place(self, entries: Sequence[Entry]) -> list[tuple[int, Entry] | None]:
+        """For each slot the position on the board (0 is the top) and the entry, or None where it is free."""
+        listed = {entry.user: (position, entry) for position, entry in enumerate(entries[: len(self._users)])}
+        self._users = [user if user in listed else None for user in self._users]
+        for user in listed:
+            if user not in self._users:
+                self._users[self._users.index(None)] = user
+        return [None if user is None else listed[user] for user in self._users]
+
+
+class BoardChart:
+    """The first ten of the board as bars that move to their place."""
+
+    def __init__(self) -> None:
+        self._slots = Slots(BARS)
+        self._shown: tuple[Entry, ...] | None = None
+        self._places = bq.LinearScale(min=-0.6, max=BARS - 0.4, reverse=True)
+        self._scores = bq.LinearScale(min=0.0, max=100.0)
+        free = BARS + 1.0 + np.arange(BARS)
+        scales = {"x": self._places, "y": self._scores}
+        self._bars = bq.Bars(
+            x=free, y=np.zeros(BARS), scales=scales, orientation="horizontal", padding=0.18, colors=[GREY] * BARS
+        )
+        self._labels = bq.Label(
+            x=np.zeros(BARS),
+            y=free,
+            text=[""] * BARS,
+            scales={"x": self._scores, "y": self._places},
+            colors=[GREY],
+            default_size=13,
+            font_weight="normal",
+            x_offset=6,
+            y_offset=0,
+            apply_clip=False,
+        )
+        self._axis = bq.Axis(scale=self._scores, grid_lines="solid", tick_format="~s")
+        self.widget = _figure([self._bars, self._labels], [self._axis], "Board", MOVE, left=14, height="330px")
+
+    def draw(self, view: View) -> None:
+        """Show the board of `view`; nothing is sent while it stays the same."""
+        entries = view.board.entries[:BARS]
+        if entries == self._shown:
+            return
+        self._shown = entries
+        places = self._slots.place(entries)
+        # Free slots wait below the chart, each at its own place: equal ones would share one bar's width.
+        position = np.array(
+            [BARS + 1.0 + slot if place is None else float(place[0]) for slot, place in enumerate(places)]
+        )
+        score = np.array([0.0 if place is None else float(place[1].score) for place in places])
+        low, high = min(0.0, float(score.min()) * 1.25), _above(float(score.max()) * 1.25)
+        with self._scores.hold_sync():
+            self._scores.min, self._scores.max = low, high
+        self._axis.tick_values = _ticks(high)
+        with self._bars.hold_sync():
+            self._bars.colors = [EMPTY if place is None else place[1].color for place in places]
+            self._bars.x, self._bars.y = position, score
+        with self._labels.hold_sync():
+            self._labels.text = ["" if place is None else _label(place[1]) for place in places]
+            self._labels.x, self._labels.y = np.maximum(score, 0.0), position
+
+
+class RateChart:
+    """Score changes a second, over the last minute."""
+
+    def __init__(self) -> None:
+        self._height = bq.LinearScale(min=0.0, max=10.0)
+        scales = {"x": _last_minute(), "y": self._height}
+        self._line = bq.Lines(
+            x=[0.0], y=[0.0], scales=scales, colors=[BLUE], fill="bottom", fill_opacities=[0.18], stroke_width=2.5
+        )
+        self._axes = _axes(scales)
+        self.widget = _figure([self._line], self._axes, "Score changes per second")
+
+    def draw(self, view: View) -> None:
+        """Show the rates of `view`."""
+        values = np.array(view.updates, dtype=float)
+        _grow(self._height, self._axes[1], float(values.max(initial=0.0)))
+        with self._line.hold_sync():
+            self._line.x, self._line.y = np.array(view.seconds_ago, dtype=float), values
+
+
+class LatencyChart:
+    """Update → this notebook's own client: typical and worst of each second, and this notebook's own scores."""
+
+    def __init__(self) -> None:
+        self._height = bq.LinearScale(min=0.0, max=10.0)
+        scales = {"x": _last_minute(), "y": self._height}
+        self._typical = _line(scales, BLUE, "typical")
+        self._worst = _line(scales, ORANGE, "worst")
+        self._own = bq.Scatter(
+            x=[], y=[], scales=scales, colors=[VERMILLION], default_size=46, labels=["own scores"], display_legend=True
+        )
+        marks = [self._worst, self._typical, self._own]
+        self._axes = _axes(scales)
+        self.widget = _figure(marks, self._axes, "Update → screen, milliseconds")
+        self.widget.legend_location = "top-left"
+        self.widget.legend_style = {"fill": "transparent", "stroke-width": 0}
+
+    def draw(self, view: View) -> None:
+        """Show the latencies of `view`."""
+        x = np.array(view.seconds_ago, dtype=float)
+        typical, worst = _with_gaps(view.typical), _with_gaps(view.worst)
+        own_x = np.array([own.at - view.at for own in view.own])
+        own_y = np.array([own.milliseconds for own in view.own])
+        _grow(self._height, self._axes[1], float(np.nanmax([0.0, *worst, *own_y])))
+        for line, y in ((self._typical, typical), (self._worst, worst)):
+            with line.hold_sync():
+                line.x, line.y = x, y
+        with self._own.hold_sync():
+            self._own.x, self._own.y = own_x, own_y
+
+
+def _label(entry: Entry) -> str:
+    return f"{entry.rank}. {entry.avatar} {entry.name}  {entry.score:,}"
+
+
+def _above(value: float) -> float:
+    """The next of 10, 20, 50, 100, … at or above `value`, so that an axis does not twitch."""
+    if value <= 10:
+        return 10.0
+    decade = 10.0 ** math.floor(math.log10(value))
+    return next(step * decade for step in (1, 1.5, 2, 3, 5, 7.5, 10) if step * decade >= value)
+
+
+def _with_gaps(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([math.nan if value is None else value for value in values])
+
+
+def _last_minute() -> bq.LinearScale:
+    return bq.LinearScale(min=-60.0, max=0.0)
+
+
+def _line(scales: dict[str, bq.Scale], color: str, label: str) -> bq.Lines:
+    return bq.Lines(
+        x=[0.0], y=[0.0], scales=scales, colors=[color], stroke_width=2.2, labels=[label], display_legend=True
+    )
+
+
+def _axes(scales: dict[str, bq.Scale]) -> list[bq.Axis]:
+    # Ticks are given, not counted: bqplot would divide a domain that it has widened for the marks' sizes.
+    return [
+        bq.Axis(scale=scales["x"], grid_lines="none", tick_values=[-60, -45, -30, -15, 0], tick_format="d",
+                label="seconds ago", label_offset="30px"),
+        bq.Axis(scale=scales["y"], side="left", tick_values=_ticks(10), grid_lines="solid", tick_format="~s"),
+    ]  # fmt: skip
+
+
+def _grow(scale: bq.LinearScale, axis: bq.Axis, highest: float) -> None:
+    high = _above(highest * 1.15)
+    if scale.max != high:
+        scale.max = high
+        axis.tick_values = _ticks(high)
+
+
+def _ticks(high: float) -> np.ndarray:
+    return np.linspace(0.0, high, 6)
+
+
+def _figure(
+    marks: list[bq.Mark], axes: list[bq.Axis], title: str, move: int = 0, left: int = 44, height: str = "250px"
+) -> bq.Figure:
+    figure = bq.Figure(
+        marks=marks,
+        axes=axes,
+        title=title,
+        animation_duration=move,
+        fig_margin={"top": 34, "bottom": 40, "left": left, "right": 14},
+        background_style={"fill": "transparent"},
+        padding_x=0,
+        padding_y=0,
+    )
+    figure.layout.height, figure.layout.width = height, "auto"
+    figure.layout.flex = "1 1 0"
+    figure.layout.min_width = "0"
+    return figure

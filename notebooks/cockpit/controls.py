@@ -1,0 +1,132 @@
+"""The presenter's controls, grouped as a presenter thinks: people, points, show, crowd.
+
+Law of the file: a widget calls one function of `Actions` and knows nothing of sockets. What goes
+wrong there is shown by the owner of the task that `run` starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+import ipywidgets as widgets
+
+from cockpit.crowd import MOST_PER_PLAYER, MOST_PLAYERS
+from cockpit.look import card
+
+POINTS = (10, 25, 50, 100)
+WATCH = ("– only watch –", "")  # None would show as an empty box
+Run = Callable[[Coroutine[Any, Any, Any], str], object]
+
+
+class Actions(Protocol):
+    """What the controls can do."""
+
+    async def play_as(self, user: str | None) -> None:
+        """Join as `user`, or only watch."""
+
+    async def score(self, points: int) -> object:
+        """Add points to the notebook's own player."""
+
+    async def populate(self) -> None:
+        """Populate Demo Data."""
+
+    async def reset(self) -> None:
+        """Reset Leaderboard."""
+
+    def simulate(self, players: int, rate: float) -> None:
+        """Let simulated players score."""
+
+    async def stop(self) -> None:
+        """Stop everything."""
+
+
+class Controls:
+    """Buttons and sliders. `people` are (name, id) pairs; `run(work, what)` starts a background task."""
+
+    def __init__(self, actions: Actions, people: Sequence[tuple[str, str]], run: Run) -> None:
+        self._actions = actions
+        self._run = run
+        self._following = False
+        self.join_as = widgets.Dropdown(options=[WATCH, *people], value="", layout={"width": "auto"})
+        self.join_as.tooltip = "join as"
+        self.join_as.observe(self._joined, "value")
+        self.points = [_button(f"+{points}", style="info") for points in POINTS]
+        for points, button in zip(POINTS, self.points, strict=True):
+            button.on_click(lambda _, points=points: run(actions.score(points), f"scoring +{points}"))
+        self.populate = _button("Populate Demo Data", "users")
+        self.populate.on_click(lambda _: run(actions.populate(), "populating the board"))
+        self.reset = _button("Reset Leaderboard", "undo")
+        self.reset.on_click(lambda _: run(actions.reset(), "resetting the board"))
+        self.players = widgets.IntSlider(25, 0, MOST_PLAYERS, 5, description="Players", continuous_update=False)
+        self.rate = widgets.IntSlider(20, 0, MOST_PLAYERS, 5, description="Scores/s", continuous_update=False)
+        self.crowd = widgets.ToggleButton(description="Simulate players", icon="play", layout={"width": "auto"})
+        self.crowd_status = widgets.HTML()
+        self.notices = widgets.HTML()
+        for changed in (self.players, self.rate, self.crowd):
+            changed.observe(self._crowd_changed, "value")
+        self.stop = _button("Stop everything", "power-off", style="danger")
+        self.stop.on_click(lambda _: run(actions.stop(), "stopping everything"))
+        self.widget = self._arrange()
+
+    def show_user(self, user: str | None) -> None:
+        """The notebook's own player is `user` now; joins nobody by itself."""
+        self._following = True
+        self.join_as.value = user or ""
+        self._following = False
+        for button in self.points:
+            button.disabled = user is None
+
+    def show_crowd(self, players: int, rate: float) -> None:
+        """So many simulated players score at that rate now; starts nothing by itself."""
+        self._following = True
+        self.crowd.value = players > 0
+        if players:
+            self.players.value, self.rate.value = players, round(rate)
+        self.crowd.description = "Stop simulated players" if players else "Simulate players"
+        self.crowd.icon = "stop" if players else "play"
+        self._following = False
+
+    def disable(self) -> None:
+        """Nothing can be done any more: everything was stopped."""
+        for widget in (self.join_as, *self.points, self.populate, self.reset, self.players, self.rate, self.crowd):
+            widget.disabled = True
+        self.stop.disabled = True
+
+    def _joined(self, change: dict[str, Any]) -> None:
+        if not self._following:
+            self._run(self._actions.play_as(change["new"] or None), "joining")
+
+    def _crowd_changed(self, change: dict[str, Any]) -> None:
+        if self._following or (change["owner"] is not self.crowd and not self.crowd.value):
+            return
+        players = self.players.value if self.crowd.value else 0
+        self._run(self._simulate(players, min(self.rate.value, players * MOST_PER_PLAYER)), "simulating players")
+
+    async def _simulate(self, players: int, rate: float) -> None:
+        self._actions.simulate(players, rate)
+
+    def _arrange(self) -> widgets.VBox:
+        points = widgets.GridBox(self.points, layout={"grid_template_columns": "repeat(4, 1fr)", "grid_gap": "6px"})
+        points.add_class("cockpit-points")
+        for slider in (self.players, self.rate):
+            slider.layout.width = "auto"
+            slider.style.description_width = "64px"
+        show = widgets.GridBox(
+            [self.populate, self.reset], layout={"grid_template_columns": "1fr 1fr", "grid_gap": "6px"}
+        )
+        return widgets.VBox(
+            [
+                card("Join as", self.join_as),
+                card("Points", points),
+                card("Show", show),
+                card("Simulated players", self.players, self.rate, self.crowd, self.crowd_status),
+                card("Notices", self.notices, flex="1 1 0"),
+                self.stop,
+            ],
+            layout={"flex": "1 1 0", "min_width": "340px", "grid_gap": "8px"},
+        )
+
+
+def _button(text: str, icon: str = "", style: str = "") -> widgets.Button:
+    return widgets.Button(description=text, icon=icon, button_style=style, layout={"width": "auto"})

@@ -1,0 +1,295 @@
+"""The demo: one object that owns the service, the client, the crowd, the story and the widgets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import ipywidgets as widgets
+from IPython.display import SVG
+
+from cockpit.charts import BoardChart, Chart, LatencyChart, RateChart
+from cockpit.client import Answer, Client
+from cockpit.controls import Controls
+from cockpit.crowd import Crowd
+from cockpit.look import STYLE
+from cockpit.picture import picture
+from cockpit.presenter import Presenter
+from cockpit.process import ServiceProcess, get, post
+from cockpit.stage import ClientStage
+from cockpit.state import Board, LiveState, Sightings, View
+from cockpit.status import StatusStrip, Troubles
+from cockpit.story import Played
+from cockpit.tasks import Tasks
+
+FRAME_TIME = 0.1  # seconds: at most ten renders a second
+TIMELINE_TIME = 0.5  # seconds between two renders of the charts whose points are whole seconds
+FIRST_BOARD_WITHIN = 10.0  # seconds
+FRAME_HEIGHT = 560  # pixels
+
+_running: Demo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What happened in the seconds of a `run_for`; `latency` in ms, None where nothing was scored."""
+
+    seconds: float
+    updates: int
+    players: int
+    latency: float | None
+
+    def __repr__(self) -> str:
+        late = "" if self.latency is None else f", update → screen {self.latency:.1f} ms (median)"
+        rate = self.updates / self.seconds
+        return f"{self.seconds:g} s: {self.updates} score changes ({rate:.1f} per second), {self.players} players{late}"
+
+
+class Demo:
+    """A running demo. `await Demo.start()` is the only way to get one; `await demo.stop()` ends all of it.
+
+    There is one at a time: starting another closes the earlier one first, so a cell may be run
+    again. What fails in the background appears in the panel and in `troubles`.
+    """
+
+    def __init__(self, service: ServiceProcess, session: str, people: list[tuple[str, str]]) -> None:
+        self.service = service
+        self.session = session
+        self.state = LiveState()
+        self.user: str | None = None
+        self._people = people
+        self._troubles = Troubles()
+        self._tasks = Tasks(self._troubles.report)
+        self._sightings = Sightings()
+        self._changed = asyncio.Event()
+        self._stopped = False
+        self._panel: widgets.VBox | None = None
+        self._timelines_at = 0.0
+        self.client = Client(service.ws_url, session, on_frame=self._take, on_connection=self._connection)
+        self.crowd = Crowd(service.ws_url, session, self._troubles.report)
+        self._status = StatusStrip()
+        self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0"})
+        self._board = BoardChart()
+        self._timelines: tuple[Chart, ...] = (RateChart(), LatencyChart())
+        self._controls = Controls(self, people, self._run)
+        self._presenter = Presenter(self._empty_stage, self._tasks)
+
+    @classmethod
+    async def start(cls, *arguments: str, user: str | None = "alice", session: str = "DEMO123") -> Self:
+        """Start a service with `arguments` (as for `python -m service`) and show it; `user` is played at once.
+
+        Raises `loadtest.drive.ServiceFailed` when the service does not start.
+        """
+        global _running  # noqa: PLW0603 - one demo per kernel, so that a cell can be run again
+        if _running is not None:
+            await _running.stop()
+        service = await ServiceProcess.start(*arguments)
+        try:
+            about = await get(f"{service.url}/api/demo")
+            demo = cls(service, session, [(person["username"], person["id"]) for person in about["availableUsers"]])
+        except BaseException:
+            await service.stop()
+            raise
+        _running = demo
+        try:
+            await demo._open(user)
+        except BaseException:
+            await demo.stop()
+            raise
+        return demo
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return self.service.url
+
+    @property
+    def troubles(self) -> list[str]:
+        """What failed in the background, in words, oldest first."""
+        return self._troubles.texts
+
+    @property
+    def running(self) -> bool:
+        """Whether it was not stopped."""
+        return not self._stopped
+
+    def panel(self) -> widgets.VBox:
+        """The page, the controls and the live charts as one widget."""
+        if self._panel is None:
+            stage = widgets.HBox([self._page, self._controls.widget], layout={"grid_gap": "12px"})
+            charts = widgets.HBox([chart.widget for chart in (self._board, *self._timelines)], layout={"grid_gap": "12px"})
+            top = widgets.HBox([self._status.widget, self._links()], layout={"justify_content": "space-between"})
+            rows = [widgets.HTML(STYLE), top, self._troubles.widget, self._presenter.widget, stage, charts]
+            self._panel = widgets.VBox(rows, layout={"grid_gap": "10px", "width": "auto", "padding": "4px"})
+            self._panel.add_class("cockpit")
+            self._changed.set()
+        return self._panel
+
+    async def play_as(self, user: str | None) -> None:
+        """Let the notebook and the framed page play as `user`, or only watch with None."""
+        self.user = user
+        await (self.client.watch() if user is None else self.client.join(user))
+        self._controls.show_user(user)
+        self._page.value = self._frames()
+
+    async def score(self, points: int) -> Answer:
+        """Add points to the notebook's own player; raises `cockpit.client.Refused` when the service says no."""
+        answer = await self.client.score(points)
+        self._seen(self._sightings.answered(answer.epoch, answer.version, answer.sent_at))
+        return answer
+
+    async def populate(self) -> None:
+        """Press Populate Demo Data."""
+        await post(f"{self.url}/api/demo/populate?sessionId={self.session}")
+
+    async def reset(self) -> None:
+        """Press Reset Leaderboard."""
+        await post(f"{self.url}/api/demo/reset?sessionId={self.session}")
+
+    def simulate(self, players: int, rate: float) -> None:
+        """Let `players` simulated players score `rate` times a second together; 0 players: they leave.
+
+        Raises `ValueError` beyond 200 players or 10 scores a second and player.
+        """
+        self.crowd.resize(players, rate)
+        self._controls.show_crowd(players, rate)
+
+    async def run_for(self, seconds: float) -> Summary:
+        """Let the demo go on for so long and say what happened; the charts move meanwhile."""
+        before = self.state.updates_total
+        await asyncio.sleep(seconds)
+        view = self.view()
+        return Summary(seconds, self.state.updates_total - before, view.board.players, view.latency)
+
+    async def play(self, speed: float = 1.0) -> tuple[Played, ...]:
+        """Play the story at `speed` times its own pace of four minutes and return what was measured.
+
+        Raises `cockpit.story.StoryFailed` with the step's caption, `cockpit.stage.StageOccupied`.
+        """
+        return await self._presenter.play(speed)
+
+    def view(self) -> View:
+        """The last minute, as of now."""
+        return self.state.view(self._service_time())
+
+    def snapshot(self) -> SVG:
+        """A picture of the last minute that stays in the saved notebook."""
+        return picture(self.view())
+
+    async def stop(self) -> None:
+        """Stop everything: story, simulated players, client, service. The second time does nothing."""
+        global _running  # noqa: PLW0603
+        if self._stopped:
+            return
+        self._stopped = True
+        if _running is self:
+            _running = None
+        self._controls.disable()
+        self._presenter.disable()
+        await self._tasks.cancel()
+        await self.crowd.stop()
+        await self.service.stop()
+        self._page.value = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'
+        self._render()
+
+    def __repr__(self) -> str:
+        """The board as text, for a place without a display."""
+        lines = [f"{entry.rank:>4}. {entry.name:<32} {entry.score:>8,}" for entry in self.state.board.entries]
+        return "\n".join([f"{self.url} · {self.session} · {self.state.connection}", *lines, *self.troubles])
+
+    async def _open(self, user: str | None) -> None:
+        self._tasks.start(self.client.run(), "the notebook's connection")
+        self._tasks.start(self.service.watch(), "the service")
+        self._tasks.start(self._draw(), "drawing")
+        async with asyncio.timeout(FIRST_BOARD_WITHIN):
+            await self.client.live()
+        await self.play_as(user)
+
+    def _run(self, work: Any, what: str) -> None:
+        self._tasks.start(work, what)
+
+    @contextlib.asynccontextmanager
+    async def _empty_stage(self) -> AsyncIterator[ClientStage]:
+        """The story has the stage to itself; afterwards the notebook plays as before."""
+        user = self.user
+        self.simulate(0, 0)
+        await self.play_as(None)
+        try:
+            async with ClientStage(self.url, self.service.ws_url, self.session, self._troubles.report) as stage:
+                yield stage
+        finally:
+            if not self._stopped:
+                await self.play_as(user)
+
+    async def _draw(self) -> None:
+        """Render the latest state, at most ten times a second; what came in between is never drawn."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TIMELINE_TIME):
+                    await self._changed.wait()
+            self._changed.clear()
+            if self._panel is not None:
+                self._render()
+            await asyncio.sleep(FRAME_TIME)
+
+    def _render(self) -> None:
+        view = self.view()
+        self._board.draw(view)
+        if (now := time.monotonic()) - self._timelines_at >= TIMELINE_TIME:
+            self._timelines_at = now
+            for chart in self._timelines:
+                chart.draw(view)
+            self._status.draw(view)
+            self._controls.crowd_status.value = self._crowd_words()
+            self._controls.notices.value = "<br>".join(html.escape(notice) for notice in view.notices[:-4:-1])
+
+    def _take(self, kind: str, data: Mapping[str, Any], at: float) -> None:
+        if kind == "leaderboard-update":
+            board = Board.from_wire(data)
+            self.state.take_board(board, self._service_time())
+            self._seen(self._sightings.board(board.epoch, board.version, at))
+            self._changed.set()
+        elif kind in ("participant-joined", "participant-left"):
+            self.state.take_notice(f"{data['username']} {kind.removeprefix('participant-')}")
+
+    def _seen(self, latencies: list[float]) -> None:
+        for latency in latencies:
+            self.state.take_own(latency, self._service_time())
+
+    def _connection(self, state: str) -> None:
+        self.state.connection = state
+        self._changed.set()
+
+    def _service_time(self) -> float:
+        return time.time() + self.client.clock_offset
+
+    def _crowd_words(self) -> str:
+        if not self.crowd.players:
+            return ""
+        refused = ", ".join(f"{code} {times}" for code, times in self.crowd.refusals.items())
+        return f"{self.crowd.connected} of {self.crowd.players} connected" + f", refused: {refused}" * bool(refused)
+
+    def _address(self, **query: str | None) -> str:
+        known = {"session": self.session} | {key: value for key, value in query.items() if value is not None}
+        return f"{self.url}/?{urlencode(known)}"
+
+    def _frames(self) -> str:
+        # One frame per theme; the hidden one is lazy and is never loaded, so it is no second client.
+        return "".join(
+            f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{FRAME_HEIGHT}" '
+            f'title="Leaderboard" src="{self._address(view="embed", user=self.user, theme=theme)}"></iframe>'
+            for theme in ("light", "dark")
+        )
+
+    def _links(self) -> widgets.HTML:
+        people = "".join(
+            f' <a href="{self._address(user=user)}" target="_blank">{name}</a>' for name, user in self._people[:3]
+        )
+        board = f'<a href="{self._address(view="board")}" target="_blank">big screen</a>'
+        return widgets.HTML(f'<div class="cockpit-strip"><span>new tab:{people} · {board}</span></div>')

@@ -1,0 +1,81 @@
+"""A picture of a `View` that stays in the saved notebook: SVG by matplotlib, readable on light and dark."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+
+from IPython.display import SVG
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from cockpit.look import BLUE, GREY, ORANGE, VERMILLION
+from cockpit.state import View
+
+SIZE = (12.5, 3.6)  # inches
+LISTED = 10
+
+
+def picture(view: View) -> SVG:
+    """The board, the rate and the latency of `view` side by side."""
+    with rc_context({"font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": "cockpit", "font.size": 10}):
+        figure = Figure(SIZE, layout="constrained")
+        FigureCanvasSVG(figure)
+        board, rate, latency = figure.subplots(1, 3, width_ratios=(1.15, 1, 1))
+        _board(board, view)
+        _rate(rate, view)
+        _latency(latency, view)
+        for axes in (board, rate, latency):
+            _plain(axes)
+        text = io.BytesIO()
+        with warnings.catch_warnings():
+            # A name may have letters that matplotlib's font lacks; the SVG holds text, the browser has them.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+            figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return SVG(text.getvalue())  # type: ignore[no-untyped-call]
+
+
+def _board(axes: Axes, view: View) -> None:
+    entries = view.board.entries[:LISTED]
+    axes.barh(range(len(entries)), [entry.score for entry in entries], color=[entry.color for entry in entries])
+    axes.set_yticks(range(len(entries)), [f"{entry.rank}. {entry.name}" for entry in entries])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)  # a name with dollars is a name
+    axes.invert_yaxis()
+    for position, entry in enumerate(entries):
+        axes.annotate(f"{entry.score:,}", (max(entry.score, 0), position), (4, 0), textcoords="offset points",
+                      va="center", color=GREY, fontsize=9)  # fmt: skip
+    axes.margins(x=0.14)
+    axes.set_title(f"Board: {view.board.players} players, {view.board.participants} connected")
+
+
+def _rate(axes: Axes, view: View) -> None:
+    axes.fill_between(view.seconds_ago, view.updates, color=BLUE, alpha=0.18, linewidth=0)
+    axes.plot(view.seconds_ago, view.updates, color=BLUE, linewidth=2)
+    axes.set_ylim(bottom=0)
+    axes.set_title("Score changes per second")
+    axes.set_xlabel("seconds ago")
+
+
+def _latency(axes: Axes, view: View) -> None:
+    for values, color, label in ((view.worst, ORANGE, "worst"), (view.typical, BLUE, "typical")):
+        known = [math.nan if value is None else value for value in values]
+        axes.plot(view.seconds_ago, known, color=color, linewidth=2, label=label)
+    axes.plot([own.at - view.at for own in view.own], [own.milliseconds for own in view.own], "o",
+              color=VERMILLION, markersize=5, label="own scores")  # fmt: skip
+    axes.set_ylim(bottom=0)
+    axes.set_title("Update → screen, milliseconds")
+    axes.set_xlabel("seconds ago")
+    axes.legend(frameon=False, labelcolor=GREY, fontsize=9)
+
+
+def _plain(axes: Axes) -> None:
+    axes.title.set_color(GREY)
+    axes.xaxis.label.set_color(GREY)
+    axes.tick_params(colors=GREY, length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(axis="x" if axes.get_title().startswith("Board") else "y", color=GREY, alpha=0.25)
+    axes.set_axisbelow(True)

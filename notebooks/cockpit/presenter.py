@@ -1,0 +1,151 @@
+"""Plays the story in the notebook: caption, note, progress, the tabs and what was measured; Next and Stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import ipywidgets as widgets
+
+from cockpit.look import BLUE, card
+from cockpit.stage import ClientStage
+from cockpit.story import STORY, Played, Step, play
+from cockpit.tasks import Tasks
+
+SPEEDS = (("× 1 – four minutes", 1.0), ("× 2", 2.0), ("× 4", 4.0), ("× 10", 10.0), ("× 60", 60.0))
+NewStage = Callable[[], AbstractAsyncContextManager[ClientStage]]
+
+
+class Presenter:
+    """One play of the story at a time. `new_stage` clears the stage and opens its tabs."""
+
+    def __init__(self, new_stage: NewStage, tasks: Tasks, story: Sequence[Step] = STORY) -> None:
+        self.story = tuple(story)
+        self._new_stage = new_stage
+        self._tasks = tasks
+        self._playing: asyncio.Task[object] | None = None
+        self._next = asyncio.Event()
+        self._caption = widgets.HTML()
+        self._seen = widgets.HTML()
+        self._tabs = widgets.HTML()
+        self._progress = widgets.IntProgress(
+            min=0, max=len(self.story), style={"bar_color": BLUE}, layout={"width": "auto", "height": "8px"}
+        )
+        self.play_button = widgets.Button(description="Play story", icon="play", button_style="primary")
+        self.next_button = widgets.Button(description="Next", icon="step-forward", disabled=True)
+        self.stop_button = widgets.Button(description="Stop story", icon="stop", disabled=True)
+        self.speed = widgets.Dropdown(options=SPEEDS, value=1.0, layout={"width": "160px"})
+        self.speed.tooltip = "pace of the story"
+        for button in (self.play_button, self.next_button, self.stop_button):
+            button.layout.width = "auto"
+        self.play_button.on_click(lambda _: self.start(self.speed.value))
+        self.next_button.on_click(lambda _: self._next.set())
+        self.stop_button.on_click(lambda _: self.stop())
+        words = widgets.VBox([self._caption, self._seen], layout={"flex": "1 1 0", "min_width": "0"})
+        controls = widgets.HBox([self.play_button, self.next_button, self.stop_button, self.speed])
+        side = widgets.VBox([controls, self._tabs], layout={"flex": "0 0 auto"})
+        self.widget = card("Demo story", widgets.HBox([words, side]), self._progress)
+        self._idle("A story of four minutes", "Press Play story: three tabs, three players, every claim checked.")
+
+    @property
+    def playing(self) -> bool:
+        """Whether the story is being played."""
+        return self._playing is not None and not self._playing.done()
+
+    def start(self, speed: float) -> None:
+        """Play the story in the background, unless it is being played."""
+        if not self.playing:
+            self._playing = self._tasks.start(self.play(speed), "the story")
+
+    def stop(self) -> None:
+        """End the play, if there is one."""
+        if self._playing is not None:
+            self._playing.cancel()
+
+    async def play(self, speed: float) -> tuple[Played, ...]:
+        """Play the whole story and return what was measured; raises `StoryFailed`, `StageOccupied`."""
+        self._buttons(playing=True)
+        self._progress.bar_style = ""
+        self._idle("Clearing the stage …", "The simulated players leave, everybody else only watches.")
+        try:
+            async with self._new_stage() as stage:
+                record = await play(
+                    self.story,
+                    stage,
+                    speed=speed,
+                    on_step=lambda number, step: self._show_step(number, step, stage),
+                    on_played=lambda number, played: self._show_played(number, played, stage),
+                    pause=self._pause,
+                )
+        except asyncio.CancelledError:
+            self._idle("The story was stopped", "Play it again at any time: it starts with an empty board.")
+            raise
+        except BaseException as error:
+            self._progress.bar_style = "danger"
+            self._idle("The story failed", str(error), keep_progress=True)
+            raise
+        else:
+            slowest = max(played.slowest for played in record[:-2]) * 1000
+            self._idle(
+                "The end: every claim was checked in all three tabs",
+                f"{len(record)} steps; the slowest screen had it {slowest:.0f} ms after the click.",
+                keep_progress=True,
+            )
+            return record
+        finally:
+            self._buttons(playing=False)
+
+    def disable(self) -> None:
+        """Nothing can be played any more."""
+        for widget in (self.play_button, self.next_button, self.stop_button, self.speed):
+            widget.disabled = True
+
+    async def _pause(self, seconds: float) -> None:
+        self._next.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._next.wait()
+
+    def _idle(self, caption: str, note: str, *, keep_progress: bool = False) -> None:
+        self._caption.value = _words("", caption, note)
+        self._seen.value = _measured("")
+        self._tabs.value = ""
+        if not keep_progress:
+            self._progress.value = 0
+
+    def _show_step(self, number: int, step: Step, stage: ClientStage) -> None:
+        self._progress.value = number - 1
+        self._caption.value = _words(f"{number} / {len(self.story)}", step.caption, step.note)
+        self._seen.value = _measured("…")
+        self._show_tabs(stage)
+
+    def _show_played(self, number: int, played: Played, stage: ClientStage) -> None:
+        self._progress.value = number
+        times = ", ".join(f"{name} {after * 1000:.0f} ms" for name, after in played.seen_after.items())
+        self._seen.value = _measured(f"✓ seen and checked: {times}")
+        self._show_tabs(stage)
+
+    def _show_tabs(self, stage: ClientStage) -> None:
+        self._tabs.value = '<div class="cockpit-tabs">' + "".join(
+            f'<div class="cockpit-tab">{tab.name}<b>{html.escape((tab.seen.user or "watches").title())}</b>'
+            f"<i>{f'#{tab.seen.own.rank} · {tab.seen.own.score}' if tab.seen.own else '–'} · {tab.seen.connection}</i></div>"
+            for tab in stage.tabs
+        ) + "</div>"
+
+    def _buttons(self, *, playing: bool) -> None:
+        self.play_button.disabled = self.speed.disabled = playing
+        self.next_button.disabled = self.stop_button.disabled = not playing
+
+
+def _words(number: str, caption: str, note: str) -> str:
+    return (
+        f"<h4>{number}</h4>" * bool(number)
+        + f'<div class="cockpit-caption">{html.escape(caption)}</div><div class="cockpit-note">{html.escape(note)}</div>'
+    )
+
+
+def _measured(text: str) -> str:
+    return f'<div class="cockpit-seen">{html.escape(text)}</div>'

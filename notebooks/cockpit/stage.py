@@ -1,0 +1,104 @@
+"""The story's stage in the notebook: three clients of the cockpit's own as its tabs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from cockpit.client import Client
+from cockpit.process import get, post
+from cockpit.story import Line, Sight
+from cockpit.tasks import Report, Tasks
+
+EMPTY_WITHIN = 5.0  # seconds
+LOOK_EVERY = 0.05  # seconds
+
+
+class StageOccupied(RuntimeError):
+    """Somebody else plays in the session, so arrivals and ranks would not be the story's."""
+
+
+class ClientTab(Sight):
+    """A tab without a browser: one client, and what a page would show of what it receives."""
+
+    def __init__(self, name: str, ws_url: str, session: str, tasks: Tasks) -> None:
+        super().__init__(name)
+        self._client = Client(ws_url, session, on_frame=self._take, on_connection=self._connection)
+        tasks.start(self._client.run(), f"{name} of the story")
+
+    async def live(self) -> None:
+        """Wait until it shows a board."""
+        await self._client.live()
+
+    async def join(self, user: str) -> None:
+        """Play as `user`."""
+        await self._client.join(user)
+
+    async def score(self, points: int) -> None:
+        """Add points; returns with the service's answer."""
+        await self._client.score(points)
+
+    async def drop(self) -> None:
+        """Cut the connection as a fault does."""
+        self._client.drop()
+
+    def _connection(self, state: str) -> None:
+        self.see(replace(self.seen, connection=state, lives=self.seen.lives + (state == "live")))
+
+    def _take(self, kind: str, data: Mapping[str, Any], at: float) -> None:
+        if kind == "leaderboard-update":
+            board = tuple(Line(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
+            self.see(replace(self.seen, board=board))
+        elif kind == "user-rank-update":
+            own = None if data["rank"] is None else Line(data["userId"], data["rank"], data["score"])
+            self.see(replace(self.seen, user=data["userId"], own=own))
+        elif kind == "participant-joined":
+            self.see(replace(self.seen, arrivals=(*self.seen.arrivals, f"{data['username']} joined")))
+
+
+class ClientStage:
+    """`async with ClientStage(...) as stage:` has three tabs that watch, and closes them in the end.
+
+    Raises `StageOccupied` when players are connected who are not the story's.
+    """
+
+    def __init__(self, url: str, ws_url: str, session: str, report: Report) -> None:
+        self.url = url
+        self.session = session
+        self.tabs: tuple[ClientTab, ...] = ()
+        self._ws_url = ws_url
+        self._tasks = Tasks(report)
+
+    async def __aenter__(self) -> Self:
+        await self._nobody_plays()
+        self.tabs = tuple(ClientTab(f"tab {n}", self._ws_url, self.session, self._tasks) for n in (1, 2, 3))
+        await asyncio.gather(*(tab.live() for tab in self.tabs))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._tasks.cancel()
+
+    async def populate(self) -> None:
+        """Press Populate Demo Data."""
+        await post(f"{self.url}/api/demo/populate?sessionId={self.session}")
+
+    async def reset(self) -> None:
+        """Press Reset Leaderboard."""
+        await post(f"{self.url}/api/demo/reset?sessionId={self.session}")
+
+    async def _nobody_plays(self) -> None:
+        # Who has just left is still being counted for a moment.
+        try:
+            async with asyncio.timeout(EMPTY_WITHIN):
+                while players := (await get(f"{self.url}/api/leaderboard/{self.session}"))["totalParticipants"]:
+                    await asyncio.sleep(LOOK_EVERY)
+        except TimeoutError:
+            raise StageOccupied(
+                f"the story needs an empty stage, but {players} player(s) are connected to {self.session} "
+                "from other tabs: let them leave first"
+            ) from None

@@ -1,0 +1,73 @@
+"""What the notebook says about itself: one strip of figures, and what went wrong, in words."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+
+import ipywidgets as widgets
+
+from cockpit.look import GREEN, GREY, ORANGE, VERMILLION
+from cockpit.state import View
+
+LAMPS = {"live": GREEN, "connecting": ORANGE, "waiting": ORANGE, "stopped": GREY}
+TROUBLES_KEPT = 5
+
+
+class StatusStrip:
+    """Connection, players, boards and score changes a second, latency."""
+
+    def __init__(self) -> None:
+        self.widget = widgets.HTML()
+
+    def draw(self, view: View) -> None:
+        """Show `view`; the same text is not sent again."""
+        late = "–" if view.latency is None else f"{view.latency:.1f}"
+        lamp = f'<i class="cockpit-lamp" style="background:{LAMPS[view.connection]}"></i>'
+        degraded = f' <span style="color:{VERMILLION}">degraded: scores only in this process</span>'
+        text = (
+            f"<span>{lamp}<b>{view.connection}</b></span>"
+            f"<span><b>{view.board.participants}</b> connected</span>"
+            f"<span><b>{view.board.players}</b> on the board</span>"
+            f"<span><b>{view.per_second(view.updates):.0f}</b> score changes/s</span>"
+            f"<span><b>{view.per_second(view.boards):.0f}</b> boards/s</span>"
+            f"<span><b>{late}</b> ms update → screen</span>"
+            + degraded * view.board.degraded
+        )
+        self.widget.value = f'<div class="cockpit-strip">{text}</div>'
+
+
+class Troubles:
+    """The failures of the background, newest last, until somebody dismisses them. Hidden while there are none."""
+
+    def __init__(self) -> None:
+        self._kept: Counter[str] = Counter()
+        self._text = widgets.HTML(layout={"flex": "1 1 0"})
+        dismiss = widgets.Button(description="Dismiss", layout={"width": "auto"})
+        dismiss.on_click(lambda _: self.dismiss())
+        self.widget = widgets.HBox([self._text, dismiss], layout={"display": "none"})
+
+    @property
+    def texts(self) -> list[str]:
+        """What is shown, oldest first."""
+        return list(self._kept)
+
+    def report(self, what: str, error: BaseException) -> None:
+        """Show that `what` failed, and why. The same failure again is counted, not repeated."""
+        self._kept[f"{what} failed: {type(error).__name__}: {error}"] += 1
+        while len(self._kept) > TROUBLES_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._show()
+
+    def dismiss(self) -> None:
+        """Forget them."""
+        self._kept.clear()
+        self._show()
+
+    def _show(self) -> None:
+        lines = [
+            f"<b>✗</b> {html.escape(text)}{f' ({times} times)' if times > 1 else ''}"
+            for text, times in self._kept.items()
+        ]
+        self._text.value = f'<div class="cockpit-trouble">{"<br>".join(lines)}</div>' if lines else ""
+        self.widget.layout.display = "flex" if lines else "none"
