@@ -1,0 +1,121 @@
+// What is shown, as values: the board, the player's own standing, and what changed. Pure.
+//
+// Two rules come from the contract: a frame is taken when its epoch is another one or its version is
+// not lower than the shown one; and whatever field is missing gets a harmless value.
+
+const number = (value, otherwise) => (Number.isFinite(value) ? value : otherwise);
+const text = (value, otherwise) => (typeof value === "string" && value ? value : otherwise);
+const color = (value) => (/^#[0-9a-f]{6}$/i.test(value) ? value : "#7d8894");
+
+/** The board before the first frame. */
+export const NO_BOARD = Object.freeze({
+	epoch: null,
+	version: -1,
+	rows: [],
+	totalPlayers: 0,
+	totalParticipants: 0,
+	degraded: false,
+	lastUpdate: null,
+});
+
+/** The standing of who has not scored. */
+export const NO_STANDING = Object.freeze({ epoch: null, version: -1, score: 0, rank: null });
+
+/** Whether `next` may replace `shown`; both have an `epoch` and a `version`. */
+export function isNews(shown, next) {
+	return shown.epoch !== next.epoch || next.version >= shown.version;
+}
+
+/** The board of a `leaderboard-update`; each row also knows whether it shares its rank (`tied`). */
+export function boardOf(data) {
+	const seen = new Set();
+	const entries = (Array.isArray(data.leaderboard) ? data.leaderboard : []).filter((entry) => {
+		const known = typeof entry?.userId !== "string" || seen.has(entry.userId);
+		seen.add(entry?.userId);
+		return !known;
+	});
+	const rows = entries.map((entry, index) => ({
+		userId: entry.userId,
+		username: text(entry.username, entry.userId),
+		avatar: text(entry.avatar, ""),
+		color: color(entry.color),
+		score: number(entry.score, 0),
+		rank: number(entry.rank, index + 1),
+		isConnected: entry.isConnected === true,
+		tied: false,
+	}));
+	for (let i = 1; i < rows.length; i++) {
+		if (rows[i].rank === rows[i - 1].rank) rows[i].tied = rows[i - 1].tied = true;
+	}
+	return {
+		epoch: data.epoch ?? null,
+		version: number(data.version, 0),
+		rows,
+		totalPlayers: number(data.totalPlayers, rows.length),
+		totalParticipants: number(data.totalParticipants, 0),
+		degraded: data.degraded === true,
+		lastUpdate: data.lastUpdate !== null && typeof data.lastUpdate === "object" ? data.lastUpdate : null,
+	};
+}
+
+/** The own standing after a `user-rank-update`. */
+export function standingOf(data) {
+	return {
+		epoch: data.epoch ?? null,
+		version: number(data.version, 0),
+		score: number(data.score, 0),
+		rank: number(data.rank, null),
+	};
+}
+
+/** The own standing as a board tells it: from the row, or none where the whole board has no such row. */
+export function standingOn(board, userId, standing) {
+	if (!isNews(standing, board)) return standing;
+	const { epoch, version } = board;
+	const row = board.rows.find((candidate) => candidate.userId === userId);
+	if (row) return { epoch, version, score: row.score, rank: row.rank };
+	return board.rows.length >= board.totalPlayers ? { epoch, version, score: 0, rank: null } : standing;
+}
+
+/** What a row did between two boards, by user: `{gain, climb}`; a newcomer to the board did nothing. */
+export function changes(before, after) {
+	const old = new Map(before.rows.map((row) => [row.userId, row]));
+	return new Map(
+		after.rows.flatMap((row) => {
+			const was = old.get(row.userId);
+			const change = was && { gain: row.score - was.score, climb: was.rank - row.rank };
+			return change && (change.gain || change.climb) ? [[row.userId, change]] : [];
+		}),
+	);
+}
+
+/** How much of the board this is: `["1–20 of ", "3,482", " players"]`, the middle being the total. */
+export function extent(board) {
+	const shown = board.rows.length;
+	const total = Math.max(board.totalPlayers, shown);
+	return [
+		shown > 0 && shown < total ? `1–${count(shown)} of ` : "",
+		count(total),
+		total === 1 ? " player" : " players",
+	];
+}
+
+/** A score's share of the leader's, 0 to 1. */
+export function share(score, leader) {
+	return leader > 0 ? Math.min(1, Math.max(0, score / leader)) : 0;
+}
+
+const grouped = new Intl.NumberFormat("en");
+
+export const count = (value) => grouped.format(value);
+export const signed = (value) => (value < 0 ? `−${count(-value)}` : `+${count(value)}`);
+
+/** What a listener should hear of a change, or null: the own rank first, then a new leader. */
+export function spoken(before, after, userId) {
+	const rankOf = (board) => board.rows.find((row) => row.userId === userId)?.rank;
+	const [was, is] = [rankOf(before), rankOf(after)];
+	if (is !== undefined && is !== was) return `You are number ${is}.`;
+	const [oldLeader, leader] = [before.rows[0], after.rows[0]];
+	if (oldLeader && leader && leader.userId !== oldLeader.userId) return `${leader.username} leads.`;
+	return null;
+}

@@ -1,0 +1,198 @@
+// One lasting connection to the service over many short-lived sockets.
+//
+// Promises: the seat (playing as somebody, or watching) is taken again after each reconnect; points
+// wait in the outbox until they are answered; close codes decide whether and when to try again.
+// Events: "state" · "message" {type, data} · "trip" (ms) · "refused" {message} · "outbox".
+// States: connecting → live → waiting → connecting …, and stopped, which only `retryNow` leaves.
+
+import { Outbox } from "./outbox.js";
+import { decode, join, newOpId, ping, score, watch } from "./protocol.js";
+import { afterClose } from "./retry.js";
+
+const FIRST_PING = 300; // ms after the first board, when the page has settled and no longer delays the answer
+const PING_EVERY = 3_000; // ms
+const SILENT_PINGS = 3; // without any frame: the line is dead, though nobody closed it
+const SETTLED = 5_000; // live this long, and the next trouble is a new one
+const CUT = 1006; // what the browser reports for a connection that ended without a close frame
+const FINAL_ERRORS = new Set(["session-full", "limit", "bad-message"]); // for a join: it will not get better
+
+export class Connection extends EventTarget {
+	state = "connecting";
+	reason = ""; // why it waits or stopped, in words
+	retryAt = null; // ms on the clock of performance.now()
+	#url;
+	#sessionId;
+	#player = null; // {userId, username?} or null while watching
+	#seated = false;
+	#seatSentAt = -Infinity;
+	#outbox = new Outbox();
+	#socket = null;
+	#tries = 0;
+	#liveSince = null;
+	#silent = 0;
+	#heartbeat = null;
+	#retryTimer = null;
+	#flushTimer = null;
+
+	constructor(url, sessionId) {
+		super();
+		this.#url = url;
+		this.#sessionId = sessionId;
+	}
+
+	/** Connects; call once, after the first seat is chosen. */
+	open() {
+		clearTimeout(this.#retryTimer);
+		clearInterval(this.#heartbeat);
+		this.#enter("connecting");
+		const socket = new WebSocket(this.#url);
+		this.#socket = socket;
+		this.#seated = false;
+		this.#silent = 0;
+		socket.onopen = () => this.#takeSeat();
+		socket.onmessage = ({ data }) => this.#receive(data);
+		socket.onclose = ({ code }) => this.#lost(code);
+		this.#heartbeat = setInterval(() => this.#beat(), PING_EVERY);
+	}
+
+	/** Plays as a user from now on, over reconnects too. */
+	play(userId, username) {
+		this.#player = { userId, username };
+		this.#takeSeat();
+	}
+
+	/** Only watches from now on; whoever played leaves. */
+	watch() {
+		this.#player = null;
+		this.#takeSeat();
+	}
+
+	/** Scores for the current player, now or as soon as there is a connection; false when too much waits. */
+	score(points) {
+		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points)) return false;
+		this.#flush();
+		this.#tell("outbox");
+		return true;
+	}
+
+	/** The current player's points without an answer yet: `{count, points}`. */
+	get pending() {
+		return this.#player ? this.#outbox.pending(this.#player.userId) : { count: 0, points: 0 };
+	}
+
+	/** Ends the wait, or a stop. */
+	retryNow() {
+		if (this.state === "waiting" || this.state === "stopped") this.open();
+	}
+
+	/** Loses the connection, as if a cable were pulled: what is on its way never arrives here. */
+	drop() {
+		this.#lost(CUT);
+	}
+
+	#receive(frame) {
+		this.#silent = 0;
+		const message = decode(frame);
+		if (!message) return;
+		const { type, data } = message;
+		if (type === "leaderboard-update" && this.state === "connecting") {
+			this.#liveSince = performance.now();
+			this.#enter("live");
+			setTimeout(() => this.#send(ping(performance.now())), FIRST_PING);
+		}
+		if (type === "pong" && Number.isFinite(data.t)) this.#tell("trip", performance.now() - data.t);
+		if (type === "user-rank-update") this.#answered(data);
+		if (type === "error") this.#failed(data);
+		this.#tell("message", message);
+	}
+
+	#answered({ userId, opId }) {
+		if (opId) this.#settle(opId);
+		if (userId === this.#player?.userId) this.#seated = true;
+		this.#flush();
+	}
+
+	#failed({ code, message, opId, retryAfter }) {
+		const now = performance.now();
+		if (code === "rate-limited") {
+			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
+			if (opId) this.#outbox.postpone(opId, now + wait);
+			// Who was refused is not said. Where it may have been the seat, it is taken again, which is no harm.
+			else if (now - this.#seatSentAt < SETTLED) setTimeout(() => this.#takeSeat(), wait);
+			this.#flush();
+		} else if (code === "not-joined" && opId && this.#player) {
+			this.#outbox.postpone(opId, now);
+			if (this.#seated) this.#takeSeat();
+		} else if (opId) {
+			if (this.#settle(opId)) this.#tell("refused", { message });
+		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
+			this.#tell("refused", { message, seat: true });
+		}
+	}
+
+	#settle(opId) {
+		const done = this.#outbox.settle(opId);
+		this.#tell("outbox");
+		return done;
+	}
+
+	#takeSeat() {
+		this.#seated = false;
+		this.#seatSentAt = performance.now();
+		const { userId, username } = this.#player ?? {};
+		this.#send(this.#player ? join(this.#sessionId, userId, username) : watch(this.#sessionId));
+	}
+
+	/** Sends what is due. Only from a seat that the service has confirmed, else it would be `not-joined`. */
+	#flush() {
+		if (!this.#seated || !this.#player) return;
+		const now = performance.now();
+		const given = this.#outbox.abandon(now);
+		if (given.length > 0) this.#tell("refused", { message: `${given.length} scores could not be confirmed.` });
+		for (const { points, opId } of this.#outbox.due(this.#player.userId, now)) this.#send(score(points, opId));
+		const wakeAt = this.#outbox.wakeAt(now);
+		clearTimeout(this.#flushTimer);
+		if (wakeAt !== null) this.#flushTimer = setTimeout(() => this.#flush(), wakeAt - now + 1);
+	}
+
+	#send(message) {
+		if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+	}
+
+	/** Counted in beats, not in seconds: a tab that slept must not take its own sleep for silence. */
+	#beat() {
+		this.#silent += 1;
+		if (this.#silent > SILENT_PINGS) this.#lost(CUT);
+		else this.#send(ping(performance.now()));
+	}
+
+	#lost(code) {
+		if (!this.#socket) return;
+		this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+		this.#socket.close();
+		this.#socket = null;
+		clearInterval(this.#heartbeat);
+		clearTimeout(this.#flushTimer);
+		this.#seated = false;
+		this.#outbox.cut();
+		const now = performance.now();
+		if (this.#liveSince !== null && now - this.#liveSince > SETTLED) this.#tries = 0;
+		this.#liveSince = null;
+		const { delay, says } = afterClose(code, this.#tries, Math.random());
+		this.#tries += 1;
+		this.reason = says;
+		if (delay === null) return this.#enter("stopped");
+		this.#retryTimer = setTimeout(() => this.open(), delay);
+		this.#enter("waiting", now + delay);
+	}
+
+	#enter(state, retryAt = null) {
+		this.state = state;
+		this.retryAt = retryAt;
+		this.#tell("state");
+	}
+
+	#tell(name, detail = null) {
+		this.dispatchEvent(new CustomEvent(name, { detail }));
+	}
+}

@@ -1,0 +1,49 @@
+// Who came and who went, at a pace that can be read. Pure: time comes in as an argument, in ms.
+//
+// A few arrivals are told by name. When more come within a second, the rest becomes one line that
+// counts; so a thousand players who join at once are four lines, not a thousand.
+
+const BY_NAME = 3; // in a window
+const WINDOW = 1_000;
+
+export class Crowd {
+	#since = -Infinity;
+	#named = 0;
+	#joined = 0;
+	#left = 0;
+
+	/** Whether this arrival or departure is told by name; otherwise it went into the summary. */
+	names(joined, now) {
+		this.#turn(now);
+		if (this.#named < BY_NAME) {
+			this.#named += 1;
+			return true;
+		}
+		this.add(joined ? 1 : 0, joined ? 0 : 1, now);
+		return false;
+	}
+
+	/** Adds people without names to the summary. */
+	add(joined, left, now) {
+		this.#turn(now);
+		this.#joined += joined;
+		this.#left += left;
+	}
+
+	/** The line that sums up this window, such as "12 more joined · 3 left", or null. */
+	summary() {
+		const more = this.#named > 0 ? " more" : "";
+		const parts = [
+			this.#joined > 0 ? `${this.#joined.toLocaleString("en")}${more} joined` : "",
+			this.#left > 0 ? `${this.#left.toLocaleString("en")}${more} left` : "",
+		].filter(Boolean);
+		return parts.length > 0 ? parts.join(" · ") : null;
+	}
+
+	/** Starts a new window; while a crowd keeps coming, its line keeps counting. */
+	#turn(now) {
+		if (now - this.#since < WINDOW) return;
+		this.#since = now;
+		this.#named = this.#joined = this.#left = 0;
+	}
+}

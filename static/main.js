@@ -1,0 +1,217 @@
+// The composition root: reads the address, joins connection, board and view.
+
+import { NO_BOARD, NO_STANDING, boardOf, isNews, signed, standingOf, standingOn } from "./board.js";
+import { Connection } from "./connection.js";
+import { Crowd } from "./crowd.js";
+import { DEFAULT_SESSION, isId, socketUrl, userIdOf, validName } from "./protocol.js";
+import { View } from "./view.js";
+
+const asked = new URLSearchParams(location.search);
+const sessionId = isId(asked.get("session") ?? "") ? asked.get("session") : DEFAULT_SESSION;
+
+const state = {
+	sessionId,
+	board: NO_BOARD,
+	standing: NO_STANDING,
+	player: null, // {userId, username, avatar, color}
+	people: [], // the demo users
+	connection: null, // set below
+	trip: null, // ms, of the last ping
+};
+
+const view = new View(state, asked.get("view"), asked.get("theme"));
+const connection = new Connection(socketUrl(document.baseURI), sessionId);
+state.connection = connection;
+const crowd = new Crowd();
+
+/** Storage of this tab; a frame that may not store anything still works, it only forgets. */
+const memory = {
+	get(name) {
+		try {
+			return JSON.parse(sessionStorage.getItem(`leaderboard:${name}`));
+		} catch {
+			return null;
+		}
+	},
+	set(name, value) {
+		try {
+			sessionStorage.setItem(`leaderboard:${name}`, JSON.stringify(value));
+		} catch {
+			// Forgotten on reload.
+		}
+	},
+};
+
+// -- Who plays --
+
+function play(userId, username) {
+	const known = state.people.find((person) => person.id === userId);
+	state.player = { userId, username: username ?? known?.username ?? userId, avatar: known?.avatar, color: known?.color };
+	state.standing = standingOn(state.board, userId, NO_STANDING);
+	memory.set(`player:${sessionId}`, { userId, username });
+	connection.play(userId, username);
+	view.changed();
+}
+
+function watch() {
+	state.player = null;
+	state.standing = NO_STANDING;
+	memory.set(`player:${sessionId}`, null);
+	connection.watch();
+	view.changed();
+}
+
+function playByName(text) {
+	const name = validName(text);
+	if (name) play(userIdOf(name), name);
+	return name !== null;
+}
+
+/** The player the address asks for, else who played in this tab before a reload, else nobody. */
+function firstSeat() {
+	const [user, username] = [asked.get("user"), validName(asked.get("username") ?? "")];
+	if (isId(user ?? "")) return play(user, username ?? undefined);
+	if (username || user) return playByName(username ?? user);
+	const before = view.kind === "player" && memory.get(`player:${sessionId}`);
+	return before && play(before.userId, before.username);
+}
+
+// -- What the service says --
+
+const said = new Map(
+	Object.entries({
+		"leaderboard-update"(data) {
+			const board = boardOf(data);
+			if (!isNews(state.board, board)) return;
+			state.board = board;
+			if (state.player) state.standing = standingOn(board, state.player.userId, state.standing);
+			if (typeof board.lastUpdate?.message === "string") view.notice(board.lastUpdate.message);
+		},
+		"user-rank-update"(data) {
+			const standing = standingOf(data);
+			if (data.userId === state.player?.userId && isNews(state.standing, standing)) state.standing = standing;
+		},
+		"participant-joined"(data) {
+			presence(data, true);
+		},
+		"participant-left"(data) {
+			presence(data, false);
+		},
+		"participants-changed"({ joined, left, totalParticipants }) {
+			participants(totalParticipants);
+			crowd.add(Number(joined) || 0, Number(left) || 0, performance.now());
+			view.summary(crowd.summary());
+		},
+	}),
+);
+
+function presence({ userId, username, avatar, totalParticipants }, joined) {
+	participants(totalParticipants);
+	if (userId === state.player?.userId && avatar) state.player.avatar ??= avatar;
+	if (crowd.names(joined, performance.now())) view.notice(`${username ?? userId} ${joined ? "joined" : "left"}`, avatar);
+	else view.summary(crowd.summary());
+}
+
+function participants(total) {
+	if (Number.isFinite(total)) state.board = { ...state.board, totalParticipants: total };
+}
+
+connection.addEventListener("message", ({ detail: { type, data } }) => {
+	said.get(type)?.(data); // a type this page does not know is for a newer one
+	view.changed();
+});
+connection.addEventListener("refused", ({ detail: { message, seat } }) => {
+	view.notice(typeof message === "string" ? message : "The service refused that.");
+	if (seat) watch();
+});
+connection.addEventListener("trip", ({ detail }) => {
+	state.trip = detail;
+	view.changed();
+});
+connection.addEventListener("outbox", () => view.changed());
+connection.addEventListener("state", () => {
+	if (connection.state === "live" && state.people.length === 0) loadPeople();
+	if (connection.state !== "live") state.trip = null;
+	view.changed();
+});
+
+async function loadPeople() {
+	try {
+		const { availableUsers } = await (await fetch(new URL("api/demo", document.baseURI))).json();
+		state.people = availableUsers.filter(({ id }) => isId(id));
+	} catch {
+		return; // without them any name still plays; asked for again when the connection comes back
+	}
+	const own = state.people.find(({ id }) => id === state.player?.userId);
+	if (own) state.player = { ...state.player, avatar: own.avatar, color: own.color };
+	if (own && state.player.username === own.id) state.player.username = own.username;
+	view.changed();
+}
+
+// -- What the person does --
+
+let adminToken = memory.get("admin");
+
+/** Takes the admin token out of `#admin=TOKEN`. */
+function takeToken() {
+	const token = new URLSearchParams(location.hash.slice(1)).get("admin");
+	if (!token) return;
+	adminToken = token;
+	memory.set("admin", token);
+	history.replaceState(null, "", location.pathname + location.search); // not for the projector to show
+}
+
+async function host(action) {
+	const url = new URL(`api/demo/${action}`, document.baseURI);
+	url.searchParams.set("sessionId", sessionId);
+	view.help("host-help", "");
+	try {
+		const { ok, status } = await fetch(url, {
+			method: "POST",
+			headers: adminToken ? { Authorization: `Bearer ${adminToken}` } : {},
+		});
+		if (!ok) view.help("host-help", refusal(status));
+	} catch {
+		view.help("host-help", "The service cannot be reached.");
+	}
+}
+
+function refusal(status) {
+	if (status !== 401 && status !== 403) return `The service could not do that (${status}).`;
+	if (adminToken) return "The service does not accept this admin token.";
+	return "Only the host may do this: open the page with #admin=TOKEN at the end of its address.";
+}
+
+const actions = {
+	leave: watch,
+	populate: () => host("populate"),
+	reset: () => host("reset"),
+	retry: () => connection.retryNow(),
+};
+
+document.addEventListener("click", ({ target }) => {
+	const button = target.closest("button");
+	if (!button) return;
+	const { join, points, action } = button.dataset;
+	if (join) play(join);
+	if (points && !connection.score(Number(points))) view.notice(`${signed(Number(points))} not taken: too many wait`);
+	actions[action]?.();
+});
+
+document.addEventListener("submit", (event) => {
+	event.preventDefault();
+	const taken = playByName(new FormData(event.target).get("name"));
+	view.help("name-help", taken ? "" : "A name has 1 to 32 visible characters.");
+	if (taken) view.emptied(event.target);
+});
+
+addEventListener("hashchange", takeToken);
+addEventListener("online", () => connection.state === "waiting" && connection.retryNow());
+
+/** For showing faults on stage: loses the connection as if a cable were pulled. */
+window.leaderboard = Object.freeze({ drop: () => connection.drop() });
+
+takeToken();
+firstSeat();
+connection.open();
+loadPeople();

@@ -1,0 +1,29 @@
+// When to connect again. Pure: tries, close code and chance come in as arguments.
+//
+// Full jitter between a floor and a ceiling that doubles with each try, so that a thousand pages
+// which lost the same service do not come back in the same instant.
+
+export const FLOOR = 500; // ms
+export const CEILING = 10_000;
+
+/** What a close code asks of us: `retry: false`, or the least and the first greatest wait in ms. */
+const POLICY = new Map([
+	[4400, { retry: false, says: "The service refused what this page sent." }],
+	[4403, { retry: false, says: "This page is not allowed to connect here." }],
+	[4429, { floor: 5_000, says: "Too many messages; taking a break." }],
+	[4503, { ceiling: 4_000, says: "The service is full." }],
+	[1001, { ceiling: 2_000, says: "The service is stopping." }],
+	[1012, { ceiling: 2_000, says: "The service is restarting." }],
+]);
+
+/** A wait in ms for the try after `tries` failed ones; `chance` is in [0, 1). */
+export function backoff(tries, chance, floor = FLOOR, ceiling = 2 * FLOOR) {
+	const highest = Math.min(CEILING, ceiling * 2 ** Math.min(tries, 10));
+	return floor + chance * Math.max(0, highest - floor);
+}
+
+/** What follows a close: `{delay, says}`; `delay` in ms, or null where the code forbids another try. */
+export function afterClose(code, tries, chance) {
+	const { retry = true, floor = FLOOR, ceiling = 2 * floor, says = "Connection lost." } = POLICY.get(code) ?? {};
+	return { delay: retry ? backoff(tries, chance, floor, ceiling) : null, says };
+}
