@@ -1,0 +1,128 @@
+"""The story's stage over `websocket-client`: a foreign library, one thread per tab, nothing shared with the cockpit's client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+import urllib.request
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import websocket
+from cockpit.story import Line, Seen, Sight
+
+AGAIN_AFTER = 0.2  # seconds
+
+
+class ForeignTab(Sight):
+    """A client thread that reads, comes back after a fault and joins again; sending happens on the loop."""
+
+    def __init__(self, name: str, url: str) -> None:
+        super().__init__(name)
+        self._url = url
+        self._loop = asyncio.get_running_loop()
+        self._closed = threading.Event()
+        self._user: str | None = None
+        self._socket: websocket.WebSocket | None = None
+        self._known = Seen()  # the thread's; `seen` is the loop's
+        self._thread = threading.Thread(target=self._read, name=name, daemon=True)
+        self._thread.start()
+
+    async def join(self, user: str) -> None:
+        """Play as `user`."""
+        self._user = user
+        await asyncio.to_thread(self._send, "join-demo", userId=user, sessionId="DEMO123")
+
+    async def score(self, points: int) -> None:
+        """Add points, without an opId as the simplest client does."""
+        await asyncio.to_thread(self._send, "update-score", points=points)
+
+    async def drop(self) -> None:
+        """Shut the TCP connection down without a close frame."""
+        assert self._socket is not None
+        # Not the library's own shutdown: that closes the descriptor under the reading thread, which then sleeps on.
+        self._socket.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        if self._socket is not None:
+            with contextlib.suppress(OSError, websocket.WebSocketException):
+                self._socket.close(timeout=1)
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+
+    def _read(self) -> None:
+        while not self._closed.is_set():
+            self._tell(connection="connecting")
+            with contextlib.suppress(OSError, websocket.WebSocketException):
+                self._socket = websocket.create_connection(self._url, timeout=10)
+                if self._user is None:
+                    self._send("watch-demo")
+                else:
+                    self._send("join-demo", userId=self._user, sessionId="DEMO123")
+                while text := self._socket.recv():
+                    frame = json.loads(text)
+                    self._take(frame["type"], frame["data"])
+            if self._socket is not None:
+                self._socket.shutdown()
+            self._tell(connection="waiting")
+            self._closed.wait(AGAIN_AFTER)
+
+    def _take(self, kind: str, data: dict[str, Any]) -> None:
+        known = self._known
+        if kind == "leaderboard-update":
+            board = tuple(Line(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
+            self._tell(board=board, connection="live", lives=known.lives + (known.connection != "live"))
+        elif kind == "user-rank-update":
+            own = None if data["rank"] is None else Line(data["userId"], data["rank"], data["score"])
+            self._tell(user=data["userId"], own=own)
+        elif kind == "participant-joined":
+            self._tell(arrivals=(*known.arrivals, f"{data['username']} joined"))
+
+    def _tell(self, **changes: Any) -> None:
+        self._known = replace(self._known, **changes)
+        if not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self.see, self._known)
+
+    def _send(self, kind: str, **data: object) -> None:
+        assert self._socket is not None
+        self._socket.send(json.dumps({"type": kind, "data": data}))
+
+
+class ForeignStage:
+    """`async with ForeignStage(url, ws_url) as stage:` has three live clients that watch."""
+
+    def __init__(self, url: str, ws_url: str) -> None:
+        self.url = url
+        self.tabs: tuple[ForeignTab, ...] = ()
+        self._ws_url = ws_url
+
+    async def __aenter__(self) -> Self:
+        self.tabs = tuple(ForeignTab(f"tab {number}", self._ws_url) for number in (1, 2, 3))
+        for tab in self.tabs:
+            await tab.when(lambda seen: seen.connection == "live")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for tab in self.tabs:
+            await asyncio.to_thread(tab.close)
+
+    async def populate(self) -> None:
+        """Ask for the demo data."""
+        await asyncio.to_thread(self._post, "populate")
+
+    async def reset(self) -> None:
+        """Ask for an empty board."""
+        await asyncio.to_thread(self._post, "reset")
+
+    def _post(self, action: str) -> None:
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/api/demo/{action}", method="POST")
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert answer.status == 200

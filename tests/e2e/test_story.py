@@ -1,0 +1,115 @@
+"""The demo story, the same list of steps, played on three kinds of tabs."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+import pytest
+from cockpit.stage import ClientStage
+from cockpit.story import AT_ONCE, STORY, Expect, Played, Seen, Sight, StoryFailed, perform, play
+from e2e.chromium_stage import ChromiumStage
+from e2e.foreign_stage import ForeignStage
+from loadtest.drive import Service
+from playwright.async_api import Browser
+
+
+def report(where: str, record: tuple[Played, ...]) -> None:
+    """Print what was measured: pytest -rP or -s shows it."""
+    for played in record:
+        times = "  ".join(f"{name} {after * 1000:5.0f} ms" for name, after in played.seen_after.items())
+        print(f"{where}: {played.step.caption:<55} {times}")
+
+
+def problems() -> tuple[list[str], object]:
+    """A list, and what writes the background's failures into it."""
+    failed: list[str] = []
+    return failed, lambda what, error: failed.append(f"{what}: {error!r}")
+
+
+@pytest.mark.browser
+async def test_the_story_in_three_chromium_pages(browser: Browser, service: Service) -> None:
+    """Three real pages see every claim of the story, at once where it says at once."""
+    async with ChromiumStage(browser, service.url) as stage:
+        record = await play(STORY, stage, speed=math.inf)
+        assert stage.errors == []
+    report("Chromium", record)
+    assert len(record) == len(STORY)
+
+
+async def test_the_story_over_a_foreign_client(service: Service) -> None:
+    """A client of another library on plain threads sees every claim of the story."""
+    async with ForeignStage(service.url, service.ws_url) as stage:
+        record = await play(STORY, stage, speed=math.inf)
+    report("websocket-client", record)
+    assert len(record) == len(STORY)
+
+
+async def test_the_story_on_the_cockpit_s_own_stage(service: Service) -> None:
+    """The notebook's stage sees every claim of the story, and nothing fails in its background."""
+    failed, report_failure = problems()
+    async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+        record = await play(STORY, stage, speed=math.inf)
+    report("cockpit", record)
+    assert len(record) == len(STORY)
+    assert failed == []
+
+
+async def test_a_wrong_claim_fails_with_its_caption(service: Service) -> None:
+    """A claim that does not come true ends the play and names the step, the tab and what is there instead."""
+    wrong = Expect("a score that nobody made", lambda before, now: now.scores() == {"alice": 1}, within=0.3)
+    story = (*STORY[:4], replace(STORY[4], expect=(wrong,)))
+    failed, report_failure = problems()
+    async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+        with pytest.raises(StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"):
+            await play(story, stage, speed=math.inf)
+    assert failed == []
+
+
+async def test_a_claim_that_holds_before_its_act_proves_nothing(service: Service) -> None:
+    """A step whose claim is true before anything was done fails."""
+    idle = replace(STORY[0], expect=(Expect("an empty board", lambda before, now: not now.board),))
+    _, report_failure = problems()
+    async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+        with pytest.raises(StoryFailed, match="before anything was done"):
+            await perform(idle, stage)
+
+
+async def test_the_own_pace_is_four_minutes() -> None:
+    """At its own pace the pauses of the story add up to four minutes; at speed 60 to four seconds."""
+    assert sum(step.seconds for step in STORY) == 240
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    class NoStage:
+        tabs = ()
+
+    async def nothing(stage: object) -> None:
+        return None
+
+    quiet = tuple(replace(step, act=nothing, expect=()) for step in STORY)
+    await play(quiet, NoStage(), speed=60, pause=pause)
+    assert sum(paused) == pytest.approx(4.0)
+
+
+async def test_every_claim_of_a_live_score_is_due_at_once() -> None:
+    """No step that scores gives its board more than a second, but for the one whose connection is down."""
+    slow = [
+        step.caption
+        for step in STORY
+        if "+" in step.caption and any(e.within > AT_ONCE and e.says.startswith("the board") for e in step.expect)
+    ]
+    assert slow == []
+
+
+async def test_no_state_of_a_tab_is_missed() -> None:
+    """A state that lasts shorter than any wait still meets a condition that waits for it."""
+    sight = Sight("tab 1")
+    lost = sight.when(lambda seen: seen.connection == "waiting")
+    sight.see(Seen(connection="waiting"))
+    sight.see(Seen(connection="live"))
+    async with asyncio.timeout(1):
+        await lost
