@@ -1,0 +1,79 @@
+"""The rules of the notebooks, and each of them run from top to bottom without a display."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 5  # lines
+LONGEST_CAPTION = 400  # characters that a presenter can read out
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+def parse(source: str) -> ast.Module:
+    return compile(source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_cell_is_one_beat(path: Path) -> None:
+    """No cell has more than five lines, none defines a function or a class, none loops."""
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
+        kept_out = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While)
+        assert not [node for node in ast.walk(parse(cell.source)) if isinstance(node, kept_out)], cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_stripped(path: Path) -> None:
+    """The notebook in the repository holds no outputs, no counts, and no state of widgets."""
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code_cells(path))
+    assert "widgets" not in nbformat.read(path, 4).metadata
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_beat_has_a_caption(path: Path) -> None:
+    """Before each code cell stands a short text that can be read out."""
+    cells = nbformat.read(path, 4).cells
+    nbformat.validate(nbformat.read(path, 4))
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if cell.cell_type == "code":
+            assert before.cell_type == "markdown"
+            assert 0 < len(before.source) <= LONGEST_CAPTION
+
+
+def test_there_is_a_live_demo() -> None:
+    """The notebook that the demo opens exists."""
+    assert [path.name for path in NOTEBOOKS][0] == "01_live_demo.ipynb"
+
+
+async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run All works headless within seconds, keeps a picture, and its service ends with the kernel."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "notebooks")]))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = nbformat.read(ROOT / "notebooks" / "01_live_demo.ipynb", 4)
+    notebook.cells.append(nbformat.v4.new_code_cell("demo.service.pid, demo.troubles, demo.state.board.players"))
+    client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(ROOT / "notebooks")}})
+    async with asyncio.timeout(60):
+        await client.async_execute()
+    codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    pid, troubles, players = ast.literal_eval(codes[-1].outputs[0]["data"]["text/plain"])
+    assert troubles == []
+    assert players > 5
+    assert any("image/svg+xml" in output.get("data", {}) for cell in codes for output in cell.outputs)
+    assert any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for c in codes for o in c.outputs)
+    assert not [output for cell in codes for output in cell.outputs if output.output_type == "stream"]
+    async with asyncio.timeout(10):
+        while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,83 @@
+"""JupyterLab as `python -m cockpit` starts it, with settings of its own, and how a person uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from playwright.async_api import Page
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "presenter"
+STARTS_WITHIN = 40.0  # seconds
+
+
+class Lab:
+    """`async with Lab(folder) as lab:` is a running JupyterLab on a free port; it ends as by Ctrl-C."""
+
+    def __init__(self, folder: Path, *, dark: bool = False) -> None:
+        self._folder = folder
+        self._dark = dark
+        self.status: int | None = None
+
+    async def __aenter__(self) -> Self:
+        themes = self._folder / "settings" / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+        themes.parent.mkdir(parents=True)
+        themes.write_text(json.dumps({"theme": "JupyterLab Dark" if self._dark else "JupyterLab Light"}))
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "notebooks")]),
+            "JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self._folder / "workspaces"),
+            "JUPYTER_RUNTIME_DIR": str(self._folder / "runtime"),
+            "JUPYTER_CONFIG_DIR": str(self._folder / "config"),
+            "IPYTHONDIR": str(self._folder / "ipython"),
+        }
+        self.log = (self._folder / "lab.log").open("wb")
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cockpit", "--no-browser", "--port", "0", "--allow-root",
+            f"--IdentityProvider.token={TOKEN}",
+            cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=self.log,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        async with asyncio.timeout(STARTS_WITHIN):
+            line = (await self.process.stdout.readline()).decode().strip()
+        assert line.startswith("http://"), (self._folder / "lab.log").read_text()
+        self.url = f"http://{urlsplit(line).netloc}"
+        self.announced = line
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.end()
+
+    async def end(self) -> int:
+        """Press Ctrl-C once and wait; returns the exit status."""
+        if self.status is None:
+            self.process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(20):
+                self.status = await self.process.wait()
+            self.log.close()
+        return self.status
+
+    async def open(self, page: Page, notebook: str) -> None:
+        """Open the notebook and wait until its kernel is named and idle: the indicator alone says idle too early."""
+        await page.goto(f"{self.url}/doc/tree/{notebook}?token={TOKEN}&reset")
+        await page.wait_for_function(
+            """() => /Python/.test(document.querySelector(".jp-KernelName")?.textContent)
+               && document.querySelector(".jp-Notebook-ExecutionIndicator")?.dataset.status === "idle" """,
+            timeout=60_000,
+        )
+
+    async def run_all(self, page: Page) -> None:
+        """Choose Run → Run All Cells and return when the panel is live."""
+        await page.get_by_role("menuitem", name="Run", exact=True).click()
+        await page.locator('[data-command="runmenu:run-all"]').click()
+        await page.locator(".cockpit-strip b", has_text="live").wait_for(timeout=60_000)

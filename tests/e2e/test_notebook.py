@@ -1,0 +1,123 @@
+"""The live demo in JupyterLab in Chromium, as a presenter uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from e2e.lab import Lab
+from playwright.async_api import Browser, Page, Request, WebSocket
+
+NOTEBOOK = "01_live_demo.ipynb"
+OWN_LABEL = ".bqplot text:has-text('Alice')"
+HOME = {"localhost", "127.0.0.1", "[::1]"}
+
+
+class Outside:
+    """Collects every address that a page asks for which is not on this machine."""
+
+    def __init__(self, page: Page) -> None:
+        self.addresses: list[str] = []
+        page.on("request", self._request)
+        page.on("websocket", self._socket)
+
+    def _request(self, request: Request) -> None:
+        self._look(request.url)
+
+    def _socket(self, opened: WebSocket) -> None:
+        self._look(opened.url)
+
+    def _look(self, url: str) -> None:
+        where = urlsplit(url)
+        if where.scheme not in ("data", "blob", "about") and where.netloc.rsplit(":", 1)[0] not in HOME:
+            self.addresses.append(url)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def listens(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((urlsplit(url).hostname, urlsplit(url).port)) == 0
+
+
+@pytest.mark.browser
+async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
+    """Run All draws the demo; +25 moves the chart and a second tab; Stop everything ends the service."""
+    async with Lab(tmp_path) as lab:
+        assert NOTEBOOK in lab.announced
+        context = await browser.new_context(viewport={"width": 1400, "height": 1500})
+        page = await context.new_page()
+        outside = Outside(page)
+        await lab.open(page, NOTEBOOK)
+        began = time.perf_counter()
+        await lab.run_all(page)
+        await page.locator(".bqplot .bar, .bqplot rect.bar").first.wait_for(timeout=30_000)
+        frame = page.frame_locator("iframe.cockpit-light")
+        await frame.locator('[data-own][data-user="alice"]').wait_for(timeout=20_000)
+        print(f"Run All to drawn: {time.perf_counter() - began:.1f} s")
+        assert await page.locator("iframe.cockpit-dark").is_hidden()
+        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+
+        # The crowd rests, so that what moves is what the button did.
+        address = str(await page.locator("iframe.cockpit-light").get_attribute("src"))
+        service = f"http://{urlsplit(address).netloc}"
+        await page.get_by_role("button", name="Stop simulated players").click()
+        await page.get_by_role("button", name="Reset Leaderboard").click()
+        second = await context.new_page()
+        outside_second = Outside(second)
+        await second.goto(f"{service}/?user=bob")
+        await second.locator('html[data-connection="live"]').wait_for()
+        await second.locator("[data-board]:not(:has([data-user]))").wait_for(state="attached")
+
+        before = time.perf_counter()
+        await page.get_by_role("button", name="+25", exact=True).click()
+        await second.locator('[data-board] [data-user="alice"][data-score="25"][data-rank="1"]').wait_for()
+        tab_after = time.perf_counter() - before
+        await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Alice +25")).first.wait_for()
+        print(f"+25 to the second tab {tab_after * 1000:.0f} ms, to the chart {(time.perf_counter() - before) * 1000:.0f} ms")
+        await frame.locator('[data-own][data-score="25"][data-rank="1"]').wait_for()
+        await second.locator('button[data-points="100"]').click()
+        await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Bob +100")).first.wait_for()
+        await page.locator(".bqplot text", has_text=re.compile(r"2\. .*Alice +25")).first.wait_for()
+
+        assert listens(service)
+        await page.get_by_role("button", name="Stop everything").click()
+        await page.get_by_text("Everything was stopped").wait_for()
+        await until(lambda: not listens(service))
+        assert await page.get_by_role("button", name="+25", exact=True).is_disabled()
+        assert await page.locator(".cockpit-trouble").count() == 0
+        assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+        assert outside.addresses == outside_second.addresses == []
+        await context.close()
+        assert await lab.end() == 0
+
+
+@pytest.mark.browser
+async def test_the_story_plays_in_jupyterlab_and_a_restart_leaves_nothing(browser: Browser, tmp_path: Path) -> None:
+    """The story is played by its button, fast, to its end; ending JupyterLab with the demo running ends the service."""
+    async with Lab(tmp_path, dark=True) as lab:
+        context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
+        page = await context.new_page()
+        await lab.open(page, NOTEBOOK)
+        await lab.run_all(page)
+        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await page.locator(".cockpit select").first.select_option(label="× 60")
+        await page.get_by_role("button", name="Play story").click()
+        await page.get_by_text("The end: every claim was checked in all three tabs").wait_for(timeout=30_000)
+        dark = page.locator("iframe.cockpit-dark")
+        assert await dark.is_visible()
+        service = f"http://{urlsplit(str(await dark.get_attribute('src'))).netloc}"
+        assert listens(service)
+        assert await lab.end() == 0
+        await until(lambda: not listens(service))
+        await context.close()
