@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from jupyterlab.labapp import LabApp
+from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
 import cockpit
 import loadtest

@@ -13,10 +13,12 @@ from typing import Protocol
 import bqplot as bq
 import numpy as np
 
-from cockpit.look import BLUE, GREY, ORANGE, VERMILLION
+from cockpit.look import GREY, OWN, RATE, TYPICAL, WORST
 from cockpit.state import Entry, View
 
 BARS = 10
+HEIGHT = "330px"
+LABEL = 16  # characters of a name that fit beside its bar
 MOVE = 350  # ms that a bar takes to its new place
 EMPTY = "#00000000"
 
@@ -76,7 +78,7 @@ class BoardChart:
             apply_clip=False,
         )
         self._axis = bq.Axis(scale=self._scores, grid_lines="solid", tick_format="~s")
-        self.widget = _figure([self._bars, self._labels], [self._axis], "Board", MOVE, left=14, height="330px")
+        self.widget = _figure([self._bars, self._labels], [self._axis], "Board", MOVE, left=14)
 
     def draw(self, view: View) -> None:
         """Show the board of `view`; nothing is sent while it stays the same."""
@@ -90,7 +92,7 @@ class BoardChart:
             [BARS + 1.0 + slot if place is None else float(place[0]) for slot, place in enumerate(places)]
         )
         score = np.array([0.0 if place is None else float(place[1].score) for place in places])
-        low, high = min(0.0, float(score.min()) * 1.25), _above(float(score.max()) * 1.25)
+        low, high = min(0.0, float(score.min()) * 1.25), _above(float(score.max()) * 1.5)
         with self._scores.hold_sync():
             self._scores.min, self._scores.max = low, high
         self._axis.tick_values = _ticks(high)
@@ -109,7 +111,7 @@ class RateChart:
         self._height = bq.LinearScale(min=0.0, max=10.0)
         scales = {"x": _last_minute(), "y": self._height}
         self._line = bq.Lines(
-            x=[0.0], y=[0.0], scales=scales, colors=[BLUE], fill="bottom", fill_opacities=[0.18], stroke_width=2.5
+            x=[0.0], y=[0.0], scales=scales, colors=[RATE], fill="bottom", fill_opacities=[0.18], stroke_width=2.5
         )
         self._axes = _axes(scales)
         self.widget = _figure([self._line], self._axes, "Score changes per second")
@@ -128,10 +130,10 @@ class LatencyChart:
     def __init__(self) -> None:
         self._height = bq.LinearScale(min=0.0, max=10.0)
         scales = {"x": _last_minute(), "y": self._height}
-        self._typical = _line(scales, BLUE, "typical")
-        self._worst = _line(scales, ORANGE, "worst")
+        self._typical = _line(scales, TYPICAL, "typical")
+        self._worst = _line(scales, WORST, "worst")
         self._own = bq.Scatter(
-            x=[], y=[], scales=scales, colors=[VERMILLION], default_size=46, labels=["own scores"], display_legend=True
+            x=[], y=[], scales=scales, colors=[OWN], default_size=46, labels=["own scores"], display_legend=True
         )
         marks = [self._worst, self._typical, self._own]
         self._axes = _axes(scales)
@@ -141,20 +143,20 @@ class LatencyChart:
 
     def draw(self, view: View) -> None:
         """Show the latencies of `view`."""
-        x = np.array(view.seconds_ago, dtype=float)
-        typical, worst = _with_gaps(view.typical), _with_gaps(view.worst)
         own_x = np.array([own.at - view.at for own in view.own])
         own_y = np.array([own.milliseconds for own in view.own])
-        _grow(self._height, self._axes[1], float(np.nanmax([0.0, *worst, *own_y])))
-        for line, y in ((self._typical, typical), (self._worst, worst)):
+        known = [value for value in view.worst if value is not None]
+        _grow(self._height, self._axes[1], max([*known, *own_y], default=0.0))
+        for line, values in ((self._typical, view.typical), (self._worst, view.worst)):
             with line.hold_sync():
-                line.x, line.y = x, y
+                line.x, line.y = _with_gaps(view.seconds_ago, values)
         with self._own.hold_sync():
             self._own.x, self._own.y = own_x, own_y
 
 
 def _label(entry: Entry) -> str:
-    return f"{entry.rank}. {entry.avatar} {entry.name}  {entry.score:,}"
+    name = entry.name if len(entry.name) <= LABEL else entry.name[: LABEL - 1] + "…"
+    return f"{entry.rank}. {entry.avatar} {name}  {entry.score:,}"
 
 
 def _above(value: float) -> float:
@@ -165,8 +167,17 @@ def _above(value: float) -> float:
     return next(step * decade for step in (1, 1.5, 2, 3, 5, 7.5, 10) if step * decade >= value)
 
 
-def _with_gaps(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([math.nan if value is None else value for value in values])
+def _with_gaps(seconds: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
+    """X and y from the first known value to the last, NaN between them where nothing is known.
+
+    Not beyond: bqplot looks for a line's end at its last point, and one without a place is an error there.
+    """
+    known = [index for index, value in enumerate(values) if value is not None]
+    if not known:
+        return np.array([-2.0 * len(seconds)]), np.array([0.0])  # out of sight
+    part = slice(known[0], known[-1] + 1)
+    y = [math.nan if value is None else value for value in values[part]]
+    return np.array(seconds[part], dtype=float), np.array(y)
 
 
 def _last_minute() -> bq.LinearScale:
@@ -199,9 +210,7 @@ def _ticks(high: float) -> np.ndarray:
     return np.linspace(0.0, high, 6)
 
 
-def _figure(
-    marks: list[bq.Mark], axes: list[bq.Axis], title: str, move: int = 0, left: int = 44, height: str = "250px"
-) -> bq.Figure:
+def _figure(marks: list[bq.Mark], axes: list[bq.Axis], title: str, move: int = 0, left: int = 44) -> bq.Figure:
     figure = bq.Figure(
         marks=marks,
         axes=axes,
@@ -211,8 +220,9 @@ def _figure(
         background_style={"fill": "transparent"},
         padding_x=0,
         padding_y=0,
+        display_toolbar=False,
     )
-    figure.layout.height, figure.layout.width = height, "auto"
+    figure.layout.height, figure.layout.width = HEIGHT, "auto"
     figure.layout.flex = "1 1 0"
     figure.layout.min_width = "0"
     return figure

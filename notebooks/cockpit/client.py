@@ -69,7 +69,8 @@ class _Unanswered:
 
 def wait_before(attempt: int, close_code: int | None, rng: random.Random) -> float:
     """Seconds before connection attempt `attempt` (0 is the first after a fault): full jitter,
-    doubling from 0.5 s to 10 s, so that an audience does not come back in one instant."""
+    doubling from 0.5 s to 10 s, so that an audience does not come back in one instant.
+    """
     wait = rng.uniform(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt, 16)))
     return wait + WAIT_WHEN_TOO_FAST if close_code == TOO_FAST else wait
 
@@ -87,8 +88,8 @@ class Client:
         url: str,
         session: str = "DEMO123",
         *,
-        on_frame: OnFrame = lambda kind, data, at: None,
-        on_connection: OnConnection = lambda state: None,
+        on_frame: OnFrame = lambda *_: None,
+        on_connection: OnConnection = lambda *_: None,
         rng: random.Random | None = None,
     ) -> None:
         self.url = url

@@ -121,7 +121,7 @@ class Controls:
                 card("Points", points),
                 card("Show", show),
                 card("Simulated players", self.players, self.rate, self.crowd, self.crowd_status),
-                card("Notices", self.notices, flex="1 1 0"),
+                card("Notices", self.notices, flex="1 0 auto"),
                 self.stop,
             ],
             layout={"flex": "1 1 0", "min_width": "340px", "grid_gap": "8px"},

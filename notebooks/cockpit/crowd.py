@@ -63,7 +63,9 @@ class Crowd:
         if not 0 <= players <= MOST_PLAYERS:
             raise ValueError(f"a crowd in the notebook has 0 to {MOST_PLAYERS} players, not {players}")
         if not 0 <= rate <= max(players, 1) * MOST_PER_PLAYER:
-            raise ValueError(f"{players} players score at most {players * MOST_PER_PLAYER:g} times a second, not {rate:g}")
+            raise ValueError(
+                f"{players} players score at most {players * MOST_PER_PLAYER:g} times a second, not {rate:g}"
+            )
         while len(self._players) > players:
             self._players.pop().cancel()
         while len(self._players) < players:

@@ -74,7 +74,7 @@ class Demo:
         self.client = Client(service.ws_url, session, on_frame=self._take, on_connection=self._connection)
         self.crowd = Crowd(service.ws_url, session, self._troubles.report)
         self._status = StatusStrip()
-        self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0"})
+        self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{FRAME_HEIGHT}px"})
         self._board = BoardChart()
         self._timelines: tuple[Chart, ...] = (RateChart(), LatencyChart())
         self._controls = Controls(self, people, self._run)
@@ -123,7 +123,9 @@ class Demo:
         """The page, the controls and the live charts as one widget."""
         if self._panel is None:
             stage = widgets.HBox([self._page, self._controls.widget], layout={"grid_gap": "12px"})
-            charts = widgets.HBox([chart.widget for chart in (self._board, *self._timelines)], layout={"grid_gap": "12px"})
+            charts = widgets.HBox(
+                [chart.widget for chart in (self._board, *self._timelines)], layout={"grid_gap": "12px"}
+            )
             top = widgets.HBox([self._status.widget, self._links()], layout={"justify_content": "space-between"})
             rows = [widgets.HTML(STYLE), top, self._troubles.widget, self._presenter.widget, stage, charts]
             self._panel = widgets.VBox(rows, layout={"grid_gap": "10px", "width": "auto", "padding": "4px"})
@@ -191,8 +193,8 @@ class Demo:
         if _running is self:
             _running = None
         self._controls.disable()
-        self._presenter.disable()
         await self._tasks.cancel()
+        self._presenter.disable()
         await self.crowd.stop()
         await self.service.stop()
         self._page.value = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'

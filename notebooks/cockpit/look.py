@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 
-BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
+# Lines and dots take the three that stand out (3:1) on white and on JupyterLab's dark ground alike.
+RATE = TYPICAL = GREEN
+WORST = VERMILLION
+OWN = PURPLE
 GREY = "#8a8f98"  # readable on white and on black
 
 STYLE = """
@@ -17,17 +21,19 @@ STYLE = """
   font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
 .cockpit .widget-html-content { line-height: 1.35; }
 .cockpit .cockpit-card { border: 1px solid var(--cockpit-line); border-radius: 10px; padding: 10px 12px;
-  background: var(--jp-layout-color1, #fff); overflow: hidden; }
+  background: var(--jp-layout-color1, #fff); overflow: visible; }
 .cockpit h4 { margin: 0 0 4px; font-size: 11px; font-weight: 600; letter-spacing: .08em; text-transform: uppercase;
   color: var(--jp-ui-font-color2, #666); }
 .cockpit .jupyter-button { border-radius: 7px; height: 32px; line-height: 30px; font-weight: 600; }
 .cockpit .cockpit-points .jupyter-button { height: 40px; line-height: 38px; font-size: 16px;
   font-variant-numeric: tabular-nums; }
-.cockpit .bqplot svg text, .cockpit .bqplot text.axislabel { fill: var(--jp-ui-font-color1, #222); }
+.cockpit .bqplot svg text, .cockpit .bqplot .axislabel, .cockpit .bqplot .legend text {
+  fill: var(--jp-ui-font-color1, #222) !important; }
 .cockpit .bqplot .axis line, .cockpit .bqplot .axis path { stroke: var(--cockpit-line); }
 .cockpit .bqplot .tick text { fill: var(--jp-ui-font-color2, #666); font-size: 11px; }
-.cockpit .bqplot .grid_lines .tick line { stroke: var(--jp-border-color3, #eee); }
+.cockpit .bqplot .grid_lines .tick line { stroke: var(--jp-border-color2, #ddd); opacity: .45; }
 .cockpit .bqplot text.mainheading { font-size: 13px; font-weight: 600; }
+.cockpit .widget-hprogress > .progress { height: 6px; margin: 3px 0 0; border-radius: 3px; }
 .cockpit-frame { border: 0; width: 100%; border-radius: 8px; display: block; }
 .cockpit-dark, [data-jp-theme-light="false"] .cockpit-light { display: none; }
 [data-jp-theme-light="false"] .cockpit-dark { display: block; }

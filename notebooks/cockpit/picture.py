@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from cockpit.look import BLUE, GREY, ORANGE, VERMILLION
+from cockpit.look import GREY, OWN, RATE, TYPICAL, WORST
 from cockpit.state import View
 
 SIZE = (12.5, 3.6)  # inches
@@ -53,19 +53,19 @@ def _board(axes: Axes, view: View) -> None:
 
 
 def _rate(axes: Axes, view: View) -> None:
-    axes.fill_between(view.seconds_ago, view.updates, color=BLUE, alpha=0.18, linewidth=0)
-    axes.plot(view.seconds_ago, view.updates, color=BLUE, linewidth=2)
+    axes.fill_between(view.seconds_ago, view.updates, color=RATE, alpha=0.18, linewidth=0)
+    axes.plot(view.seconds_ago, view.updates, color=RATE, linewidth=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Score changes per second")
     axes.set_xlabel("seconds ago")
 
 
 def _latency(axes: Axes, view: View) -> None:
-    for values, color, label in ((view.worst, ORANGE, "worst"), (view.typical, BLUE, "typical")):
+    for values, color, label in ((view.worst, WORST, "worst"), (view.typical, TYPICAL, "typical")):
         known = [math.nan if value is None else value for value in values]
         axes.plot(view.seconds_ago, known, color=color, linewidth=2, label=label)
     axes.plot([own.at - view.at for own in view.own], [own.milliseconds for own in view.own], "o",
-              color=VERMILLION, markersize=5, label="own scores")  # fmt: skip
+              color=OWN, markersize=5, label="own scores")  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.set_title("Update → screen, milliseconds")
     axes.set_xlabel("seconds ago")

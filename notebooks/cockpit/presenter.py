@@ -12,7 +12,7 @@ import ipywidgets as widgets
 
 from cockpit.look import BLUE, card
 from cockpit.stage import ClientStage
-from cockpit.story import STORY, Played, Step, play
+from cockpit.story import STORY, Played, Seen, Step, play
 from cockpit.tasks import Tasks
 
 SPEEDS = (("× 1 – four minutes", 1.0), ("× 2", 2.0), ("× 4", 4.0), ("× 10", 10.0), ("× 60", 60.0))
@@ -32,7 +32,7 @@ class Presenter:
         self._seen = widgets.HTML()
         self._tabs = widgets.HTML()
         self._progress = widgets.IntProgress(
-            min=0, max=len(self.story), style={"bar_color": BLUE}, layout={"width": "auto", "height": "8px"}
+            min=0, max=len(self.story), style={"bar_color": BLUE}, layout={"width": "auto", "height": "12px"}
         )
         self.play_button = widgets.Button(description="Play story", icon="play", button_style="primary")
         self.next_button = widgets.Button(description="Next", icon="step-forward", disabled=True)
@@ -129,21 +129,24 @@ class Presenter:
         self._show_tabs(stage)
 
     def _show_tabs(self, stage: ClientStage) -> None:
-        self._tabs.value = '<div class="cockpit-tabs">' + "".join(
-            f'<div class="cockpit-tab">{tab.name}<b>{html.escape((tab.seen.user or "watches").title())}</b>'
-            f"<i>{f'#{tab.seen.own.rank} · {tab.seen.own.score}' if tab.seen.own else '–'} · {tab.seen.connection}</i></div>"
-            for tab in stage.tabs
-        ) + "</div>"
+        tabs = "".join(_tab(tab.name, tab.seen) for tab in stage.tabs)
+        self._tabs.value = f'<div class="cockpit-tabs">{tabs}</div>'
 
     def _buttons(self, *, playing: bool) -> None:
         self.play_button.disabled = self.speed.disabled = playing
         self.next_button.disabled = self.stop_button.disabled = not playing
 
 
+def _tab(name: str, seen: Seen) -> str:
+    who = html.escape((seen.user or "watches").title())
+    standing = f"#{seen.own.rank} · {seen.own.score}" if seen.own else "–"
+    return f'<div class="cockpit-tab">{name}<b>{who}</b><i>{standing} · {seen.connection}</i></div>'
+
+
 def _words(number: str, caption: str, note: str) -> str:
     return (
-        f"<h4>{number}</h4>" * bool(number)
-        + f'<div class="cockpit-caption">{html.escape(caption)}</div><div class="cockpit-note">{html.escape(note)}</div>'
+        f"<h4>{number}</h4>" * bool(number) + f'<div class="cockpit-caption">{html.escape(caption)}</div>'
+        f'<div class="cockpit-note">{html.escape(note)}</div>'
     )
 
 

@@ -95,7 +95,8 @@ class ClientStage:
         # Who has just left is still being counted for a moment.
         try:
             async with asyncio.timeout(EMPTY_WITHIN):
-                while players := (await get(f"{self.url}/api/leaderboard/{self.session}"))["totalParticipants"]:
+                address = f"{self.url}/api/leaderboard/{self.session}"
+                while players := (await get(address))["totalParticipants"]:  # noqa: ASYNC110 - REST can only be asked
                     await asyncio.sleep(LOOK_EVERY)
         except TimeoutError:
             raise StageOccupied(

@@ -100,7 +100,8 @@ class Own:
 @dataclass(frozen=True, slots=True)
 class View:
     """All that a render needs, at one instant `at`. Per-second tuples are oldest first and end with the
-    last *full* second; a second without boards has None as its latency (milliseconds)."""
+    last *full* second; a second without boards has None as its latency (milliseconds).
+    """
 
     at: float
     board: Board

@@ -31,8 +31,7 @@ class StatusStrip:
             f"<span><b>{view.board.players}</b> on the board</span>"
             f"<span><b>{view.per_second(view.updates):.0f}</b> score changes/s</span>"
             f"<span><b>{view.per_second(view.boards):.0f}</b> boards/s</span>"
-            f"<span><b>{late}</b> ms update → screen</span>"
-            + degraded * view.board.degraded
+            f"<span><b>{late}</b> ms update → screen</span>" + degraded * view.board.degraded
         )
         self.widget.value = f'<div class="cockpit-strip">{text}</div>'
 

@@ -205,8 +205,8 @@ async def play(
     stage: Stage,
     *,
     speed: float = 1.0,
-    on_step: Callable[[int, Step], None] = lambda number, step: None,
-    on_played: Callable[[int, Played], None] = lambda number, played: None,
+    on_step: Callable[[int, Step], None] = lambda *_: None,
+    on_played: Callable[[int, Played], None] = lambda *_: None,
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> tuple[Played, ...]:
     """Play the story at `speed` times its own pace (`math.inf`: as fast as it can be seen).
@@ -259,13 +259,13 @@ def _arrival(user: str) -> Expect:
 
 
 def _playing(tab: int, user: str) -> Expect:
-    return Expect(f"that it plays as {PEOPLE[user]}", lambda before, now: now.user == user, tabs=(tab,))
+    return Expect(f"that it plays as {PEOPLE[user]}", lambda _, now: now.user == user, tabs=(tab,))
 
 
 def _own(tab: int, rank: int, score: int, within: float = AT_ONCE) -> Expect:
     return Expect(
         f"its own panel at rank {rank} with {score}",
-        lambda before, now: now.own is not None and (now.own.rank, now.own.score) == (rank, score),
+        lambda _, now: now.own is not None and (now.own.rank, now.own.score) == (rank, score),
         within,
         (tab,),
     )
@@ -277,16 +277,16 @@ def _board(**scores: int) -> Expect:
     ranks = {user: 1 + sum(other > score for other in scores.values()) for user, score in order}
     return Expect(
         "the board " + ", ".join(f"{ranks[user]}. {user} {score}" for user, score in order),
-        lambda before, now: list(now.scores().items()) == order and now.ranks() == ranks,
+        lambda _, now: list(now.scores().items()) == order and now.ranks() == ranks,
     )
 
 
 def _all_live() -> Expect:
-    return Expect("a live connection", lambda before, now: now.connection == "live", BY_ITSELF, beginning=True)
+    return Expect("a live connection", lambda _, now: now.connection == "live", BY_ITSELF, beginning=True)
 
 
 def _empty(*, beginning: bool = False) -> Expect:
-    return Expect("an empty board", lambda before, now: not now.board, beginning=beginning)
+    return Expect("an empty board", lambda _, now: not now.board, beginning=beginning)
 
 
 def _back(tab: int, user: str, **scores: int) -> Expect:
@@ -396,7 +396,7 @@ STORY: tuple[Step, ...] = (
         (
             Expect(
                 "Bob's points although Alice was away",
-                lambda before, now: now.scores() == {"bob": 100, "alice": 10},
+                lambda _, now: now.scores() == {"bob": 100, "alice": 10},
                 BY_ITSELF,
                 (1, 2),
             ),

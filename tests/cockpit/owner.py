@@ -12,7 +12,7 @@ from cockpit import Demo  # noqa: E402 - after the filter, for what it imports
 
 async def main() -> None:
     demo = await Demo.start()
-    print(demo.service.pid, demo.url, flush=True)
+    print(demo.service.pid, demo.url, flush=True)  # noqa: T201 - what the test reads
     await asyncio.Event().wait()
 
 

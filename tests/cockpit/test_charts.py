@@ -54,9 +54,13 @@ def test_the_timelines_show_the_last_minute() -> None:
     rate.draw(state.view(11.0))
     latency.draw(state.view(11.0))
     assert rate._line.y[-1] == 3.0
-    assert round(latency._typical.y[-1]) == 10
-    assert np.isnan(latency._typical.y[0])
+    assert list(latency._typical.x) == [-1.0]
+    assert round(latency._typical.y[0]) == 10
     assert list(latency._own.x) == [-0.5]
+    state.take_board(Board("e", 2, 1, 12.98, entries("alice"), 1, 1), at=13.0)
+    latency.draw(state.view(14.0))
+    assert list(latency._worst.x) == [-4.0, -3.0, -2.0, -1.0]
+    assert list(np.isnan(latency._worst.y)) == [False, True, True, False]
 
 
 def test_an_axis_grows_in_calm_steps() -> None:

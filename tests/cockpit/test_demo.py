@@ -17,6 +17,7 @@ from cockpit.crowd import Crowd
 from cockpit.process import ServiceProcess, get
 from cockpit.stage import StageOccupied
 from cockpit.tasks import Tasks
+
 from loadtest.drive import ServiceFailed
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def refuses(url: str) -> bool:
 async def until(condition: object, seconds: float = 10.0) -> None:
     """Wait until the condition holds, at most so long."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a condition, looked at until it holds
             await asyncio.sleep(LOOK)
 
 
@@ -147,7 +148,7 @@ async def test_the_charts_move_at_most_ten_times_a_second(demo: Demo) -> None:
     await demo.score(25)
     await until(lambda: 25.0 in demo._board._bars.y)
     drawn: list[float] = []
-    demo._board._bars.observe(lambda change: drawn.append(asyncio.get_running_loop().time()), "y")
+    demo._board._bars.observe(lambda _: drawn.append(asyncio.get_running_loop().time()), "y")
     demo.simulate(players=20, rate=100)
     await demo.run_for(1.5)
     assert 3 <= len(drawn) <= 16
@@ -213,7 +214,7 @@ async def test_the_story_can_be_stepped_and_stopped(demo: Demo) -> None:
 async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a player in another tab the story does not begin, and says why."""
     monkeypatch.setattr("cockpit.stage.EMPTY_WITHIN", 0.5)
-    guest = Crowd(demo.service.ws_url, demo.session, lambda what, error: None)
+    guest = Crowd(demo.service.ws_url, demo.session, lambda *_: None)
     guest.resize(1, 0)
     try:
         await until(lambda: guest.connected == 1)

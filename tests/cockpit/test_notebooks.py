@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,11 @@ LONGEST_CAPTION = 400  # characters that a presenter can read out
 
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+def runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and " Z " not in stat.read_text()
 
 
 def parse(source: str) -> ast.Module:
@@ -46,7 +52,7 @@ def test_every_beat_has_a_caption(path: Path) -> None:
     """Before each code cell stands a short text that can be read out."""
     cells = nbformat.read(path, 4).cells
     nbformat.validate(nbformat.read(path, 4))
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in pairwise(cells):
         if cell.cell_type == "code":
             assert before.cell_type == "markdown"
             assert 0 < len(before.source) <= LONGEST_CAPTION
@@ -54,7 +60,7 @@ def test_every_beat_has_a_caption(path: Path) -> None:
 
 def test_there_is_a_live_demo() -> None:
     """The notebook that the demo opens exists."""
-    assert [path.name for path in NOTEBOOKS][0] == "01_live_demo.ipynb"
+    assert NOTEBOOKS[0].name == "01_live_demo.ipynb"
 
 
 async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -75,5 +81,5 @@ async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPa
     assert any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for c in codes for o in c.outputs)
     assert not [output for cell in codes for output in cell.outputs if output.output_type == "stream"]
     async with asyncio.timeout(10):
-        while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+        while runs(pid):  # noqa: ASYNC110 - a condition, looked at until it holds
             await asyncio.sleep(0.02)

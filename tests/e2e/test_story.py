@@ -11,15 +11,16 @@ from cockpit.stage import ClientStage
 from cockpit.story import AT_ONCE, STORY, Expect, Played, Seen, Sight, StoryFailed, perform, play
 from e2e.chromium_stage import ChromiumStage
 from e2e.foreign_stage import ForeignStage
-from loadtest.drive import Service
 from playwright.async_api import Browser
+
+from loadtest.drive import Service
 
 
 def report(where: str, record: tuple[Played, ...]) -> None:
     """Print what was measured: pytest -rP or -s shows it."""
     for played in record:
         times = "  ".join(f"{name} {after * 1000:5.0f} ms" for name, after in played.seen_after.items())
-        print(f"{where}: {played.step.caption:<55} {times}")
+        print(f"{where}: {played.step.caption:<55} {times}")  # noqa: T201 - figures for `pytest -rP`
 
 
 def problems() -> tuple[list[str], object]:
@@ -58,18 +59,20 @@ async def test_the_story_on_the_cockpit_s_own_stage(service: Service) -> None:
 
 async def test_a_wrong_claim_fails_with_its_caption(service: Service) -> None:
     """A claim that does not come true ends the play and names the step, the tab and what is there instead."""
-    wrong = Expect("a score that nobody made", lambda before, now: now.scores() == {"alice": 1}, within=0.3)
+    wrong = Expect("a score that nobody made", lambda _, now: now.scores() == {"alice": 1}, within=0.3)
     story = (*STORY[:4], replace(STORY[4], expect=(wrong,)))
     failed, report_failure = problems()
     async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
-        with pytest.raises(StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"):
+        with pytest.raises(
+            StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"
+        ):
             await play(story, stage, speed=math.inf)
     assert failed == []
 
 
 async def test_a_claim_that_holds_before_its_act_proves_nothing(service: Service) -> None:
     """A step whose claim is true before anything was done fails."""
-    idle = replace(STORY[0], expect=(Expect("an empty board", lambda before, now: not now.board),))
+    idle = replace(STORY[0], expect=(Expect("an empty board", lambda _, now: not now.board),))
     _, report_failure = problems()
     async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
         with pytest.raises(StoryFailed, match="before anything was done"):
