@@ -180,9 +180,10 @@ class Demo:
         """The last minute, as of now."""
         return self.state.view(self._service_time())
 
-    def snapshot(self) -> SVG:
+    async def snapshot(self) -> SVG:
         """A picture of the last minute that stays in the saved notebook."""
-        return picture(self.view())
+        # A quarter of a second of drawing, in a thread: on the loop it would show as latency in the next picture.
+        return await asyncio.to_thread(picture, self.view())
 
     async def stop(self) -> None:
         """Stop everything: story, simulated players, client, service. The second time does nothing."""
