@@ -1,7 +1,7 @@
 // What is shown, as values: the board, the player's own standing, and what changed. Pure.
 //
-// Two rules come from the contract: a frame is taken when its epoch is another one or its version is
-// not lower than the shown one; and whatever field is missing gets a harmless value.
+// Two rules: a frame is taken when its epoch is another or its version not lower than the shown one;
+// and whatever field is missing gets a harmless value.
 
 const number = (value, otherwise) => (Number.isFinite(value) ? value : otherwise);
 const text = (value, otherwise) => (typeof value === "string" && value ? value : otherwise);

@@ -117,7 +117,7 @@ export class Connection extends EventTarget {
 		if (code === "rate-limited") {
 			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
 			if (opId) this.#outbox.postpone(opId, now + wait);
-			// Who was refused is not said. Where it may have been the seat, it is taken again, which is no harm.
+			// What was refused is not said. If it may have been the seat, that is taken again, which does no harm.
 			else if (now - this.#seatSentAt < SETTLED) setTimeout(() => this.#takeSeat(), wait);
 			this.#flush();
 		} else if (code === "not-joined" && opId && this.#player) {

@@ -1,9 +1,8 @@
 // Who came and who went, at a pace that can be read. Pure: time comes in as an argument, in ms.
 //
-// A few arrivals are told by name. When more come within a second, the rest becomes one line that
-// counts; so a thousand players who join at once are four lines, not a thousand.
+// A few are told by name; when more come within a second, the rest is one line that counts.
 
-const BY_NAME = 3; // in a window
+const BY_NAME = 5; // in a window
 const WINDOW = 1_000;
 
 export class Crowd {
@@ -30,14 +29,13 @@ export class Crowd {
 		this.#left += left;
 	}
 
-	/** The line that sums up this window, such as "12 more joined · 3 left", or null. */
+	/** The line that sums up this window, such as "And 12 joined · 3 left", or null. */
 	summary() {
-		const more = this.#named > 0 ? " more" : "";
 		const parts = [
-			this.#joined > 0 ? `${this.#joined.toLocaleString("en")}${more} joined` : "",
-			this.#left > 0 ? `${this.#left.toLocaleString("en")}${more} left` : "",
-		].filter(Boolean);
-		return parts.length > 0 ? parts.join(" · ") : null;
+			[this.#joined, "joined"],
+			[this.#left, "left"],
+		].flatMap(([people, what]) => (people > 0 ? [`${people.toLocaleString("en")} ${what}`] : []));
+		return parts.length > 0 ? (this.#named > 0 ? "And " : "") + parts.join(" · ") : null;
 	}
 
 	/** Starts a new window; while a crowd keeps coming, its line keeps counting. */

@@ -24,7 +24,7 @@ const connection = new Connection(socketUrl(document.baseURI), sessionId);
 state.connection = connection;
 const crowd = new Crowd();
 
-/** Storage of this tab; a frame that may not store anything still works, it only forgets. */
+/** Storage of this tab; where it is forbidden, the page only forgets. */
 const memory = {
 	get(name) {
 		try {
@@ -67,7 +67,7 @@ function playByName(text) {
 	return name !== null;
 }
 
-/** The player the address asks for, else who played in this tab before a reload, else nobody. */
+/** The player the address asks for, else who played before a reload, else nobody. */
 function firstSeat() {
 	const [user, username] = [asked.get("user"), validName(asked.get("username") ?? "")];
 	if (isId(user ?? "")) return play(user, username ?? undefined);
@@ -78,32 +78,31 @@ function firstSeat() {
 
 // -- What the service says --
 
-const said = new Map(
-	Object.entries({
-		"leaderboard-update"(data) {
-			const board = boardOf(data);
-			if (!isNews(state.board, board)) return;
-			state.board = board;
-			if (state.player) state.standing = standingOn(board, state.player.userId, state.standing);
-			if (typeof board.lastUpdate?.message === "string") view.notice(board.lastUpdate.message);
-		},
-		"user-rank-update"(data) {
-			const standing = standingOf(data);
-			if (data.userId === state.player?.userId && isNews(state.standing, standing)) state.standing = standing;
-		},
-		"participant-joined"(data) {
-			presence(data, true);
-		},
-		"participant-left"(data) {
-			presence(data, false);
-		},
-		"participants-changed"({ joined, left, totalParticipants }) {
-			participants(totalParticipants);
-			crowd.add(Number(joined) || 0, Number(left) || 0, performance.now());
-			view.summary(crowd.summary());
-		},
-	}),
-);
+const said = {
+	__proto__: null, // a type is only ever one of these
+	"leaderboard-update"(data) {
+		const board = boardOf(data);
+		if (!isNews(state.board, board)) return;
+		state.board = board;
+		if (state.player) state.standing = standingOn(board, state.player.userId, state.standing);
+		if (typeof board.lastUpdate?.message === "string") view.notice(board.lastUpdate.message);
+	},
+	"user-rank-update"(data) {
+		const standing = standingOf(data);
+		if (data.userId === state.player?.userId && isNews(state.standing, standing)) state.standing = standing;
+	},
+	"participant-joined"(data) {
+		presence(data, true);
+	},
+	"participant-left"(data) {
+		presence(data, false);
+	},
+	"participants-changed"({ joined, left, totalParticipants }) {
+		participants(totalParticipants);
+		crowd.add(Number(joined) || 0, Number(left) || 0, performance.now());
+		view.summary(crowd.summary());
+	},
+};
 
 function presence({ userId, username, avatar, totalParticipants }, joined) {
 	participants(totalParticipants);
@@ -117,7 +116,7 @@ function participants(total) {
 }
 
 connection.addEventListener("message", ({ detail: { type, data } }) => {
-	said.get(type)?.(data); // a type this page does not know is for a newer one
+	said[type]?.(data); // a type this page does not know is for a newer one
 	view.changed();
 });
 connection.addEventListener("refused", ({ detail: { message, seat } }) => {
@@ -202,13 +201,12 @@ document.addEventListener("submit", (event) => {
 	event.preventDefault();
 	const taken = playByName(new FormData(event.target).get("name"));
 	view.help("name-help", taken ? "" : "A name has 1 to 32 visible characters.");
-	if (taken) view.emptied(event.target);
 });
 
 addEventListener("hashchange", takeToken);
 addEventListener("online", () => connection.state === "waiting" && connection.retryNow());
 
-/** For showing faults on stage: loses the connection as if a cable were pulled. */
+/** For showing faults on stage. */
 window.leaderboard = Object.freeze({ drop: () => connection.drop() });
 
 takeToken();

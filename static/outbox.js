@@ -1,10 +1,10 @@
 // Points that nobody has confirmed yet. Pure: time comes in as an argument, in milliseconds.
 //
-// The law of this file: a score keeps its `opId` from the click to the answer, so that it may be
-// sent any number of times and counts once. It leaves in one of three ways: answered, refused, or
-// abandoned when the service may have forgotten the id of something that was perhaps received.
+// The law of this file: a score keeps its `opId` from the click to the answer, so it may be sent any
+// number of times and counts once. It leaves answered, refused, or abandoned, when the service may
+// have forgotten the id of something it perhaps received.
 
-const WINDOW = 10; // unanswered at a time, so that a long queue does not run into the rate limit
+const WINDOW = 10; // unanswered at a time: a long queue shall not run into the rate limit
 const CAPACITY = 200;
 const REMEMBERED = 270_000; // the service remembers an opId for 5 minutes at least; stay below
 

@@ -29,7 +29,7 @@ function element(tag, className, ...children) {
 	return node;
 }
 
-/** Sets a `data-…` attribute when it differs, so that an unchanged row costs no style. */
+/** Sets a `data-…` attribute, at no cost when it is unchanged. */
 function mark(node, name, value) {
 	const text = String(value);
 	if (node.dataset[name] !== text) node.dataset[name] = text;
@@ -41,7 +41,7 @@ function place(parent, node, before) {
 	else parent.insertBefore(node, before);
 }
 
-/** Whether this machine can draw colour emoji; without, an initial is the face. */
+/** Whether this machine can draw colour emoji. */
 function drawsEmoji() {
 	const canvas = document.createElement("canvas");
 	canvas.width = canvas.height = 16;
@@ -81,7 +81,7 @@ export class View {
 		document.addEventListener("visibilitychange", () => this.changed());
 	}
 
-	/** Something in the state is new: draw it with the next frame, or at once where nobody looks. */
+	/** Something in the state is new: draw it with the next frame. */
 	changed() {
 		if (this.#scheduled) return;
 		this.#scheduled = true;
@@ -121,11 +121,6 @@ export class View {
 		write($(hook), text);
 	}
 
-	/** Empties a form whose content was taken. */
-	emptied(form) {
-		form.reset();
-	}
-
 	#expire(node) {
 		clearTimeout(this.#expiries.get(node));
 		this.#expiries.set(
@@ -142,6 +137,7 @@ export class View {
 		if ($("own")) {
 			this.#drawPeople();
 			this.#drawOwn();
+			if (player !== this.#drawnPlayer) this.#turn(player);
 		}
 		if (board === this.#drawn && player === this.#drawnPlayer) return;
 		this.#drawnPlayer = player;
@@ -171,6 +167,13 @@ export class View {
 		write(document.querySelector("[data-action=retry]"), waiting ? "Retry now" : "Try again");
 		clearTimeout(this.#countdown);
 		if (waiting) this.#countdown = setTimeout(() => this.changed(), 250);
+	}
+
+	/** After a change of player: what was pressed may be gone, so the focus goes to what comes next. */
+	#turn(player) {
+		const pressed = document.activeElement?.closest(".pick, .own");
+		$("name-form").reset();
+		if (pressed) $(player ? "points" : "join")?.focus({ preventScroll: true });
 	}
 
 	#drawPeople() {
@@ -211,7 +214,7 @@ export class View {
 		write($("pick-title"), player ? "Switch player" : "Play as");
 	}
 
-	/** Draws an avatar, or an initial where there is none or no font for it. */
+	/** Draws an avatar, or an initial where there is none, or no font for it. */
 	#face(node, avatar, name) {
 		write(node, this.#emoji && avatar ? avatar : ([...name][0] ?? "").toUpperCase());
 		return node;
@@ -276,8 +279,8 @@ export class View {
 	}
 
 	#newRow({ userId, score }, first) {
-		const [rank, tie, tied, avatar, presence, climb, gain, points] =
-			["number", "tie", "sr", "avatar", "sr", "climb", "gain", "score"].map((part) => element("span", part));
+		const [meter, rank, tie, tied, avatar, presence, climb, gain, points] =
+			["meter", "number", "tie", "sr", "avatar", "sr", "climb", "gain", "score"].map((part) => element("span", part));
 		const name = element("bdi", "name");
 		name.dir = "auto";
 		tie.append("=");
@@ -286,7 +289,7 @@ export class View {
 		const node = element(
 			"li",
 			"row",
-			element("span", "meter"),
+			meter,
 			element("span", "rank", tie, tied, rank),
 			element("span", "face", avatar, element("span", "dot"), presence),
 			element("span", "who", name, element("span", "you", "you")),
@@ -296,11 +299,11 @@ export class View {
 		node.dataset.user = userId;
 		const number = { node: points, shown: first ? score : 0, score: null };
 		if (!first) this.#animate(node, [{ opacity: 0 }, {}], { duration: 300 });
-		return { node, rank, tie, tied, avatar, name, climb, gain, presence, number, gained: 0, climbed: 0, until: 0, move: null };
+		return { node, meter, rank, tie, tied, avatar, name, climb, gain, presence, number, gained: 0, climbed: 0, until: 0, move: null };
 	}
 
 	#drawRow(row, entry, index, part) {
-		const { node } = row;
+		const { node, meter } = row;
 		const { userId, username, avatar, color, score, rank, tied, isConnected } = entry;
 		mark(node, "rank", rank);
 		mark(node, "score", score);
@@ -309,7 +312,7 @@ export class View {
 		mark(node, "self", userId === this.#state.player?.userId);
 		node.style.setProperty("--place", index + 1);
 		node.style.setProperty("--color", color);
-		node.style.setProperty("--share", part.toFixed(4));
+		meter.style.translate = `${(100 * (part - 1)).toFixed(2)}%`; // not by a property that the whole row inherits
 		row.tie.hidden = row.tied.hidden = !tied;
 		write(row.rank, count(rank));
 		write(row.name, username);
@@ -347,12 +350,12 @@ export class View {
 
 	// -- Motion --
 
-	/** Where each row is seen now: its place in the layout and how far a running move still has to go. */
+	/** Where each row is seen: its place in the layout, and how far a running move still has to go. */
 	#places() {
 		const places = new Map();
 		for (const row of this.#rows.values()) {
-			const moving = row.move?.playState === "running";
-			const { m41: x, m42: y } = moving ? new DOMMatrix(getComputedStyle(row.node).transform) : { m41: 0, m42: 0 };
+			const moving = row.move && row.move.playState !== "finished";
+			const { e: x, f: y } = new DOMMatrix(moving ? getComputedStyle(row.node).transform : "");
 			places.set(row, { ...this.#home(row.node), x, y });
 		}
 		return places;
@@ -383,6 +386,7 @@ export class View {
 	#countTo(number, score) {
 		if (number.score === score) return;
 		number.score = score;
+		number.node.style.setProperty("--digits", count(score).length); // a long number gets smaller type
 		if (!this.#moves || number.shown === score) {
 			number.shown = score;
 			this.#counting.delete(number);

@@ -1,0 +1,166 @@
+"""The page under test: from a running service, or alone with a socket that the test plays."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, Route, WebSocketRoute
+
+STATIC = Path(__file__).parents[2] / "static"
+CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+PEOPLE = [
+    {"id": name.lower(), "username": name, "avatar": avatar, "color": color}
+    for name, avatar, color in (("Alice", "🦊", "#d55e00"), ("Bob", "🐼", "#0072b2"), ("Charlie", "🦁", "#e69f00"))
+]
+LOST_SERVICE = "ERR_CONNECTION_REFUSED"
+
+PATIENCE = 15_000  # ms until something expected counts as missing
+
+Visit = Callable[..., Awaitable[Page]]
+Prepare = Callable[[Page], Awaitable[None]]
+
+
+@pytest.fixture
+async def visit(browser: Browser) -> AsyncIterator[Visit]:
+    """Open pages; in the end none of them has complained, or has asked another machine for anything.
+
+    `size` is (width, height) in CSS pixels, `prepare` sees the page before it loads, `tolerate` is a
+    pattern of complaints that the test provokes; further options go to the browser context, of which
+    each page has its own.
+    """
+    complaints: list[str] = []
+    contexts = []
+
+    async def open_page(
+        url: str,
+        *,
+        size: tuple[int, int] = (1280, 800),
+        prepare: Prepare | None = None,
+        tolerate: str = LOST_SERVICE,
+        **options: Any,
+    ) -> Page:
+        contexts.append(await browser.new_context(viewport={"width": size[0], "height": size[1]}, **options))
+        page = await contexts[-1].new_page()
+        host = urlsplit(url).netloc
+
+        def heard(message: Any) -> None:
+            if message.type in {"error", "warning"} and not re.search(tolerate, message.text):
+                complaints.append(f"console: {message.text}")
+
+        def asked(request: Any) -> None:
+            if urlsplit(request.url).netloc != host:
+                complaints.append(f"asked elsewhere: {request.url}")
+
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("request", asked)
+        page.set_default_timeout(PATIENCE)
+        if prepare is not None:
+            await prepare(page)
+        await page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        await context.close()
+    assert complaints == []
+
+
+class Stage:
+    """A service that the test plays: it hears what the page sends, and says what it is told to."""
+
+    def __init__(self) -> None:
+        self.sockets: list[WebSocketRoute] = []
+        self.heard: list[dict[str, Any]] = []
+        self.times: list[float] = []  # when each of them came
+        self.answer: Callable[[dict[str, Any]], None] = self.welcome
+        self.rows: list[dict[str, Any]] = []
+        self.version = 1
+
+    def connected(self, socket: WebSocketRoute) -> None:
+        """Take a new socket of the page."""
+        self.sockets.append(socket)
+        socket.on_message(lambda frame: self.hear(json.loads(frame)))
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Note a message of the page and when it came, in seconds, and answer."""
+        self.heard.append(message)
+        self.times.append(time.monotonic())
+        self.answer(message)
+
+    def welcome(self, message: dict[str, Any]) -> None:
+        """Answer joins and watches as the service does, and nothing else."""
+        if message["type"] in {"join-demo", "watch-demo"}:
+            self.board()
+        if message["type"] == "join-demo":
+            self.rank(message["data"]["userId"])
+
+    def say(self, kind: str, **data: Any) -> None:
+        """Send one message to the page."""
+        self.sockets[-1].send(json.dumps({"type": kind, "data": data}))
+
+    def board(self, *scores: tuple[str, int], **more: Any) -> None:
+        """Send a board of (user, score) in order of rank; without scores the last one."""
+        if scores:
+            self.rows = [
+                {"rank": 1 + sum(other > score for _, other in scores), "userId": user, "username": user.title(),
+                 "avatar": "🦊", "color": "#0072b2", "score": score, "isConnected": True}
+                for user, score in scores
+            ]  # fmt: skip
+        data = {
+            "version": self.version, "updates": 1, "epoch": "one", "leaderboard": self.rows,
+            "totalPlayers": len(self.rows), "totalParticipants": 1, "lastUpdate": None, "degraded": False,
+        }  # fmt: skip
+        self.say("leaderboard-update", **(data | more))
+
+    def rank(self, user: str, **more: Any) -> None:
+        """Tell a user its rank."""
+        own = next((row for row in self.rows if row["userId"] == user), {"score": 0, "rank": None})
+        data = {"userId": user, "score": own["score"], "rank": own["rank"], "version": self.version, "epoch": "one"}
+        self.say("user-rank-update", **(data | more))
+
+    def sent(self, kind: str) -> list[dict[str, Any]]:
+        """The data of everything of that type that the page sent, over all sockets."""
+        return [message["data"] for message in self.heard if message["type"] == kind]
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    """A service that the test plays."""
+    return Stage()
+
+
+@pytest.fixture
+async def on_stage(visit: Visit, stage: Stage) -> Visit:
+    """Open the page, with a query, before a service that the test plays, and wait until it is live."""
+    host = "http://page.test"
+
+    async def serve(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path == "/api/demo":
+            await route.fulfill(json={"availableUsers": PEOPLE})
+            return
+        file = STATIC / (path.removeprefix("/static/").removeprefix("/") or "index.html")
+        content_type = CONTENT_TYPES[file.suffix]
+        await route.fulfill(
+            body=file.read_bytes(), content_type=content_type, headers={"Content-Security-Policy": STRICT}
+        )
+
+    async def prepare(page: Page) -> None:
+        await page.route("**/*", serve)
+        await page.route_web_socket("**/ws", stage.connected)
+
+    async def open_page(query: str = "", **options: Any) -> Page:
+        page = await visit(f"{host}/{query}", prepare=prepare, **options)
+        await page.wait_for_selector("html[data-connection=live]")
+        return page
+
+    return open_page

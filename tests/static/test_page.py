@@ -1,0 +1,356 @@
+"""The page and a real service: what players, audience and presenter see and do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, expect
+
+from loadtest.drive import Service
+
+STATIC = Path(__file__).parents[2] / "static"
+BUDGET = 60_000  # bytes of the whole page, uncompressed
+SHOWN = """() => [...document.querySelectorAll("[data-board] > li")]
+    .map((row) => [row.dataset.user, Number(row.dataset.rank), Number(row.dataset.score)])"""
+
+browser_test = pytest.mark.browser
+
+
+def row(page: Page, user: str) -> Any:
+    """A player's row on the board."""
+    return page.locator(f"[data-board] [data-user='{user}']")
+
+
+async def live(page: Page) -> Page:
+    """The page, once it is live."""
+    await page.wait_for_selector("html[data-connection=live]")
+    return page
+
+
+@browser_test
+async def test_three_tabs_in_step(service: Service, visit: Any) -> None:
+    """Joins are noticed everywhere, points show in all tabs, and all tabs have the same order."""
+    pages = [await live(await visit(service.url)) for _ in range(3)]
+    people = ("alice", "bob", "charlie")
+    for page, user in zip(pages, people, strict=True):
+        await page.locator(f"button[data-join={user}]").click()
+        for other in pages:
+            await expect(other.locator("[data-notice]", has_text=f"{user.title()} joined").first).to_be_visible()
+    await pages[0].get_by_role("button", name="+25").click()
+    for page in pages:
+        await expect(row(page, "alice")).to_have_attribute("data-score", "25")
+        await expect(page.locator("[data-participants]")).to_have_text("3")
+    await expect(pages[0].locator("[data-own]")).to_have_attribute("data-rank", "1")
+    await pages[1].get_by_role("button", name="+50").click()
+    await pages[2].get_by_role("button", name="+10", exact=True).click()
+    for page in pages:
+        await expect(row(page, "charlie")).to_have_attribute("data-rank", "3")
+        await expect(row(page, "alice")).to_have_attribute("data-rank", "2")
+        assert await page.evaluate(SHOWN) == [["bob", 1, 50], ["alice", 2, 25], ["charlie", 3, 10]]
+    await pages[2].close()
+    await expect(pages[0].locator("[data-notice]", has_text="Charlie left")).to_be_visible()
+    await expect(row(pages[0], "charlie")).to_have_attribute("data-connected", "false")
+
+
+@browser_test
+async def test_populate_and_reset(service: Service, visit: Any) -> None:
+    """The host's two buttons fill and clear the board of everybody."""
+    host, player = await live(await visit(service.url)), await live(await visit(f"{service.url}/?user=frank"))
+    await host.get_by_role("button", name="Populate Demo Data").click()
+    for page in (host, player):
+        await expect(page.locator("[data-board] > li")).to_have_count(6)
+        await expect(page.locator("[data-players]")).to_have_text("6")
+    await expect(player.locator("[data-own]")).to_have_attribute("data-rank", "6")
+    await expect(player.locator("[data-own-score]")).to_have_text("87")
+    await host.get_by_role("button", name="Reset Leaderboard").click()
+    for page in (host, player):
+        await expect(page.locator("[data-board] > li")).to_have_count(0)
+    await expect(player.locator("[data-own]")).to_have_attribute("data-rank", "")
+    await expect(player.locator("[data-empty-text]")).to_have_text("Score the first points")
+
+
+@browser_test
+async def test_rows_stand_in_the_order_of_rank_after_a_move(service: Service, visit: Any) -> None:
+    """When the moves have ended, what is seen from top to bottom is the order of the board."""
+    page = await live(await visit(f"{service.url}/?user=frank"))
+    await page.get_by_role("button", name="Populate Demo Data").click()
+    await expect(row(page, "frank")).to_have_attribute("data-rank", "6")
+    await page.get_by_role("button", name="+25").click()
+    await expect(row(page, "frank")).to_have_attribute("data-rank", "5")
+    await page.wait_for_function(
+        "() => [...document.querySelectorAll('[data-board] > li')].every((row) => row.getAnimations().length === 0)"
+    )
+    seen = await page.evaluate(
+        """() => [...document.querySelectorAll("[data-board] > li")].slice(3)
+            .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
+            .map((row) => row.dataset.user)"""
+    )
+    assert seen == ["diana", "frank", "eve"]
+    steps = {
+        user: (await row(page, user).locator(".rank").bounding_box())["height"] for user in ("alice", "bob", "charlie")
+    }
+    assert steps["alice"] > steps["bob"] > steps["charlie"]
+
+
+@browser_test
+async def test_points_survive_dropped_connections_exactly_once(service: Service, visit: Any) -> None:
+    """However often the line is cut right after a click, each click counts once."""
+    page = await live(await visit(f"{service.url}/?user=alice"))
+    watching = await live(await visit(service.url))
+    for times in range(1, 9):
+        # In one task of the page: the first two are on the wire, unanswered, when the line is lost.
+        await page.evaluate(
+            """() => { const button = document.querySelector("button[data-points='25']");
+            button.click(); button.click(); leaderboard.drop(); button.click() }"""
+        )
+        await page.wait_for_selector("html[data-connection=waiting]")
+        retry = page.get_by_role("button", name="Retry now")
+        await retry.click()
+        await live(page)
+        await expect(row(watching, "alice")).to_have_attribute("data-score", str(75 * times))
+        await expect(page.locator("[data-own]")).to_have_attribute("data-score", str(75 * times))
+    await expect(page.locator("[data-pending]")).to_have_text("")
+    await expect(watching.locator("[data-participants]")).to_have_text("1")
+
+
+@browser_test
+async def test_a_restart_of_the_service_is_survived(start_service: Callable[..., Service], visit: Any) -> None:
+    """When the service comes back on its port, the page rejoins by itself and sends what it still holds."""
+    first = start_service()
+    page = await live(await visit(f"{first.url}/?user=alice"))
+    await page.get_by_role("button", name="+100").click()
+    await expect(row(page, "alice")).to_have_attribute("data-score", "100")
+    first.stop()
+    await page.wait_for_selector("html[data-connection=waiting]")
+    await page.get_by_role("button", name="+50").click()
+    await expect(page.locator("[data-strip]")).to_be_visible()
+    start_service(port=urlsplit(first.url).port)
+    await live(page)
+    await expect(row(page, "alice")).to_have_attribute("data-score", "50")  # memory forgot the first hundred
+    await expect(page.locator("[data-own]")).to_have_attribute("data-score", "50")
+
+
+@browser_test
+async def test_any_name_plays(service: Service, visit: Any) -> None:
+    """A free name joins under an id made from it, is shown as typed, and a bad one is explained."""
+    page, other = await live(await visit(service.url)), await live(await visit(service.url))
+    field = page.get_by_label("Or any name")
+    await field.fill("x" * 33)
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await expect(page.locator("[data-name-help]")).to_contain_text("1 to 32")
+    name = "<b onclick=alert(1)>Zoë</b>"
+    await field.fill(name)
+    await field.press("Enter")
+    await page.get_by_role("button", name="+10", exact=True).click()
+    user = await page.locator("html").get_attribute("data-user")
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", user)
+    for each in (page, other):
+        await expect(row(each, user).locator(".name")).to_have_text(name)
+        assert await each.locator("[onclick]").count() == 0
+
+
+@browser_test
+async def test_keyboard_alone_joins_and_scores(service: Service, visit: Any) -> None:
+    """Tab and Enter are enough to play, and the focus can be seen on every stop."""
+    page = await live(await visit(service.url))
+    await page.wait_for_selector("button[data-join=alice]")
+
+    async def tab_to(selector: str) -> None:
+        for _ in range(20):
+            await page.keyboard.press("Tab")
+            focus = await page.evaluate(
+                """(wanted) => { const at = document.activeElement;
+                return [at.matches(wanted), getComputedStyle(at).outlineStyle, at === document.body] }""",
+                selector,
+            )
+            assert focus[1] == "solid" or focus[2]
+            if focus[0]:
+                return
+        pytest.fail(f"Tab never came to {selector}")
+
+    await tab_to("button[data-join=alice]")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("html[data-user=alice]")
+    await expect(page.locator("button[data-points='10']")).to_be_focused()
+    await tab_to("button[data-points='50']")
+    await page.keyboard.press("Space")
+    await expect(row(page, "alice")).to_have_attribute("data-score", "50")
+
+
+@browser_test
+async def test_leaving_and_switching(service: Service, visit: Any) -> None:
+    """Another player is one press away; who leaves watches on."""
+    page = await live(await visit(f"{service.url}/?user=alice"))
+    await page.get_by_role("button", name="+10", exact=True).click()
+    await expect(row(page, "alice")).to_have_attribute("data-self", "true")
+    await page.locator("button[data-join=bob]").click()
+    await page.get_by_role("button", name="+25").click()
+    await expect(row(page, "bob")).to_have_attribute("data-score", "25")
+    await expect(row(page, "bob")).to_have_attribute("data-self", "true")
+    await expect(row(page, "alice")).to_have_attribute("data-connected", "false")
+    await page.locator("button[data-action=leave]").click()
+    await page.wait_for_selector("html[data-user='']")
+    await expect(row(page, "bob")).to_have_attribute("data-connected", "false")
+    await expect(page.locator("button[data-points]").first).to_be_hidden()
+
+
+@browser_test
+async def test_a_reload_keeps_the_seat(service: Service, visit: Any) -> None:
+    """Who picked a player in this tab still plays after a reload; who left does not."""
+    page = await live(await visit(service.url))
+    await page.locator("button[data-join=eve]").click()
+    await page.wait_for_selector("html[data-user=eve]")
+    await page.reload()
+    await page.wait_for_selector("html[data-user=eve][data-connection=live]")
+    await page.locator("button[data-action=leave]").click()
+    await page.reload()
+    await page.wait_for_selector("html[data-user=''][data-connection=live]")
+
+
+@browser_test
+async def test_the_big_screen_has_no_controls(service: Service, visit: Any) -> None:
+    """`?view=board` shows the board in large type and offers nothing to press or fill."""
+    page = await live(await visit(f"{service.url}/?view=board&theme=dark", size=(1920, 1080)))
+    assert await page.locator("button, input, a, select, [tabindex]").count() == 0
+    player = await live(await visit(f"{service.url}/?user=alice"))
+    await player.get_by_role("button", name="Populate Demo Data").click()
+    await expect(row(page, "frank").locator(".score")).to_have_text("87")
+    assert (
+        await row(page, "frank").locator(".score").evaluate("(node) => parseFloat(getComputedStyle(node).fontSize)")
+        >= 24
+    )
+    await page.evaluate("leaderboard.drop()")
+    await page.wait_for_selector("html[data-connection=waiting]")
+    await live(page)
+
+
+@browser_test
+async def test_the_frame_of_a_notebook(service: Service, visit: Any) -> None:
+    """`?view=embed` has controls for a player and none for a watcher."""
+    player = await live(await visit(f"{service.url}/?view=embed&user=alice", size=(700, 520)))
+    await player.get_by_role("button", name="+25").click()
+    await expect(row(player, "alice")).to_have_attribute("data-score", "25")
+    watcher = await live(await visit(f"{service.url}/?view=embed", size=(700, 520)))
+    await expect(row(watcher, "alice")).to_be_visible()
+    await expect(watcher.locator("button:visible, input:visible")).to_have_count(0)
+
+
+@browser_test
+@pytest.mark.parametrize(
+    ("theme", "scheme", "dark"), [("dark", "light", True), ("light", "dark", False), ("auto", "dark", True)]
+)
+async def test_the_theme_follows_the_address_or_the_system(
+    service: Service, visit: Any, theme: str, scheme: str, dark: bool
+) -> None:
+    """`?theme` decides; `auto` leaves it to the system."""
+    page = await visit(f"{service.url}/?theme={theme}", color_scheme=scheme)
+    await page.wait_for_selector(f"html[data-theme={theme}]")
+    ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(12, 17, 23)") is dark
+
+
+@browser_test
+async def test_only_the_host_may_populate(start_service: Callable[..., Service], visit: Any) -> None:
+    """Without the admin token the refusal is explained; with it in the address the buttons work, and it is hidden."""
+    service = start_service("--admin-token", "sesame")
+    page = await live(await visit(service.url, tolerate="401|403"))
+    await page.get_by_role("button", name="Populate Demo Data").click()
+    await expect(page.locator("[data-host-help]")).to_contain_text("#admin=TOKEN")
+    await page.goto(f"{service.url}/#admin=sesame")
+    await live(page)
+    assert "sesame" not in page.url
+    await page.get_by_role("button", name="Populate Demo Data").click()
+    await expect(page.locator("[data-board] > li")).to_have_count(6)
+    await page.reload()
+    await live(page)
+    await page.get_by_role("button", name="Reset Leaderboard").click()
+    await expect(page.locator("[data-board] > li")).to_have_count(0)
+
+
+@browser_test
+async def test_a_path_prefix_changes_nothing(service: Service, visit: Any) -> None:
+    """Behind a proxy that serves it under a path, the page finds its parts, its socket and its calls."""
+    async with prefixing_proxy(service, "/proxy/8000") as url:
+        page = await live(await visit(f"{url}/?user=alice"))
+        await page.get_by_role("button", name="+25").click()
+        await expect(row(page, "alice")).to_have_attribute("data-score", "25")
+        await page.get_by_role("button", name="Populate Demo Data").click()
+        await expect(page.locator("[data-board] > li")).to_have_count(6)
+
+
+@browser_test
+async def test_the_first_board_comes_within_a_second(service: Service, visit: Any) -> None:
+    """From navigation to a live board it takes less than a second."""
+    page = await live(await visit(service.url))
+    await page.reload()
+    await page.evaluate(
+        """() => new Promise((done) => { const live = () => document.documentElement.dataset.connection === "live"
+            ? done() : requestAnimationFrame(live); live() })"""
+    )
+    assert await page.evaluate("performance.now()") < 1_000
+
+
+def test_the_page_is_light() -> None:
+    """Everything the browser loads, uncompressed, is within the budget."""
+    assert sum(file.stat().st_size for file in STATIC.iterdir()) <= BUDGET
+
+
+def test_the_page_writes_text_only() -> None:
+    """No markup is made from data, nothing is inline, and no address is absolute."""
+    sources = {file.name: file.read_text(encoding="utf-8") for file in STATIC.iterdir()}
+    code = "".join(text for name, text in sources.items() if name.endswith(".js"))
+    assert not re.search(r"(inner|outer|Adjacent)HTML|document\.write|\beval\(|new Function|setAttribute\(.style", code)
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", sources["index.html"])
+    everything = "".join(sources.values()).replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"""https?://|(?:href|src)=["']/""", everything)
+
+
+def test_only_the_view_writes_the_page() -> None:
+    """No module but view.js touches the document's content."""
+    writes = re.compile(
+        r"\.(textContent|innerText|append|replaceChildren|remove|style|hidden)\b|createElement|dataset\.\w+ ="
+    )
+    writers = {file.name for file in STATIC.glob("*.js") if writes.search(file.read_text(encoding="utf-8"))}
+    assert writers == {"view.js"}
+
+
+@asynccontextmanager
+async def prefixing_proxy(service: Service, prefix: str) -> AsyncIterator[str]:
+    """A reverse proxy on loopback that serves the service under `prefix`; yields its URL."""
+    target = urlsplit(service.url)
+    lines: set[asyncio.StreamWriter] = set()
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, path, rest = head.split(b" ", 2)
+        if not path.startswith(prefix.encode() + b"/"):
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+            return
+        if b"upgrade: websocket" not in rest.lower():  # one request a connection keeps the proxy small
+            rest = re.sub(rb"(?i)connection: [^\r]*", b"Connection: close", rest)
+        upstream, sink = await asyncio.open_connection(target.hostname, target.port)
+        lines.update({writer, sink})
+        sink.write(b" ".join((method, path.removeprefix(prefix.encode()), rest)))
+        await asyncio.gather(pump(reader, sink), pump(upstream, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{prefix}"
+    finally:
+        for line in lines:
+            line.close()
+        server.close()
