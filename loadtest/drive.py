@@ -102,10 +102,10 @@ class Service:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for reader in self._readers:
+        for reader, stream in zip(self._readers, (self.process.stdout, self.process.stderr), strict=True):
             reader.join(timeout=1.0)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
+            # While something else holds the other end, its reader waits, and closing would wait for the reader.
+            if stream is not None and not reader.is_alive():
                 stream.close()
         return self.process.returncode
 
