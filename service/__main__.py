@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self._settings.until_stdin_closes:
-            threading.Thread(target=self._wait_for_stdin, name="stdin", daemon=True).start()
+            call_when_stdin_closes(self._stop)
         if sockets:
             print(url_of(sockets[0]), flush=True)
 
@@ -107,11 +107,19 @@ class Server(uvicorn.Server):
     def _stop(self) -> None:
         self.should_exit = True
 
-    def _wait_for_stdin(self) -> None:
-        # Read, not polled: the pipe ends when the parent does, even when it was killed.
+
+def call_when_stdin_closes(callback: Callable[[], None]) -> None:
+    """Call back, in a thread of its own, when nobody can write to this process any more.
+
+    Read, not polled: the pipe ends when the parent does, even when it was killed.
+    """
+
+    def wait() -> None:
         while os.read(0, 4096):
             pass
-        self._stop()
+        callback()
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
 def url_of(listener: socket.socket) -> str:
@@ -179,9 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_reloading(settings: Settings, listener: socket.socket) -> None:
     config = configure(settings, "service.main:app")
+    supervisor = ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
+    if settings.until_stdin_closes:
+        call_when_stdin_closes(supervisor.should_exit.set)
     listener.listen(config.backlog)
     print(url_of(listener), flush=True)
-    ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+    supervisor.run()
 
 
 if __name__ == "__main__":

@@ -10,4 +10,5 @@ from service.settings import BadSetting, Settings
 try:
     app = create_app(Settings.read())
 except BadSetting as error:
-    sys.exit(f"leaderboard: {error}")
+    sys.stderr.write(f"leaderboard: {error}\n")
+    sys.exit(2)

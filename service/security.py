@@ -111,9 +111,11 @@ class GateMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
+        # Two Host headers are a trick on whoever reads the other one (RFC 9112, section 3.2).
+        host = ", ".join(headers.getlist("host"))
+        origin = ", ".join(headers.getlist("origin")) if "origin" in headers else None
         if not self._gate.host_is_fine(host):
-            expected = "an IP address, localhost or an allowed host"
+            expected = "one IP address, localhost or an allowed host"
             await _refuse(scope, receive, send, 400, f"Host: expected {expected}, got {host[:100]!r}")
             return
         guarded = scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD", "OPTIONS"}
