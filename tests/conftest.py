@@ -1,0 +1,156 @@
+"""Fixtures for all tests: real services on free ports, real sockets, a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from peer import Peer
+from playwright.async_api import Browser, async_playwright
+
+from loadtest.drive import Service
+
+CHROMIUM_FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+HOW_TO_GET_CHROMIUM = "install Debian's package chromium, or run `nox -- --install-browser`"
+
+
+@pytest.fixture
+def start_service() -> Iterator[Callable[..., Service]]:
+    """Start services with command-line options; all of them end with the test."""
+    running: list[Service] = []
+
+    def start(*arguments: str, **options: object) -> Service:
+        service = Service(arguments, **options)
+        running.append(service)
+        return service
+
+    yield start
+    for service in running:
+        service.stop()
+
+
+@pytest.fixture
+def service(start_service: Callable[..., Service]) -> Service:
+    """A service of the test's own."""
+    return start_service()
+
+
+@pytest.fixture(scope="session")
+def shared_service() -> Iterator[Service]:
+    """One service for all tests that keep to a session of their own (`session_id`)."""
+    with Service() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def plain_service() -> Iterator[str]:
+    """The URL of `uvicorn service.main:app`, which has no fan-out extension and none of our own server's settings."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "service.main:app", "--port", "0"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        found = re.search(r"running on (http://\S+)", line)
+        if found:
+            break
+    else:
+        pytest.fail(f"uvicorn ended with {process.wait()}")
+    drain = threading.Thread(target=process.stderr.read, daemon=True)
+    drain.start()
+    yield found[1]
+    process.terminate()
+    process.wait(10)
+    drain.join(10)
+    process.stderr.close()
+
+
+@pytest.fixture(params=["wire", "plain"])
+def base_url(request: pytest.FixtureRequest) -> str:
+    """Each way to serve in turn: with the extension, and under plain uvicorn."""
+    if request.param == "wire":
+        return request.getfixturevalue("shared_service").url
+    return request.getfixturevalue("plain_service")
+
+
+@pytest.fixture
+def ws_url(base_url: str) -> str:
+    """The WebSocket address of `base_url`."""
+    return f"ws{base_url.removeprefix('http')}/ws"
+
+
+@pytest.fixture
+def session_id() -> str:
+    """The id of a quiz session that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., object]]:
+    """Connect peers to a WebSocket address; all of them close with the test."""
+    peers: list[Peer] = []
+
+    async def connect_one(url: str, **options: object) -> Peer:
+        peer = await Peer.connect(url, **options)
+        peers.append(peer)
+        return peer
+
+    yield connect_one
+    for peer in peers:
+        await peer.close()
+
+
+def _chromium() -> str | None:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name)
+        if found:
+            return found
+    return None
+
+
+@pytest.fixture(scope="session")
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """Chromium: the one on the PATH, else Playwright's own, else a loud skip."""
+    async with async_playwright() as playwright:
+        path = _chromium() or playwright.chromium.executable_path
+        if not Path(path).exists():
+            request.config.stash[NO_BROWSER] = True
+            if os.environ.get("CI"):
+                pytest.fail(f"no Chromium in CI ({HOW_TO_GET_CHROMIUM})")
+            pytest.skip(f"NOT RUN: browser tests – no Chromium ({HOW_TO_GET_CHROMIUM})")
+        chromium = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+NO_BROWSER = pytest.StashKey[bool]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """End with a line that nobody can overlook when a part did not run."""
+    if config.stash.get(NO_BROWSER, False):
+        terminalreporter.write_line(f"NOT RUN: browser tests – no Chromium ({HOW_TO_GET_CHROMIUM})", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """The interpreter that the tests run in."""
+    return sys.executable
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client."""
+    async with httpx.AsyncClient() as client:
+        yield client

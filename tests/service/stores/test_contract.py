@@ -1,0 +1,121 @@
+"""One suite for every store: what the contract promises, whoever keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from service.core.failures import ErrorCode, Refused
+from service.core.session import Answer, Rules
+from service.stores.base import Store
+from service.stores.memory import EMPTY_TTL, MemoryStore
+
+NewStore = Callable[..., Store]
+
+
+@pytest.fixture(params=["memory"])
+def new_store(request: pytest.FixtureRequest) -> NewStore:
+    """Make stores of one kind."""
+
+    def make(**options: object) -> Store:
+        return {"memory": MemoryStore}[request.param](**({"epoch": "e", "rules": Rules()} | options))
+
+    return make
+
+
+def settled(store: Store, user: str, points: int, op_id: str | None = None) -> Answer:
+    answers: list[Answer] = []
+    store.update("S", user, points, op_id, 0.0, answers.append)
+    return answers[-1]
+
+
+def test_a_session_comes_into_being_with_its_first_join(new_store: NewStore):
+    """Looking creates nothing."""
+    store = new_store()
+    assert store.view("S", 0.0).version == 0
+    assert store.get("S") is None
+    store.join("S", "a", None, 0.0)
+    assert store.get("S") is not None
+
+
+async def test_populate_creates_and_reset_does_not(new_store: NewStore):
+    """A reset of nothing leaves nothing."""
+    store = new_store()
+    assert await store.reset("S", 0.0) is None
+    assert store.get("S") is None
+    assert len((await store.populate("S", 0.0)).board) == 6
+
+
+def test_every_change_reaches_the_listener_after_it_happened(new_store: NewStore):
+    """Whoever hears of an update sees it in the session."""
+    store = new_store()
+    heard: list[tuple[str, int]] = []
+    store.listener = lambda session, events: heard.extend((type(e).__name__, session.version) for e in events)
+    store.join("S", "a", None, 0.0)
+    settled(store, "a", 5)
+    store.leave("S", "a", 0.0)
+    assert heard == [("Arrived", 0), ("Scored", 1), ("Left", 1)]
+
+
+def test_an_update_without_a_server_is_durable_at_once(new_store: NewStore):
+    """The one answer is the final one."""
+    store = new_store()
+    store.join("S", "a", None, 0.0)
+    answer = settled(store, "a", 5)
+    assert (answer.durable, answer.version, answer.points) == (True, 1, 5)
+
+
+def test_a_session_that_begins_again_has_a_new_epoch(new_store: NewStore):
+    """Its versions must not compare with those of the one that ended."""
+    store = new_store()
+    epochs = set()
+    for _ in range(2):
+        epochs.add(store.join("S", "a", None, 0.0).epoch)
+        store.leave("S", "a", 0.0)
+        store.sweep(EMPTY_TTL, ())
+        assert store.get("S") is None
+    assert len(epochs) == 2
+
+
+def test_sessions_with_scores_live_longer_than_those_without(new_store: NewStore):
+    """Ten minutes without scores, the setting with them."""
+    store = new_store(session_ttl=5000.0)
+    store.join("S", "a", None, 0.0)
+    store.join("T", "a", None, 0.0)
+    settled(store, "a", 5)
+    store.leave("S", "a", 0.0)
+    store.leave("T", "a", 0.0)
+    store.sweep(EMPTY_TTL - 1, ())
+    assert {session.id for session in store.sessions} == {"S", "T"}
+    store.sweep(EMPTY_TTL, ())
+    assert {session.id for session in store.sessions} == {"S"}
+    store.sweep(5000.0, ())
+    assert not store.sessions
+
+
+def test_a_session_somebody_looks_at_does_not_end(new_store: NewStore):
+    """Its time begins when the last watcher is gone."""
+    store = new_store()
+    store.join("S", "a", None, 0.0)
+    store.leave("S", "a", 0.0)
+    store.sweep(EMPTY_TTL, {"S"})
+    store.sweep(2 * EMPTY_TTL - 1, ())
+    assert store.get("S") is not None
+    store.sweep(2 * EMPTY_TTL, ())
+    assert store.get("S") is None
+
+
+def test_over_the_maximum_the_longest_empty_session_makes_room(new_store: NewStore):
+    """When somebody plays in each, the newcomer is refused."""
+    store = new_store(max_sessions=2)
+    for second, session_id in enumerate(["old", "new"]):
+        store.join(session_id, "a", None, second)
+        store.leave(session_id, "a", second)
+    store.join("third", "a", None, 9.0)
+    assert {session.id for session in store.sessions} == {"new", "third"}
+    store.join("new", "a", None, 9.0)
+    for attempt in (store.check_join, lambda session_id, user: store.join(session_id, user, None, 9.0)):
+        with pytest.raises(Refused) as caught:
+            attempt("fourth", "a")
+        assert caught.value.code is ErrorCode.LIMIT

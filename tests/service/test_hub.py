@@ -1,0 +1,98 @@
+"""Who is told what, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+
+async def test_many_changes_make_few_boards(connect, start_service):
+    """However many updates come, at most one board leaves per tick, and it counts them all."""
+    service = start_service("--tick-ms", "200", "--rate", "1000", "--burst", "1000")
+    player, watcher = await connect(service.ws_url), await connect(service.ws_url)
+    await watcher.send("watch-demo")
+    await watcher.board()
+    await player.join("alice")
+    began = time.monotonic()
+    for _ in range(500):
+        await player.send("update-score", points=1)
+    await watcher.board(lambda board: board["version"] == 500)
+    boards = [data for kind, data in watcher.seen if kind == "leaderboard-update"]
+    assert len(boards) <= 3 + (time.monotonic() - began) / 0.2
+    assert sum(board["updates"] for board in boards) == 500
+
+
+async def test_the_first_change_after_quiet_goes_out_at_once(connect, start_service):
+    """A tick is a least distance, not a delay: with one of ten seconds the first board still comes now."""
+    service = start_service("--tick-ms", "10000")
+    player, watcher = await connect(service.ws_url), await connect(service.ws_url)
+    await player.join("alice", "A")
+    await watcher.send("watch-demo", sessionId="B")
+    await watcher.board()
+    await player.join("alice", "B")
+    await watcher.next("participant-joined")
+
+
+async def test_a_crowd_of_notices_is_capped(connect, start_service):
+    """Ten joins of a tick are told in person, the rest as one message with the sum."""
+    service = start_service("--tick-ms", "1000")
+    watcher = await connect(service.ws_url)
+    await watcher.send("watch-demo")
+    await watcher.board()
+    crowd = [await connect(service.ws_url) for _ in range(31)]
+    await crowd[0].send("join-demo", userId="first")
+    await watcher.next("participant-joined")
+    for number, peer in enumerate(crowd[1:]):
+        await peer.send("join-demo", userId=f"crowd-{number}")
+    await asyncio.gather(*(peer.board() for peer in crowd[1:]))
+    rest = await watcher.next("participants-changed")
+    assert (rest["joined"], rest["left"], rest["totalParticipants"]) == (20, 0, 31)
+    assert sum(kind == "participant-joined" for kind, _ in watcher.seen) == 11
+
+
+async def test_an_overtaken_player_learns_it_within_a_second(connect, ws_url, session_id):
+    """The plain rank update comes unasked, and not more often than once a second."""
+    alice, bob = await connect(ws_url), await connect(ws_url)
+    await alice.join("alice", session_id)
+    await bob.join("bob", session_id)
+    await alice.score(10)
+    began = time.monotonic()
+    while time.monotonic() - began < 2.2:
+        await bob.score(11)
+        await asyncio.sleep(0.1)
+    await alice.settled()
+    told = [data for kind, data in alice.seen if kind == "user-rank-update" and "points" not in data]
+    assert told[-1]["rank"] == 2
+    assert sum(data["rank"] == 2 for data in told) == 1
+
+
+async def test_reset_and_populate_are_told_to_everyone_whose_place_changed(connect, ws_url, session_id, base_url, http):
+    """The board says what happened and each player learns the own place."""
+    alice, zed = await connect(ws_url), await connect(ws_url)
+    await alice.join("alice", session_id)
+    await zed.join("zed", session_id)
+    answer = await zed.score(120)
+    await zed.board(lambda board: board["version"] == answer["version"])
+    assert (await http.post(f"{base_url}/api/demo/populate", params={"sessionId": session_id})).status_code == 200
+    board = await zed.board(lambda board: (board["lastUpdate"] or {}).get("type") == "demo_data_populated")
+    assert (board["updates"], board["totalPlayers"]) == (0, 7)
+    assert (await alice.next("user-rank-update", lambda rank: rank["rank"] == 1))["score"] == 145
+    assert (await zed.next("user-rank-update", lambda rank: rank["rank"] == 4))["score"] == 120
+    assert (await http.post(f"{base_url}/api/demo/reset", params={"sessionId": session_id})).status_code == 200
+    board = await zed.board(lambda board: (board["lastUpdate"] or {}).get("type") == "leaderboard_reset")
+    assert (board["leaderboard"], board["totalPlayers"], board["totalParticipants"]) == ([], 0, 2)
+    assert (await alice.next("user-rank-update", lambda rank: rank["rank"] is None))["score"] == 0
+
+
+async def test_a_listed_player_who_leaves_is_shown_as_gone(connect, ws_url, session_id):
+    """The board differs in presence alone: the same version, no updates, no last update."""
+    alice, bob = await connect(ws_url), await connect(ws_url)
+    await alice.join("alice", session_id)
+    await bob.join("bob", session_id)
+    answer = await bob.score(5)
+    await alice.board(lambda board: board["version"] == answer["version"])
+    await bob.close()
+    board = await alice.board(lambda board: not board["leaderboard"][0]["isConnected"])
+    assert (board["version"], board["updates"], board["oldestAt"], board["lastUpdate"]) == (
+        answer["version"], 0, None, None
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""The fan-out extension: slow and dead sockets cost nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import pytest
+from peer import Peer
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from service import wire
+from service.outlet import Batch, text_frame
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_a_prebuilt_frame_is_what_the_library_would_send(size: int):
+    """Every form of the length field is right."""
+    from websockets.frames import Frame, Opcode
+
+    payload = b"x" * size
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def test_a_batch_is_its_frames_in_order():
+    """Several messages leave in one write."""
+    assert Batch(b"a", b"b").wire == text_frame(b"a") + text_frame(b"b")
+
+
+def test_a_changed_uvicorn_turns_the_extension_off(monkeypatch, caplog):
+    """The self-check names what is missing and the service runs without."""
+    assert wire.protocol_class() is wire.FanoutProtocol
+    monkeypatch.delattr(WebSocketsSansIOProtocol, "keepalive_timeout")
+    monkeypatch.setattr(wire, "WebSocketsSansIOProtocol", WebSocketsSansIOProtocol)
+    assert wire.protocol_class() is None
+    assert "keepalive_timeout" in caplog.text
+
+
+async def deaf_watcher(url: str, session_id: str) -> Peer:
+    """A watcher with a small window who never reads after the snapshot."""
+    host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect((host, int(port)))
+    peer = await Peer.connect(url, sock=raw)
+    await peer.send("watch-demo", sessionId=session_id)
+    await peer.board()
+    peer.socket.transport.pause_reading()
+    return peer
+
+
+async def test_a_reader_that_stops_is_given_up_and_delays_nobody(connect, start_service, http, session_id):
+    """Others keep their pace while it is stuck; after five seconds it is ended and counted as 4408."""
+    service = start_service("--top", "1000", "--tick-ms", "20", "--rate", "1000", "--burst", "1000")
+    player = await connect(service.ws_url)
+    await player.join("alice", session_id)
+    await http.post(f"{service.url}/api/demo/populate", params={"sessionId": session_id})
+    deaf = [await deaf_watcher(service.ws_url, session_id) for _ in range(3)]
+    began = time.monotonic()
+    slowest = 0.0
+    metrics = ""
+    while 'code="4408"} 3.0' not in metrics:
+        assert time.monotonic() - began < 20, "the stuck readers were not given up"
+        for _ in range(20):
+            sent = time.monotonic()
+            answer = await player.score(1)
+            await player.board(lambda board, wanted=answer["version"]: board["version"] >= wanted)
+            slowest = max(slowest, time.monotonic() - sent)
+        metrics = (await http.get(f"{service.url}/metrics")).text
+    assert time.monotonic() - began > wire.STALL_SECONDS - 1
+    assert slowest < 1.0
+    health = (await http.get(f"{service.url}/health")).json()
+    assert health["activeConnections"] == 1
+    for one in deaf:
+        one.socket.transport.abort()
+
+
+async def test_a_reader_that_comes_back_gets_the_latest_board(connect, start_service, session_id):
+    """What it missed is not sent after it: the next frame it gets is the present one, with no updates counted."""
+    service = start_service("--top", "1000", "--tick-ms", "20", "--rate", "100000", "--burst", "100000")
+    player = await connect(service.ws_url)
+    await player.join("alice", session_id)
+    slow = await deaf_watcher(service.ws_url, session_id)
+    version = 0
+    for _ in range(150):
+        version = (await player.score(1))["version"]
+        await player.board(lambda board, wanted=version: board["version"] >= wanted)
+    slow.socket.transport.resume_reading()
+    last = await slow.board(lambda board: board["version"] == version)
+    boards = [data for kind, data in slow.seen if kind == "leaderboard-update"]
+    versions = [board["version"] for board in boards]
+    assert versions == sorted(versions)
+    assert len(boards) < 150
+    assert last["updates"] == 0
+    slow.socket.transport.abort()
+
+
+async def test_a_frame_too_large_tells_its_code_with_more_bytes_behind_it(connect, start_service):
+    """The close frame arrives although the client was still sending."""
+    service = start_service()
+    for size in (5_000, 1_000_000):
+        peer = await connect(service.ws_url)
+        sending = asyncio.create_task(peer.raw("x" * size))
+        assert await peer.close_code() == 1009
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(connect, start_service, session_id):
+    """Who reads learns that the service restarts; who does not is cut off."""
+    service = start_service("--tick-ms", "20", "--rate", "1000", "--burst", "1000")
+    player = await connect(service.ws_url)
+    await player.join("alice", session_id)
+    deaf = await deaf_watcher(service.ws_url, session_id)
+    for _ in range(100):
+        await player.score(1)
+        await player.board()
+    began = time.monotonic()
+    service.process.terminate()
+    assert await player.close_code() == 1012
+    await asyncio.to_thread(service.process.wait, 10)
+    assert time.monotonic() - began < 5
+    deaf.socket.transport.abort()
