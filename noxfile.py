@@ -1,0 +1,71 @@
+"""The sessions of the kit. `nox` checks and tests everything; `nox -s demo` runs the show; `nox -l` lists the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+nox.needs_version = ">=2025.2.9"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, *extras: str, groups: tuple[str, ...] = ()) -> None:
+    """Install this checkout, editable, with its extras and dependency groups."""
+    dependencies = nox.project.dependency_groups(PROJECT, *groups)
+    session.install("-e", f".[{','.join(extras)}]" if extras else ".", *dependencies)
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Lint, formatting, types and import rules."""
+    install(session, "all", groups=("check", "test"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit, property, contract, end-to-end, notebook and browser tests; `-- --install-browser` gets Chromium first."""
+    arguments = list(session.posargs)
+    if "--install-browser" in arguments:
+        arguments.remove("--install-browser")
+        install_browser(session)
+    install(session, "all", groups=("test",))
+    session.run("pytest", *arguments)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Open the live demo in JupyterLab; `-- --no-browser --port 8890` and the like go to JupyterLab."""
+    install(session, "all")
+    session.run("python", "-m", "cockpit", *session.posargs)
+
+
+@nox.session(default=False)
+def load(session: nox.Session) -> None:
+    """Two hundred players for half a minute against a service of its own; options of `loadtest run` pass through."""
+    install(session, "loadtest")
+    arguments = session.posargs or ["--players", "200", "--duration", "30s"]
+    session.run("python", "-m", "loadtest", "run", "steady", *arguments)
+
+
+def install_browser(session: nox.Session) -> None:
+    """Install Debian's Chromium where there is none yet."""
+    if shutil.which("chromium"):
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        session.error("--install-browser needs Debian's apt-get and root; without them install Chromium by hand")
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run("apt-get", "update", "-q", external=True, silent=True)
+    session.run(
+        "apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "fonts-noto-color-emoji",
+        external=True, silent=True, env=environment,
+    )  # fmt: skip
