@@ -26,7 +26,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^:\[\]@/\s]+)(?::(?P<port>[0-
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 # Jupyter frames the page from its own port of the same machine.
-_FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
+_FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
 
 
 @dataclass(frozen=True, slots=True)
