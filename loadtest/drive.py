@@ -55,6 +55,8 @@ class Service:
             text=True,
             encoding="utf-8",
             errors="replace",
+            # A group of its own: Ctrl-C, or a notebook's interrupt, is for the owner and not for the service.
+            process_group=0,
             # Line by line, also where the child's stdout is a pipe.
             env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
         )
