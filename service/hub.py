@@ -138,7 +138,7 @@ class Hub:
         self._writable[member] = None
         if member.passed_over:
             member.passed_over = False
-            member.outlet.send(self.snapshot())
+            member.outlet.send(self.snapshot(), self._news(member))
 
     # Events
 
