@@ -48,12 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"--ServerApp.root_dir={notebook.parent}",
                 f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}",
                 *FIXED,
+                *as_root(),
                 *options,
             ]
         )
         print(app.display_url.split()[0], flush=True)
         app.start()
     return 0
+
+
+def as_root() -> list[str]:
+    """The option without which JupyterLab refuses to run as root, where this is root (in a container, say)."""
+    # It listens on loopback and asks for a token, so who could reach it could be root already.
+    return ["--ServerApp.allow_root=True"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
 
 
 def find_notebook(given: str | None) -> Path:

@@ -41,7 +41,7 @@ class Lab:
         }
         self.log = (self._folder / "lab.log").open("wb")
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cockpit", "--no-browser", "--port", "0", "--allow-root",
+            sys.executable, "-m", "cockpit", "--no-browser", "--port", "0",
             f"--IdentityProvider.token={TOKEN}",
             cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=self.log,
         )  # fmt: skip

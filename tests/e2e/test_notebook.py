@@ -104,7 +104,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
 
 
 @pytest.mark.browser
-async def test_the_story_plays_in_jupyterlab_and_a_restart_leaves_nothing(browser: Browser, tmp_path: Path) -> None:
+async def test_the_story_plays_in_jupyterlab_and_leaves_nothing_when_it_ends(browser: Browser, tmp_path: Path) -> None:
     """The story is played by its button, fast, to its end; ending JupyterLab with the demo running ends the service."""
     async with Lab(tmp_path, dark=True) as lab:
         context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
