@@ -113,7 +113,9 @@ class Controls:
             slider.layout.width = "auto"
             slider.style.description_width = "64px"
         show = widgets.GridBox(
-            [self.populate, self.reset], layout={"grid_template_columns": "1fr 1fr", "grid_gap": "6px"}
+            [self.populate, self.reset],
+            # Beside each other only where both labels fit whole.
+            layout={"grid_template_columns": "repeat(auto-fit, minmax(165px, 1fr))", "grid_gap": "6px"},
         )
         return widgets.VBox(
             [
