@@ -1,0 +1,155 @@
+"""`python -m loadtest run`: a swarm against a service, in one line.
+
+A thin cover over Locust: it starts a service with suitable limits when none is named, gives the
+service and the generators cores of their own where there are two, and passes the verdict on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtest.drive import Service, ServiceFailed
+from loadtest.gates import DEFAULT_GATES, parse_gates
+from loadtest.limits import TooManySockets, raise_file_limit
+from loadtest.scenarios import SCENARIOS, Options
+from loadtest.tally import KNOWN_METRICS
+
+WRONG_USAGE = 2
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the subparsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run",
+        help="send a swarm, measure it, judge it",
+        description="Send a swarm of players and measure every (update, receiver) pair. "
+        "Exit status: 0 PASS, 3 FAIL, 4 INVALID (the generator was the bottleneck), 2 wrong usage.",
+        epilog="What stands behind -- goes to Locust as it is.",
+    )
+    parser.add_argument("scenario", choices=sorted(SCENARIOS), help="what the players do")
+    parser.add_argument("--players", type=int, default=200, help="(default %(default)s)")
+    parser.add_argument("--rate", type=float, default=40.0, help="updates a second, together (default %(default)s)")
+    parser.add_argument("--player-rate", type=float, help="updates a second of each player, instead of --rate")
+    parser.add_argument("--duration", type=_duration, default=30.0, help="measured time, like 30s or 5m (default 30s)")
+    parser.add_argument(
+        "--warm-up", type=_duration, default=3.0, help="time between all joined and measured (default 3s)"
+    )
+    parser.add_argument("--spawn-rate", type=float, default=100.0, help="new players a second (default %(default)s)")
+    parser.add_argument("--processes", type=int, default=1, help="generator processes (default %(default)s)")
+    parser.add_argument("--gate", action="append", help=f"repeatable (default {' '.join(DEFAULT_GATES)})")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="file for the run (default runs/<time>-<scenario>.jsonl)")
+    parser.add_argument("--url", help="service to send them at (default: one started for this)")
+    parser.add_argument("locust", nargs="*", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def _duration(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected a time like 30s, 500ms or 5m, got {text}")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the swarm; return its exit status."""
+    try:
+        _check(options)
+        with _target(options) as target, _on(target.cores):
+            return _locust(options, target)
+    except (ValueError, TooManySockets, ServiceFailed) as error:
+        sys.stderr.write(f"loadtest run: {error}\n")
+        return WRONG_USAGE
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ValueError or `TooManySockets` for what cannot be run."""
+    if options.players < 1 or options.processes < 1 or options.spawn_rate <= 0:
+        raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
+    parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
+    each = options.player_rate or options.rate / options.players
+    SCENARIOS[options.scenario](Options(rate=each, seed=options.seed))
+    raise_file_limit(math.ceil(options.players / options.processes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    url: str
+    pid: int | None = None
+    cores: frozenset[int] = frozenset()  # for the generators; empty: any
+
+
+@contextlib.contextmanager
+def _target(options: argparse.Namespace) -> Iterator[_Target]:
+    if options.url is not None:
+        yield _Target(options.url)
+        return
+    limits = {
+        "max-connections": max(options.players + 100, 10_000),
+        "max-players": max(options.players, 20_000),
+        "rate": 100,
+        "burst": 200,
+    }
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    apart = len(cores) >= 2
+    arguments = [part for name, value in limits.items() for part in (f"--{name}", str(value))]
+    with contextlib.ExitStack() as stack:
+        # A process inherits the cores it may use: the service gets the first one, the generators the others.
+        with _on(frozenset(cores[:1]) if apart else frozenset()):
+            service = stack.enter_context(Service(arguments))
+        sys.stderr.write(f"started a service at {service.url}\n")
+        yield _Target(service.url, service.pid, frozenset(cores[1:]) if apart else frozenset())
+
+
+@contextlib.contextmanager
+def _on(cores: frozenset[int]) -> Iterator[None]:
+    """Within it, this process and those it starts use these cores; empty: as before."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _locust(options: argparse.Namespace, target: _Target) -> int:
+    command = [
+        sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel", "WARNING",
+        "--host", target.url, "--users", str(options.players), "--spawn-rate", str(options.spawn_rate),
+        "--scenario", options.scenario, "--rate", str(options.rate), "--warm-up", str(options.warm_up),
+        "--measure", str(options.duration), "--seed", str(options.seed),
+    ]  # fmt: skip
+    if options.player_rate:
+        command += ["--player-rate", str(options.player_rate)]
+    if options.processes > 1:
+        command += ["--processes", str(options.processes)]
+    for gate in options.gate or ():
+        command += ["--gate", gate]
+    if options.out is not None:
+        command += ["--out", str(options.out)]
+    if target.pid is not None:
+        command += ["--service-pid", str(target.pid)]
+    # The package must be found from wherever this was started.
+    path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
+    swarm = subprocess.Popen([*command, *options.locust], env={**os.environ, "PYTHONPATH": path})
+    while True:
+        try:
+            return swarm.wait()
+        except KeyboardInterrupt:
+            continue  # Locust got it, too: it settles, judges what there is, and ends

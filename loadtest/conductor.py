@@ -1,0 +1,364 @@
+"""One run over all generator processes: connect, warm up, measure, settle, judge.
+
+Locust starts and stops users; this decides what that means for the measurement. The process that
+Locust calls local or master leads: it knows when all players are in, says when measuring begins,
+gathers what the workers counted, and writes the file and the verdict. Each worker runs a
+`Swarm` and reports its seconds with Locust's own reports, its totals at the end.
+
+    all joined ── warm-up ──┬────────── measured ──────────┬── settle ── verdict
+                          begins                         halts
+
+An update belongs to the measured time by its *intended* time, whenever it was sent or shown.
+Each process takes the two moments from its own clock, as all its latencies.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, cast
+
+import gevent
+import gevent.event
+import numpy as np
+import psutil
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+from locust.stats import bucket_response_time
+
+from loadtest.gates import Gate, Judgement, judge
+from loadtest.players import Floats, Swarm
+from loadtest.report import RunFile, progress, summary
+from loadtest.scenarios import SCENARIOS, Options
+from loadtest.tally import Second, Tally, metrics
+
+CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
+GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
+_SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the leader knows of the run under way."""
+
+    facts: dict[str, Any]
+    file: RunFile
+    asked: int
+    joined: dict[str, int] = field(default_factory=dict)  # worker → players
+    seconds: dict[int, Second] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    service: tuple[float, int] | None = None  # its CPU seconds and memory when the players began
+    directing: gevent.Greenlet | None = None
+
+
+class Conductor:
+    """Leads the run, or follows the one that leads; one for each process of Locust."""
+
+    def __init__(self, environment: Environment, gates: list[Gate], say: Callable[[str], None]) -> None:
+        self.environment = environment
+        # Locust declares both as optional; once its `init` was told, both are there.
+        self._runner = cast("Any", environment.runner)
+        self._options = cast("Any", environment.parsed_options)
+        self.swarm: Swarm | None = None
+        self.judgement: Judgement | None = None
+        self.page = ""  # the summary of the last run
+        self._gates = gates
+        self._say = say
+        self._run: _Run | None = None
+        self._finished = True
+        self._finishing = gevent.event.Event()
+        self._unreported: list[Second] = []
+        self._session_asked = self._options.session
+        self._is_worker = isinstance(self._runner, WorkerRunner)
+        self._is_master = isinstance(self._runner, MasterRunner)
+        events: Any = environment.events
+        if self._is_worker:
+            self._runner.register_message("swarm-play", self._on_play)
+            self._runner.register_message("swarm-finish", self._on_finish, concurrent=True)
+            events.report_to_master.add_listener(self._report_seconds)
+        elif self._is_master:
+            self._runner.register_message("swarm-joined", self._on_joined)
+            self._runner.register_message("swarm-result", self._on_result)
+            events.worker_report.add_listener(self._on_worker_report)
+
+    # The course of a run
+
+    def start(self) -> None:
+        """A test starts: in the leader make the run, in each process with users make the swarm."""
+        options = self._options
+        self._finished = False
+        self._finishing.clear()
+        if not self._is_worker:
+            asked = self._runner.target_user_count or options.num_users or 1
+            # Workers get the options from here, so this is how they learn of the run.
+            options.session = self._session_asked or f"load-{secrets.token_hex(4)}"
+            options.updates_a_player = options.player_rate or options.rate / asked
+            SCENARIOS[options.scenario](Options(rate=options.updates_a_player, seed=options.seed))
+            self._run = self._begin_run(asked)
+            self._run.directing = gevent.spawn(self._direct, self._run)
+        if not self._is_master:
+            scenario = SCENARIOS[options.scenario](Options(rate=options.updates_a_player, seed=options.seed))
+            self.swarm = Swarm(
+                url=self.environment.host or "",
+                session_id=options.session,
+                scenario=scenario,
+                stream=self._runner.worker_index if self._is_worker else 0,
+                stamps=not options.no_kernel_stamps,
+                on_request=self._on_request,
+                on_pairs=self._on_pairs,
+            )
+            gevent.spawn(self._count_seconds, self.swarm)
+            if self._is_worker:
+                gevent.spawn(self._tell_joined, self.swarm)
+
+    def finish(self) -> None:
+        """The test stops: let the last updates arrive, then close the books. Blocks; the second call does nothing."""
+        if self._finished:
+            self._finishing.wait(GATHER_PATIENCE)
+            return
+        self._finished = True
+        try:
+            if self.swarm is not None:
+                self._settle(self.swarm)
+            if not self._is_worker:
+                self._close_run()
+        finally:
+            self._finishing.set()
+
+    def _settle(self, swarm: Swarm) -> None:
+        swarm.halt()
+        if swarm.players:
+            swarm.settle()
+        line = swarm.finish()
+        if self._is_worker:
+            self._unreported.append(line)
+            self._runner.send_message(
+                "swarm-result",
+                {"tally": swarm.tally.to_dict(), "seconds": [one.to_dict() for one in self._take_unreported()]},
+            )
+        elif self._run is not None:
+            self._take_second(self._run, line)
+            self._run.tallies["local"] = swarm.tally
+
+    def _close_run(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        if run.directing is not None and run.directing is not gevent.getcurrent():
+            run.directing.kill(block=False)
+        if self._is_master:
+            self._runner.send_message("swarm-finish")
+            self._gather(run)
+        tally = Tally()
+        for one in run.tallies.values():
+            tally.merge(one)
+        if self._is_master and len(run.tallies) < len(run.joined):
+            tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
+        named = metrics(tally, run.asked)
+        self._run = None
+        self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy)
+        self._write_seconds(run, final=True)
+        run.file.end(tally, named, self.judgement)
+        self.environment.process_exit_code = int(self.judgement.verdict)
+        facts = {**run.facts, "service": self._service_cost(run)}
+        self.page = summary(facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
+
+    # What the leader does
+
+    def _begin_run(self, asked: int) -> _Run:
+        options = self._options
+        path = Path(options.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{options.scenario}.jsonl")
+        facts: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "scenario": options.scenario,
+            "target": self.environment.host,
+            "session": options.session,
+            "arguments": {
+                "players": asked,
+                "updatesPerSecondAndPlayer": options.updates_a_player,
+                "warmUpSeconds": options.warm_up,
+                "measureSeconds": options.measure,
+                "seed": options.seed,
+                "kernelStamps": not options.no_kernel_stamps,
+                "gates": [gate.text for gate in self._gates],
+            },
+            "environment": _environment(),
+        }
+        file = RunFile(path)
+        file.begin(facts)
+        return _Run(facts, file, asked)
+
+    def _direct(self, run: _Run) -> None:
+        """Wait for all players, then let them play; after the measured time stop the test."""
+        options = self._options
+        patience = time.monotonic() + run.asked / (options.spawn_rate or 1) + CONNECT_PATIENCE
+        while self._joined(run) < run.asked and time.monotonic() < patience:
+            gevent.sleep(0.05)
+        # What lives now lives to the end: a full collection would only stop the loop for it.
+        gc.collect()
+        gc.freeze()
+        run.service = self._service_now()
+        if self._is_master:
+            self._runner.send_message("swarm-play", {"warm_up": options.warm_up, "measure": options.measure or None})
+        if self.swarm is not None:
+            self.swarm.play(warm_up=options.warm_up, measure=options.measure or None)
+        if options.measure:
+            gevent.sleep(options.warm_up + options.measure)
+            if options.headless:
+                self._runner.quit()
+            else:
+                self._runner.stop()
+
+    def _joined(self, run: _Run) -> int:
+        return self.swarm.joined if self.swarm is not None else sum(run.joined.values())
+
+    def _take_second(self, run: _Run, second: Second) -> None:
+        known = run.seconds.get(second.at)
+        run.seconds[second.at] = second if known is None else known.merge(second)
+        self._write_seconds(run)
+
+    def _write_seconds(self, run: _Run, *, final: bool = False) -> None:
+        """Write the seconds that every process has reported, in order."""
+        whole = 0.0 if not self._is_master else _SECOND_IS_WHOLE
+        for at in sorted(run.seconds):
+            if final or at <= time.time() - whole:
+                second = run.seconds.pop(at)
+                run.file.second(second)
+                self._say(progress(second))
+
+    def _gather(self, run: _Run) -> None:
+        ends = time.monotonic() + GATHER_PATIENCE
+        while len(run.tallies) < len(run.joined) and time.monotonic() < ends:
+            gevent.sleep(0.02)
+
+    def _service_now(self) -> tuple[float, int] | None:
+        """CPU seconds and resident bytes of the service, when it is known and on this machine."""
+        pid = self._options.service_pid
+        if not pid:
+            return None
+        try:
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            return times.user + times.system, process.memory_info().rss
+        except psutil.Error:
+            return None
+
+    def _service_cost(self, run: _Run) -> str | None:
+        now = self._service_now()
+        if run.service is None or now is None:
+            return None
+        return f"{now[0] - run.service[0]:.1f} s CPU since the players began, {now[1] / 1e6:.0f} MB resident"
+
+    # What workers say, and what they are told
+
+    def _on_joined(self, environment: Environment, msg: Any, **_: Any) -> None:
+        if self._run is not None:
+            self._run.joined[msg.node_id] = msg.data
+
+    def _on_result(self, environment: Environment, msg: Any, **_: Any) -> None:
+        if self._run is not None:
+            for one in msg.data["seconds"]:
+                self._take_second(self._run, Second.from_dict(one))
+            self._run.tallies[msg.node_id] = Tally.from_dict(msg.data["tally"])
+
+    def _on_worker_report(self, client_id: str, data: dict[str, Any]) -> None:
+        for one in data.pop("swarm", ()):
+            if self._run is not None:
+                self._take_second(self._run, Second.from_dict(one))
+
+    def _on_play(self, environment: Environment, msg: Any, **_: Any) -> None:
+        gc.collect()
+        gc.freeze()
+        if self.swarm is not None:
+            self.swarm.play(**msg.data)
+
+    def _on_finish(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self.finish()
+
+    def _report_seconds(self, client_id: str, data: dict[str, Any]) -> None:
+        data["swarm"] = [one.to_dict() for one in self._take_unreported()]
+
+    def _take_unreported(self) -> list[Second]:
+        unreported, self._unreported = self._unreported, []
+        return unreported
+
+    def _tell_joined(self, swarm: Swarm) -> None:
+        told = -1
+        while not self._finished and swarm is self.swarm:
+            if swarm.joined != told:
+                told = swarm.joined
+                self._runner.send_message("swarm-joined", told)
+            gevent.sleep(0.1)
+
+    # In every process with players
+
+    def _count_seconds(self, swarm: Swarm) -> None:
+        # On the clock's own seconds, so that those of all processes are the same ones.
+        due = float(int(time.time()))
+        while True:
+            due += 1.0
+            gevent.sleep(max(due - time.time(), 0.0))
+            if self._finished or swarm is not self.swarm:
+                return
+            line = swarm.second()
+            if self._is_worker:
+                self._unreported.append(line)
+            elif self._run is not None:
+                self._take_second(self._run, line)
+
+    def _on_request(self, name: str, seconds: float, size: int, failure: Exception | None) -> None:
+        request: Any = self.environment.events.request
+        request.fire(
+            request_type="WS",
+            name=name,
+            response_time=seconds * 1000,
+            response_length=size,
+            exception=failure,
+            context={},
+        )
+
+    def _on_pairs(self, latencies: Floats) -> None:
+        """Put pairs into Locust's own table as `board`: by the thousand, not one event each."""
+        if not len(latencies):
+            return
+        stats = self._runner.stats
+        milliseconds = latencies * 1000
+        values, counts = _buckets(milliseconds)
+        now = time.time()
+        for entry in (stats.get("board", "WS"), stats.total):
+            entry.num_requests += len(latencies)
+            entry.num_reqs_per_sec[int(now)] += len(latencies)
+            entry.last_request_timestamp = now
+            entry.total_response_time += float(milliseconds.sum())
+            smallest = float(milliseconds.min())
+            entry.min_response_time = min(smallest, entry.min_response_time or smallest)
+            entry.max_response_time = max(float(milliseconds.max()), entry.max_response_time)
+            for value, count in zip(values, counts, strict=True):
+                entry.response_times[value] += count
+
+
+def _buckets(milliseconds: Floats) -> tuple[list[int], list[int]]:
+    """Locust's rounding and the count of each rounded value."""
+    values, counts = np.unique(np.round(milliseconds, 1), return_counts=True)
+    return [bucket_response_time(value) for value in values.tolist()], counts.tolist()
+
+
+def _environment() -> dict[str, Any]:
+    """The machine and the versions, without anything that names the machine or its owner."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "usableCpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "memoryBytes": psutil.virtual_memory().total,
+        "versions": {name: version(name) for name in ("locust", "gevent", "websockets", "numpy")},
+    }

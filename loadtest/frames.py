@@ -1,0 +1,96 @@
+"""WebSocket frames out of a byte stream (RFC 6455, section 5), for a client that receives boards.
+
+The path of an unfragmented text frame that arrived whole is as short as it can be: no object, no
+copy, one call with the place of the payload in the buffer. Everything else – fragments, control
+frames, frames cut by a read – is complete, but may cost more. No I/O here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+MAX_SIZE = 16 * 1024 * 1024  # bytes of one message; more is taken for a broken stream
+
+OnText = Callable[[bytearray, int, int], None]
+OnControl = Callable[[int, bytes], None]
+
+_CONTINUATION, _TEXT, _BINARY = 0, 1, 2
+CLOSE, PING, PONG = 8, 9, 10
+
+
+class BrokenStream(Exception):
+    """The server sent what is no frame; `code` is the close code that says so."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FrameReader:
+    """Feed it what was read; it calls `on_text(buffer, start, stop)` and `on_control(opcode, payload)`.
+
+    The buffer is valid during the call only. Binary messages are dropped: the wire contract has none.
+    """
+
+    __slots__ = ("_fragments", "_is_text", "_on_control", "_on_text", "_rest")
+
+    def __init__(self, on_text: OnText, on_control: OnControl) -> None:
+        self._on_text = on_text
+        self._on_control = on_control
+        self._rest = bytearray()  # the beginning of a frame that has not arrived whole
+        self._fragments: bytearray | None = None  # the message so far, between its fragments
+        self._is_text = False
+
+    def feed(self, data: bytearray, end: int) -> None:
+        """Take the first `end` bytes of `data`. Raises `BrokenStream`; after that, feed no more."""
+        if self._rest:
+            self._rest += data[:end]
+            data, self._rest = self._rest, bytearray()
+            end = len(data)
+        on_text = self._on_text
+        at = 0
+        while end - at >= 2:
+            size = data[at + 1]
+            start = at + 2
+            if size >= 126:
+                if size > 127:
+                    raise BrokenStream(1002, "expected an unmasked frame, got a masked one")
+                start = at + (4 if size == 126 else 10)
+                if start > end:
+                    break
+                size = int.from_bytes(data[at + 2 : start])
+                if size > MAX_SIZE:
+                    raise BrokenStream(1009, f"expected at most {MAX_SIZE} bytes, got a frame of {size}")
+            stop = start + size
+            if stop > end:
+                break
+            if data[at] == 0x81 and self._fragments is None:
+                on_text(data, start, stop)
+            else:
+                self._other(data[at], data, start, stop)
+            at = stop
+        if at < end:
+            self._rest = data[at:end]
+
+    def _other(self, first: int, data: bytearray, start: int, stop: int) -> None:
+        """A frame that is not a whole text message."""
+        final, opcode = first & 0x80, first & 0x0F
+        if first & 0x70:
+            raise BrokenStream(1002, "expected no reserved bits, got some")
+        if opcode >= CLOSE:
+            if opcode > PONG or not final or stop - start > 125:
+                raise BrokenStream(1002, f"expected a short, whole control frame, got opcode {opcode}")
+            self._on_control(opcode, bytes(data[start:stop]))
+            return
+        if opcode > _BINARY or (opcode == _CONTINUATION) != (self._fragments is not None):
+            raise BrokenStream(1002, f"expected another frame here, got opcode {opcode}")
+        if self._fragments is None:
+            self._fragments = bytearray()
+            self._is_text = opcode == _TEXT
+        self._fragments += data[start:stop]
+        if len(self._fragments) > MAX_SIZE:
+            raise BrokenStream(1009, f"expected at most {MAX_SIZE} bytes, got a message of {len(self._fragments)}")
+        if final:
+            message, self._fragments = self._fragments, None
+            if self._is_text:
+                self._on_text(message, 0, len(message))

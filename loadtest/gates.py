@@ -1,0 +1,140 @@
+"""What a run must hold, and the verdict.
+
+A gate is a metric, a comparison and a bound: `latency_p99<50ms`, `reach>=0.9999`, `lost==0`. Bounds
+carry their unit (`us`, `ms`, `s`, `%`) or none; inside, seconds and plain ratios are compared.
+
+INVALID is no kind of failure of the service: the generator itself was the bottleneck, so its
+figures prove nothing, in either direction.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, Self
+
+COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+UNITS: Final[dict[str, float]] = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "%": 1e-2}
+TIMES: Final = ("latency", "ack", "connect", "join", "skew", "inside", "lag")  # metrics of time begin with one of these
+DEFAULT_GATES: Final = ("reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
+
+MAX_LAG: Final = 0.005  # seconds: below this the generator's lag is never held against it
+MAX_LAG_SHARE: Final = 0.2  # of the latency, both at p99
+MAX_CPU: Final = 0.8  # of one core, in one second
+MAX_BUSY_SHARE: Final = 0.02  # of all seconds
+
+_GATE = re.compile(r"\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|)\s*")
+
+
+class Verdict(IntEnum):
+    """The outcome of a run; the value is the exit status."""
+
+    PASS = 0
+    FAIL = 3
+    INVALID = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition on one metric; `bound` in seconds where the metric is a time."""
+
+    metric: str
+    comparison: str
+    bound: float
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The gate written in `text`. Raises ValueError that says what was expected and what came."""
+        match = _GATE.fullmatch(text)
+        if match is None:
+            raise ValueError(f"expected a gate like latency_p99<50ms or lost==0, got {text!r}")
+        metric, comparison, number, unit = match.groups()
+        return cls(metric, comparison, float(number) * UNITS[unit], text.strip())
+
+    def holds(self, metrics: Mapping[str, float | None]) -> bool:
+        """Whether the metric is within the bound. A metric that was not measured holds nothing."""
+        value = metrics.get(self.metric)
+        return value is not None and not math.isnan(value) and COMPARISONS[self.comparison](value, self.bound)
+
+
+def parse_gates(texts: Iterable[str], known: Iterable[str]) -> list[Gate]:
+    """The gates in the texts, several in one separated by blanks. Raises ValueError, also for unknown metrics."""
+    gates = [Gate.parse(part) for text in texts for part in text.split()]
+    names = sorted(known)
+    for gate in gates:
+        if gate.metric not in names:
+            raise ValueError(f"{gate.text}: expected a metric out of {', '.join(names)}; got {gate.metric}")
+    return gates
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and its reasons, one sentence each; `gates` are (text, held)."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    gates: tuple[tuple[str, bool], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A form for JSON."""
+        gates = [{"gate": text, "held": held} for text, held in self.gates]
+        return {"verdict": self.verdict.name, "exit": int(self.verdict), "reasons": list(self.reasons), "gates": gates}
+
+
+def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[float]]) -> list[str]:
+    """Why the generator was the bottleneck; empty when it was not.
+
+    `busy` maps each generator process to its CPU share of one core in each measured second.
+    """
+    reasons: list[str] = []
+    latency, lag = metrics.get("latency_p99"), metrics.get("lag_p99")
+    if lag is not None and not math.isnan(lag):
+        allowed = MAX_LAG if latency is None or math.isnan(latency) else max(MAX_LAG, MAX_LAG_SHARE * latency)
+        if lag > allowed:
+            reasons.append(f"the generator lagged {lag * 1e3:.1f} ms at p99, {allowed * 1e3:.1f} ms are allowed")
+    for name, shares in busy.items():
+        over = [share > MAX_CPU for share in shares]
+        in_a_row = any(one and two for one, two in itertools.pairwise(over))
+        if in_a_row or sum(over) > MAX_BUSY_SHARE * len(over):
+            reasons.append(f"{name} used more than {MAX_CPU:.0%} of a core in {sum(over)} of {len(over)} s")
+    asked, connected = metrics.get("players_asked"), metrics.get("players")
+    if asked is not None and connected is not None and connected < asked:
+        reasons.append(f"{asked:.0f} players were asked for, {connected:.0f} took part")
+    if not metrics.get("updates"):
+        reasons.append("no update fell into the measured time")
+    return reasons
+
+
+def judge(
+    metrics: Mapping[str, float | None],
+    gates: Iterable[Gate],
+    *,
+    wrong: Sequence[str],
+    busy: Mapping[str, Sequence[float]],
+) -> Judgement:
+    """The verdict: INVALID before FAIL before PASS. `wrong` are the correctness checks that failed."""
+    outcomes = tuple((gate, gate.holds(metrics)) for gate in gates)
+    invalid = bottleneck(metrics, busy)
+    failed = [*wrong, *(_missed(gate, metrics) for gate, held in outcomes if not held)]
+    verdict = Verdict.INVALID if invalid else Verdict.FAIL if failed else Verdict.PASS
+    return Judgement(verdict, (*invalid, *failed), tuple((gate.text, held) for gate, held in outcomes))
+
+
+def _missed(gate: Gate, metrics: Mapping[str, float | None]) -> str:
+    value = metrics.get(gate.metric)
+    if value is None or math.isnan(value):
+        return f"{gate.text}: it was not measured"
+    is_time = gate.metric.partition("_")[0] in TIMES
+    return f"{gate.text}: it was {value * 1e3:.4g} ms" if is_time else f"{gate.text}: it was {value:.7g}"

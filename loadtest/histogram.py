@@ -1,0 +1,131 @@
+"""Latencies in buckets that merge exactly.
+
+Log-linear, as HdrHistogram made it known: each power of two is cut into `SUB` equal buckets, and
+a bucket is reported by its middle. So no reported value is further than 1/(2·SUB) = 0.78 % from
+what was recorded, over twelve orders of magnitude, and two histograms are merged by adding
+counts. Percentiles are taken from merged counts and never averaged.
+
+Values are seconds. The sum is kept in whole nanoseconds, so that merging is exact in any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SUB: Final = 64  # buckets per power of two
+ERROR: Final = 1 / (2 * SUB)  # largest relative error of a reported value
+LOWEST: Final = -24  # exponents: 2**-24 s is 60 ns,
+HIGHEST: Final = 14  # 2**14 s is four and a half hours; what lies outside goes into the outermost buckets
+BUCKETS: Final = (HIGHEST - LOWEST) * SUB
+
+
+class Histogram:
+    """Counts of values in seconds. Zero and negative values count in the lowest bucket."""
+
+    __slots__ = ("_counts", "_sum_ns", "count", "maximum", "minimum")
+
+    def __init__(self, values: ArrayLike = ()) -> None:
+        self._counts: NDArray[np.int64] = np.zeros(BUCKETS, np.int64)
+        self._sum_ns = 0
+        self.count = 0
+        self.minimum = math.inf
+        self.maximum = -math.inf
+        self.record(values)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment] # it changes
+
+    def record(self, values: ArrayLike) -> None:
+        """Count each of the values (seconds, one number or an array). Raises ValueError for NaN and infinity."""
+        seconds = np.atleast_1d(np.asarray(values, np.float64)).ravel()
+        if not seconds.size:
+            return
+        if not np.isfinite(seconds).all():
+            raise ValueError("expected finite seconds, got NaN or infinity")
+        self._counts += np.bincount(_bucket(seconds), minlength=BUCKETS)
+        self._sum_ns += int(np.rint(seconds * 1e9).astype(np.int64).sum())
+        self.count += seconds.size
+        self.minimum = min(self.minimum, float(seconds.min()))
+        self.maximum = max(self.maximum, float(seconds.max()))
+
+    def merge(self, other: Histogram) -> Self:
+        """Add the other's counts; the result is as if all values had been recorded here."""
+        self._counts += other._counts
+        self._sum_ns += other._sum_ns
+        self.count += other.count
+        self.minimum = min(self.minimum, other.minimum)
+        self.maximum = max(self.maximum, other.maximum)
+        return self
+
+    @property
+    def mean(self) -> float:
+        """The arithmetic mean in seconds, exact to the nanosecond; NaN when empty."""
+        return self._sum_ns / self.count / 1e9 if self.count else math.nan
+
+    def percentile(self, percent: float) -> float:
+        """The nearest-rank percentile in seconds, within `ERROR`; NaN when empty.
+
+        It is the smallest value such that at least `percent` % of all values are not greater:
+        `numpy.percentile(…, method="inverted_cdf")`.
+        """
+        if not self.count:
+            return math.nan
+        rank = max(1, math.ceil(self.count * percent / 100))
+        bucket = int(np.searchsorted(np.cumsum(self._counts), rank))
+        return min(max(middle_of(bucket), self.minimum), self.maximum)
+
+    def buckets(self) -> list[tuple[float, int]]:
+        """(middle in seconds, count) of each bucket that holds something, ascending."""
+        return [(middle_of(int(bucket)), int(self._counts[bucket])) for bucket in np.flatnonzero(self._counts)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A sparse form for JSON: `counts` maps bucket numbers (as strings) to counts."""
+        if not self.count:
+            return {"counts": {}, "sumNs": 0}
+        counts = {str(bucket): int(self._counts[bucket]) for bucket in np.flatnonzero(self._counts)}
+        return {"counts": counts, "sumNs": self._sum_ns, "min": self.minimum, "max": self.maximum}
+
+    @classmethod
+    def from_dict(cls, sparse: Mapping[str, Any]) -> Self:
+        """The histogram of which `to_dict` is the sparse form."""
+        histogram = cls()
+        for bucket, count in sparse["counts"].items():
+            histogram._counts[int(bucket)] = count
+            histogram.count += count
+        histogram._sum_ns = sparse["sumNs"]
+        if histogram.count:
+            histogram.minimum, histogram.maximum = sparse["min"], sparse["max"]
+        return histogram
+
+    @classmethod
+    def merged(cls, histograms: Iterable[Histogram]) -> Self:
+        """All of them in a new one."""
+        total = cls()
+        for histogram in histograms:
+            total.merge(histogram)
+        return total
+
+
+def _bucket(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    # frexp: value = mantissa · 2**exponent with the mantissa in [0.5, 1).
+    mantissa, exponent = np.frexp(np.maximum(seconds, 0.0))
+    bucket = (exponent.astype(np.int64) - 1 - LOWEST) * SUB + ((mantissa - 0.5) * (2 * SUB)).astype(np.int64)
+    bucket[seconds <= 0] = 0
+    clipped: NDArray[np.int64] = np.clip(bucket, 0, BUCKETS - 1)
+    return clipped
+
+
+def middle_of(bucket: int) -> float:
+    """The value in seconds by which a bucket is reported."""
+    octave, sub = divmod(bucket, SUB)
+    return math.ldexp(1 + (sub + 0.5) / SUB, octave + LOWEST)

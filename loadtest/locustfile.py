@@ -1,0 +1,145 @@
+"""The swarm in Locust.
+
+    locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
+    locust -f loadtest/locustfile.py --headless --users 200 --spawn-rate 100 --run-time 30s
+
+Locust owns the users, its web UI, its processes and its options; the conductor owns the
+measurement. Without `--host` and headless a service of our own is started for the run.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import gevent
+from locust import User, events, task
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import WorkerRunner
+
+from loadtest.conductor import Conductor
+from loadtest.drive import Service
+from loadtest.gates import DEFAULT_GATES, parse_gates
+from loadtest.limits import TooManySockets, raise_file_limit
+from loadtest.scenarios import SCENARIOS
+from loadtest.tally import KNOWN_METRICS
+
+_WRONG_USAGE = 2
+_conductors: dict[int, Conductor] = {}  # by id of the environment: one in each process
+_services: list[Service] = []
+_hooks: Any = events  # Locust's hooks carry no types
+
+
+class QuizPlayer(User):
+    """A person who joins the session, scores on schedule, and sees every board."""
+
+    def on_start(self) -> None:
+        """Join; the user ends when the service does not want it."""
+        swarm = _conductors[id(self.environment)].swarm
+        if swarm is None:
+            raise StopUser
+        self.player = swarm.player()
+        self.player.join()
+
+    @task
+    def play(self) -> None:
+        """Score until the schedule ends, then stay and watch."""
+        self.player.play()
+        while True:
+            gevent.sleep(3600)
+
+    def on_stop(self) -> None:
+        """Leave."""
+        self.player.leave()
+
+
+def _add_options(parser: LocustArgumentParser) -> None:
+    group = parser.add_argument_group("Swarm", "What the players do and what is asked of the service")
+    group.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="what the players do")
+    group.add_argument("--rate", type=float, default=40.0, help="updates a second of all players together")
+    group.add_argument(
+        "--player-rate", type=float, default=0.0, help="updates a second of each player (0: --rate is shared out)"
+    )
+    group.add_argument("--session", default="", help="session to play in (default: a new one for each run)")
+    group.add_argument(
+        "--seed", type=int, default=1, help="seed of the schedules: the same seed, the same intended times"
+    )
+    group.add_argument(
+        "--warm-up", type=float, default=3.0, help="seconds from all connected to the first measured update"
+    )
+    group.add_argument(
+        "--measure", type=float, default=0.0, help="seconds to measure, then stop (0: until --run-time or Stop)"
+    )
+    group.add_argument(
+        "--gate",
+        action="append",
+        metavar="GATE",
+        help=f"what the run must hold, like latency_p99<50ms (repeatable; default: {' '.join(DEFAULT_GATES)}; "
+        "that all clients converge is always asked)",
+    )
+    group.add_argument("--out", default="", help="file for the run (default: runs/<time>-<scenario>.jsonl)")
+    group.add_argument("--no-kernel-stamps", action="store_true", help="take the time of reading for that of receiving")
+    group.add_argument(
+        "--service-pid",
+        type=int,
+        default=0,
+        help="process id of the service, to measure its CPU",
+    )
+
+
+def _begin(environment: Environment, **_: Any) -> None:
+    options: Any = environment.parsed_options
+    try:
+        gates = parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
+        raise_file_limit(options.num_users or 0)
+    except (ValueError, TooManySockets) as error:
+        _say(f"loadtest: {error}")
+        sys.exit(_WRONG_USAGE)
+    is_worker = isinstance(environment.runner, WorkerRunner)
+    if not environment.host and options.headless and not is_worker:
+        service = Service(("--max-connections", str(max((options.num_users or 1) + 100, 10_000))))
+        _services.append(service)
+        environment.host = service.url
+        options.service_pid = service.pid
+        _say(f"started a service at {service.url}")
+    _conductors[id(environment)] = Conductor(environment, gates, _say)
+    _hooks.test_start.add_listener(_start)
+    _hooks.test_stopping.add_listener(_finish)
+    _hooks.quitting.add_listener(_finish)
+    _hooks.quit.add_listener(_end)
+
+
+def _start(environment: Environment, **_: Any) -> None:
+    try:
+        _conductors[id(environment)].start()
+    except ValueError as error:
+        _say(f"loadtest: {error}")
+        environment.process_exit_code = _WRONG_USAGE
+        runner: Any = environment.runner
+        gevent.spawn(runner.quit)
+
+
+def _finish(environment: Environment, **_: Any) -> None:
+    conductor = _conductors[id(environment)]
+    conductor.finish()
+
+
+def _end(**_: Any) -> None:
+    """Locust has printed its tables: now ours, so that it is what stays on the screen."""
+    for conductor in _conductors.values():
+        if conductor.page:
+            sys.stdout.write(conductor.page)
+            sys.stdout.flush()
+    for service in _services:
+        service.stop()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+_hooks.init_command_line_parser.add_listener(_add_options)
+_hooks.init.add_listener(_begin)

@@ -1,0 +1,172 @@
+"""A run on file and on one page.
+
+`run.jsonl` has one JSON object a line, each with a `kind`:
+
+- `run`, first: what ran where – arguments, versions, machine, target, session;
+- `second`, one a second: `tally.Second`;
+- `result`, last: metrics, totals (`tally.Tally`) and the verdict.
+
+Everything that shows a run – the page at the end, live charts, comparisons – reads these lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Self
+
+from loadtest.gates import Judgement, Verdict
+from loadtest.tally import PERCENTILES, Second, Tally
+
+FORMAT = 1  # of the file; goes up when a reader of the old one would misread the new
+WIDTH = 78
+
+
+class RunFile:
+    """Writes a run as it happens; each line is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file: IO[str] = path.open("w", encoding="utf-8")
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Write the first line."""
+        self._write({"kind": "run", "format": FORMAT, **facts})
+
+    def second(self, second: Second) -> None:
+        """Write a line of the course."""
+        self._write({"kind": "second", **second.to_dict()})
+
+    def end(self, tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> None:
+        """Write the last line and close the file."""
+        self._write({"kind": "result", **judgement.to_dict(), "metrics": dict(metrics), "totals": tally.to_dict()})
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._file.flush()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run, also of one that is being written: an unfinished last line is left out."""
+    text = path.read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> str:
+    """The run on one page of text, `WIDTH` characters wide."""
+    what = f"{facts['scenario']}, {tally.players} players, {_number(tally.seconds)} s measured"
+    lines = [
+        "",
+        f" {judgement.verdict.name}  {what} ".ljust(WIDTH - 1, "━"),
+        "",
+        _row("target", f"{facts['target']}  session {facts['session']}"),
+        _row("pairs", _pairs(metrics)),
+        _row(
+            "reach", f"{_share(metrics['reach'])} of versions at every receiver, {_count(metrics['lost'])} pairs lost"
+        ),
+        _row("boards", _boards(tally, metrics)),
+        _row(
+            "converged",
+            "yes: every client holds the final board, every score is what was acknowledged"
+            if metrics["converged"]
+            else "NO",
+        ),
+        _row("errors", _named(tally.errors, "none")),
+        _row("closes", _named(tally.closes, "none")),
+        "",
+        " milliseconds".ljust(24) + "".join(f"{label:>9}" for label in (*PERCENTILES, "max")),
+        " " + "─" * (WIDTH - 2),
+    ]
+    for name, label in (
+        ("latency", "score → other screen"),
+        ("ack", "score → answer"),
+        ("inside", "inside the service"),
+        ("skew", "first → last screen"),
+        ("connect", "connect"),
+        ("join", "join"),
+        ("lag", "generator's own lag"),
+    ):
+        values = [metrics.get(f"{name}_{label_}") for label_ in (*PERCENTILES, "max")]
+        lines.append(f" {label:<23}" + "".join(f"{_milliseconds(value):>9}" for value in values))
+    lines += [" " + "─" * (WIDTH - 2), ""]
+    lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
+    if not tally.stamped:
+        lines.append(_row("clock", "no kernel stamps here: latencies contain the generator's own lag"))
+    if facts.get("service"):
+        lines.append(_row("service", str(facts["service"])))
+    lines.append("")
+    for number, (gate, held) in enumerate(judgement.gates):
+        lines.append(_row("gates" if number == 0 else "", f"{'held  ' if held else 'MISSED'}  {gate}"))
+    lines += _reasons(judgement)
+    lines.append("")
+    return "\n".join(lines)
+
+
+def progress(second: Second) -> str:
+    """A second on one line, for who waits."""
+    plain = second.to_dict()
+    parts = [
+        f"{second.phase:<8} {second.players:>5} players {second.sent:>6} updates/s {second.latency.count:>8} pairs/s"
+    ]
+    if plain["latencyP99Ms"] is not None:
+        parts.append(f"p50 {plain['latencyP50Ms']:.1f} p99 {plain['latencyP99Ms']:.1f} ms")
+    if second.errors or second.closes:
+        parts.append(f"{second.errors} errors {second.closes} closes")
+    return "  ".join(parts)
+
+
+def _reasons(judgement: Judgement) -> list[str]:
+    if not judgement.reasons:
+        return []
+    title = "no judgement" if judgement.verdict is Verdict.INVALID else "why"
+    return ["", *(_row(title if number == 0 else "", reason) for number, reason in enumerate(judgement.reasons))]
+
+
+def _row(title: str, text: str) -> str:
+    return f" {title:<12} {text}"
+
+
+def _pairs(metrics: Mapping[str, float | None]) -> str:
+    updates = f"{_count(metrics['updates'])} updates ({_number(metrics['updates_per_second'])}/s)"
+    return f"{_count(metrics['pairs'])} (update, receiver) pairs measured, of {updates}"
+
+
+def _boards(tally: Tally, metrics: Mapping[str, float | None]) -> str:
+    each = f"{_number(metrics['boards_per_second'])}/s with {_number(metrics['updates_per_board'])} updates each"
+    return f"{each}; {tally.frames:,} frames, {tally.bytes / 1e6:,.1f} MB received"
+
+
+def _generator(shares: list[float]) -> str:
+    return f"{sum(shares) / len(shares):.0%} of a core in the mean, {max(shares):.0%} at most"
+
+
+def _named(counts: Mapping[str, int], none: str) -> str:
+    return ", ".join(f"{count:,} × {name}" for name, count in sorted(counts.items())) or none
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _share(value: float | None) -> str:
+    # Rounded down: 100 % means all.
+    return "–" if value is None else "100 %" if value == 1 else f"{int(value * 1e6) / 1e4:.4f} %"
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value * 1000:.2f}" if value < 0.1 else f"{value * 1000:.0f}"
