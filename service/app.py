@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import secrets
 import time
@@ -17,6 +16,7 @@ from service import __version__
 from service.api import STATIC, SWAGGER, Api, Draining
 from service.connection import Connections, Limits
 from service.core.session import Rules
+from service.heap import Heap
 from service.hub import Hubs
 from service.logs import drop_known_noise
 from service.metrics import Metrics
@@ -75,10 +75,9 @@ def create_app(settings: Settings) -> FastAPI:
         await store.start()
         if store.storage == "memory":
             log.info("no Redis is configured: scores are kept in memory, for as long as this process lives")
-        sweeper = asyncio.create_task(_sweep(store, hubs, metrics), name="sweeper")
-        # What lives as long as the process need not be looked at by every full collection.
-        gc.collect()
-        gc.freeze()
+        heap = Heap()
+        heap.begin()
+        sweeper = asyncio.create_task(_sweep(store, hubs, connections, heap, metrics), name="sweeper")
         try:
             yield
         finally:
@@ -108,11 +107,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-async def _sweep(store: Store, hubs: Hubs, metrics: Metrics) -> None:
+async def _sweep(store: Store, hubs: Hubs, connections: Connections, heap: Heap, metrics: Metrics) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             store.sweep(time.time(), hubs.occupied)
+            heap.settle(opened=connections.opened, open_now=len(connections))
         except Exception:
-            log.exception("ending old sessions failed")
+            log.exception("sweeping failed")
             metrics.background_failures.inc()

@@ -58,6 +58,7 @@ class Connections:
         self.hubs = hubs
         self.metrics = metrics
         self.limits = limits
+        self.opened = 0  # connections ever
         self._max = max_connections
         self._open: set[Connection] = set()
         self._plain_seen = False
@@ -85,6 +86,7 @@ class Connections:
             outlet = AsgiOutlet(socket)
         connection = Connection(socket, outlet, self)
         self._open.add(connection)
+        self.opened += 1
         code: int = CloseCode.NORMAL
         try:
             code = await connection.run()

@@ -102,7 +102,7 @@ class Hub:
         self._turn = 0
         self._snapshot: tuple[object, Batch] | None = None
         self._revision = 0
-        self._task = asyncio.create_task(self._run(), name=f"hub {session_id}")
+        self._task: asyncio.Task[None] | None = asyncio.create_task(self._run(), name=f"hub {session_id}")
         self._task.add_done_callback(self._ended)
 
     def __len__(self) -> int:
@@ -110,7 +110,8 @@ class Hub:
 
     def close(self) -> None:
         """End the task; the hub has nobody left to tell."""
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
         if self._ranks_timer is not None:
             self._ranks_timer.cancel()
 
@@ -285,6 +286,8 @@ class Hub:
         return None if place == member.told else self.rank_of(member)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        # A cancelled task holds its last frame, which holds the hub: a cycle, if the hub held the task.
+        self._task = None
         if not task.cancelled():
             log.critical("the hub of session %s ended", self.session_id, exc_info=task.exception())
 

@@ -35,11 +35,12 @@ RELIED_ON = (
 class WireOutlet(Outlet):
     """The way out through the transport of one upgraded connection."""
 
-    __slots__ = ("_protocol", "_stall", "_transport")
+    __slots__ = ("_loop", "_protocol", "_stall", "_transport")
 
     def __init__(self, protocol: FanoutProtocol) -> None:
         super().__init__()
-        self._protocol = protocol
+        self._protocol: FanoutProtocol | None = protocol
+        self._loop = protocol.loop
         self._transport = protocol.transport
         self._stall: asyncio.TimerHandle | None = None
 
@@ -57,7 +58,7 @@ class WireOutlet(Outlet):
     def paused(self) -> None:
         """The transport's buffer is full."""
         if not self.closed:
-            self._stall = self._protocol.loop.call_later(STALL_SECONDS, self._give_up)
+            self._stall = self._loop.call_later(STALL_SECONDS, self._give_up)
             self._set_writable(False)
 
     def resumed(self) -> None:
@@ -68,7 +69,13 @@ class WireOutlet(Outlet):
         if not self.closed:
             self._set_writable(True)
 
+    def release(self) -> None:
+        """Let go of a connection that is lost: no cycle keeps it for the garbage collector to find."""
+        self._protocol = None
+
     async def close(self, code: CloseCode) -> None:
+        if self._protocol is None:
+            return
         if not self.writable:
             # Behind a full buffer the close frame would wait for ever.
             self._protocol.give_up(code)
@@ -77,7 +84,8 @@ class WireOutlet(Outlet):
 
     def _give_up(self) -> None:
         self.ended_with = CloseCode.TOO_SLOW
-        self._protocol.give_up(CloseCode.TOO_SLOW)
+        if self._protocol is not None:
+            self._protocol.give_up(CloseCode.TOO_SLOW)
 
 
 class FanoutProtocol(WebSocketsSansIOProtocol):
@@ -107,6 +115,8 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_outlet()
         super().connection_lost(exc)
+        if self.outlet is not None:
+            self.outlet.release()
 
     def handle_close(self, event: Any) -> None:
         self._end_outlet()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
+import weakref
 
 import pytest
 from peer import Peer
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service import wire
+from service.__main__ import Server, bind, configure, url_of
+from service.app import create_app
+from service.heap import Heap
 from service.outlet import Batch, text_frame
+from service.settings import Settings
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
@@ -131,3 +137,52 @@ async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(
     # uvicorn's own patience with a socket that does not drain is two seconds.
     assert time.monotonic() - began < 2
     deaf.socket.transport.abort()
+
+
+async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(connect):
+    """Nothing of ours keeps a cycle through it, so a frozen heap does not leak."""
+    settings = Settings.read(port=0)
+    app = create_app(settings)
+    server = Server(configure(settings, app), settings, app)
+    listener = bind(settings)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0)
+    peer = await connect(f"ws{url_of(listener).removeprefix('http')}/ws")
+    await peer.join("alice")
+    (protocol,) = (one for one in server.server_state.connections if isinstance(one, wire.FanoutProtocol))
+    connection = weakref.ref(protocol)
+    del protocol
+    gc.disable()
+    try:
+        await peer.close()
+        async with asyncio.timeout(5):
+            while connection() is not None:
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
+        server.should_exit = True
+        await serving
+        gc.unfreeze()
+
+
+def test_the_heap_is_frozen_as_connections_come_and_thawed_when_all_are_gone(monkeypatch):
+    """Frozen by the hundred; looked through again when nobody is there to wait."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
+    heap = Heap()
+    try:
+        before = gc.get_freeze_count()
+        heap.settle(opened=99, open_now=99)
+        assert gc.get_freeze_count() == before
+        heap.settle(opened=100, open_now=100)
+        assert gc.get_freeze_count() > before
+        gc.unfreeze()
+        heap.settle(opened=150, open_now=150)
+        assert gc.get_freeze_count() == 0
+        heap.settle(opened=150, open_now=0)
+        assert gc.get_freeze_count() > 0
+        gc.unfreeze()
+        heap.settle(opened=150, open_now=0)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.unfreeze()
