@@ -136,7 +136,7 @@ class Receiver:
             if self._answer_when is not None and (answer := self._answer_when()) is not None:
                 self._answer_when = None
                 self._say(answer)
-            next_poll = max(next_poll + POLL_SECONDS, time.monotonic())
+            next_poll = now + POLL_SECONDS
             if now - heard > PATIENCE:
                 return
 
