@@ -80,9 +80,14 @@ def _check(options: argparse.Namespace) -> None:
     if options.players < 1 or options.processes < 1 or options.spawn_rate <= 0:
         raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
     parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
-    each = options.player_rate or options.rate / options.players
-    SCENARIOS[options.scenario](Options(rate=each, seed=options.seed))
+    SCENARIOS[options.scenario](Options(rate=_each(options), seed=options.seed))
     raise_file_limit(math.ceil(options.players / options.processes))
+
+
+def _each(options: argparse.Namespace) -> float:
+    """Updates a second of each player."""
+    each: float = options.rate / options.players if options.player_rate is None else options.player_rate
+    return each
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +137,10 @@ def _locust(options: argparse.Namespace, target: _Target) -> int:
     command = [
         sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel", "WARNING",
         "--host", target.url, "--users", str(options.players), "--spawn-rate", str(options.spawn_rate),
-        "--scenario", options.scenario, "--rate", str(options.rate), "--warm-up", str(options.warm_up),
+        "--scenario", options.scenario, "--warm-up", str(options.warm_up),
         "--measure", str(options.duration), "--seed", str(options.seed),
     ]  # fmt: skip
-    if options.player_rate:
-        command += ["--player-rate", str(options.player_rate)]
+    command += ["--player-rate", str(_each(options))]
     if options.processes > 1:
         command += ["--processes", str(options.processes)]
     for gate in options.gate or ():

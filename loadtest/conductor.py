@@ -89,6 +89,11 @@ class Conductor:
             self._runner.register_message("swarm-result", self._on_result)
             events.worker_report.add_listener(self._on_worker_report)
 
+    @property
+    def headless(self) -> bool:
+        """Whether nobody watches in a browser."""
+        return bool(self._options.headless)
+
     # The course of a run
 
     def start(self) -> None:
@@ -100,7 +105,7 @@ class Conductor:
             asked = self._runner.target_user_count or options.num_users or 1
             # Workers get the options from here, so this is how they learn of the run.
             options.session = self._session_asked or f"load-{secrets.token_hex(4)}"
-            options.updates_a_player = options.player_rate or options.rate / asked
+            options.updates_a_player = options.rate / asked if options.rate else options.player_rate
             SCENARIOS[options.scenario](Options(rate=options.updates_a_player, seed=options.seed))
             self._run = self._begin_run(asked)
             self._run.directing = gevent.spawn(self._direct, self._run)
@@ -162,7 +167,9 @@ class Conductor:
             tally.merge(one)
         if self._is_master and len(run.tallies) < len(run.joined):
             tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
-        named = metrics(tally, run.asked)
+        # Who was stopped in the web UI is not asked for any more.
+        asked = min(run.asked, self._runner.target_user_count or run.asked)
+        named = metrics(tally, asked)
         self._run = None
         self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy)
         self._write_seconds(run, final=True)
@@ -170,6 +177,8 @@ class Conductor:
         self.environment.process_exit_code = int(self.judgement.verdict)
         facts = {**run.facts, "service": self._service_cost(run)}
         self.page = summary(facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
+        if not self.headless:
+            self._say(self.page)
 
     # What the leader does
 
@@ -212,7 +221,7 @@ class Conductor:
             self.swarm.play(warm_up=options.warm_up, measure=options.measure or None)
         if options.measure:
             gevent.sleep(options.warm_up + options.measure)
-            if options.headless:
+            if self.headless:
                 self._runner.quit()
             else:
                 self._runner.stop()

@@ -23,6 +23,7 @@ from loadtest.conductor import Conductor
 from loadtest.drive import Service
 from loadtest.gates import DEFAULT_GATES, parse_gates
 from loadtest.limits import TooManySockets, raise_file_limit
+from loadtest.players import Player
 from loadtest.scenarios import SCENARIOS
 from loadtest.tally import KNOWN_METRICS
 
@@ -35,56 +36,64 @@ _hooks: Any = events  # Locust's hooks carry no types
 class QuizPlayer(User):
     """A person who joins the session, scores on schedule, and sees every board."""
 
+    player: Player | None = None
+
     def on_start(self) -> None:
         """Join; the user ends when the service does not want it."""
         swarm = _conductors[id(self.environment)].swarm
         if swarm is None:
-            raise StopUser
+            raise StopUser  # the run was refused
         self.player = swarm.player()
         self.player.join()
 
     @task
     def play(self) -> None:
         """Score until the schedule ends, then stay and watch."""
+        assert self.player is not None
         self.player.play()
         while True:
             gevent.sleep(3600)
 
     def on_stop(self) -> None:
         """Leave."""
-        self.player.leave()
+        if self.player is not None:
+            self.player.leave()
 
 
 def _add_options(parser: LocustArgumentParser) -> None:
-    group = parser.add_argument_group("Swarm", "What the players do and what is asked of the service")
-    group.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="what the players do")
-    group.add_argument("--rate", type=float, default=40.0, help="updates a second of all players together")
-    group.add_argument(
-        "--player-rate", type=float, default=0.0, help="updates a second of each player (0: --rate is shared out)"
+    # On the parser itself, not in a group of it: only so does the web UI offer them.
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="what the players do")
+    parser.add_argument("--player-rate", type=float, default=0.2, help="updates a second of each player")
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="updates a second of all players together, instead of --player-rate"
     )
-    group.add_argument("--session", default="", help="session to play in (default: a new one for each run)")
-    group.add_argument(
+    parser.add_argument("--session", default="", help="session to play in (default: a new one for each run)")
+    parser.add_argument(
         "--seed", type=int, default=1, help="seed of the schedules: the same seed, the same intended times"
     )
-    group.add_argument(
+    parser.add_argument(
         "--warm-up", type=float, default=3.0, help="seconds from all connected to the first measured update"
     )
-    group.add_argument(
+    parser.add_argument(
         "--measure", type=float, default=0.0, help="seconds to measure, then stop (0: until --run-time or Stop)"
     )
-    group.add_argument(
+    parser.add_argument(
         "--gate",
         action="append",
         metavar="GATE",
+        include_in_web_ui=False,
         help=f"what the run must hold, like latency_p99<50ms (repeatable; default: {' '.join(DEFAULT_GATES)}; "
         "that all clients converge is always asked)",
     )
-    group.add_argument("--out", default="", help="file for the run (default: runs/<time>-<scenario>.jsonl)")
-    group.add_argument("--no-kernel-stamps", action="store_true", help="take the time of reading for that of receiving")
-    group.add_argument(
+    parser.add_argument("--out", default="", help="file for the run (default: runs/<time>-<scenario>.jsonl)")
+    parser.add_argument(
+        "--no-kernel-stamps", action="store_true", help="take the time of reading for that of receiving"
+    )
+    parser.add_argument(
         "--service-pid",
         type=int,
         default=0,
+        include_in_web_ui=False,
         help="process id of the service, to measure its CPU",
     )
 
@@ -129,7 +138,7 @@ def _finish(environment: Environment, **_: Any) -> None:
 def _end(**_: Any) -> None:
     """Locust has printed its tables: now ours, so that it is what stays on the screen."""
     for conductor in _conductors.values():
-        if conductor.page:
+        if conductor.page and conductor.headless:
             sys.stdout.write(conductor.page)
             sys.stdout.flush()
     for service in _services:

@@ -30,7 +30,7 @@ from loadtest.tally import Second, Tally
 from loadtest.ws import ConnectFailed, Socket, connect
 
 JOIN_TIMEOUT: Final = 15.0  # seconds
-SETTLE_TIMEOUT: Final = 10.0  # seconds that the last updates may take to be answered and shown everywhere
+SETTLE_TIMEOUT: Final = 5.0  # seconds that the last updates may take to be answered and shown everywhere
 LOOP_PROBE: Final = 0.02  # seconds between two probes of the event loop
 NO_RETRY: Final = {4400, 4403}  # close codes that the wire contract says not to retry after
 TOO_FAST: Final = 4429  # … to retry after five seconds at the earliest

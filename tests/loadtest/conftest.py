@@ -1,0 +1,137 @@
+"""A proxy that distorts, and ways to run the load test's commands as a person would."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 60.0
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def last_line(self) -> str:
+        return self.out.rstrip("\n").rpartition("\n")[2]
+
+
+async def command(*arguments: str, within: float = PATIENCE) -> Ended:
+    """Run `python -m loadtest …` to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "loadtest", *arguments,
+        cwd=REPOSITORY, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(within):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def loadtest() -> Callable[..., Awaitable[Ended]]:
+    return command
+
+
+class DistortingProxy:
+    """Stands between clients and a service. `passes(n, payload)` decides of the n-th frame to a client.
+
+    True passes the frame on, False swallows it, None swallows it and cuts the connection.
+    """
+
+    def __init__(self, target: str, passes: Callable[[int, bytes], bool | None]) -> None:
+        parts = urlsplit(target)
+        self._target = (parts.hostname, parts.port)
+        self._passes = passes
+        self._frames = 0
+        self._server: asyncio.Server | None = None
+        self.swallowed = 0
+        self.url = ""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self.url = f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            to_service = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.close()
+            return
+        up = asyncio.create_task(self._copy(reader, to_service[1]))
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            await self._down(to_service[0], writer)
+        up.cancel()
+        for one in (writer, to_service[1]):
+            one.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+            writer.close()
+
+    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        if not head.startswith(b"HTTP/1.1 101"):
+            await self._copy(reader, writer)
+            return
+        while True:
+            start = await reader.readexactly(2)
+            size = start[1] & 127
+            if size >= 126:
+                more = await reader.readexactly(2 if size == 126 else 8)
+                start += more
+                size = int.from_bytes(more)
+            payload = await reader.readexactly(size)
+            self._frames += 1
+            verdict = self._passes(self._frames, payload)
+            if verdict:
+                writer.write(start + payload)
+                continue
+            self.swallowed += 1
+            if verdict is None:
+                writer.transport.abort()
+                return
+
+
+@pytest.fixture
+async def distort() -> AsyncIterator[Callable[..., Awaitable[DistortingProxy]]]:
+    """Start distorting proxies; all of them end with the test."""
+    running: list[DistortingProxy] = []
+
+    async def start(target: str, passes: Callable[[int, bytes], bool | None]) -> DistortingProxy:
+        proxy = DistortingProxy(target, passes)
+        await proxy.start()
+        running.append(proxy)
+        return proxy
+
+    yield start
+    for proxy in running:
+        await proxy.stop()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from loadtest.report import read
+
+PLAYERS = 20
+
+
+def options(out: Path, **more: object) -> list[str]:
+    """A short run. On a shared machine a generator may lag for reasons of others, so several tries are allowed."""
+    given = {"players": PLAYERS, "rate": 40, "duration": "2s", "warm-up": "0.5s", "out": out} | more
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
+
+async def judged(loadtest, *arguments: str, tries: int = 3) -> tuple[object, dict]:
+    """Run the swarm until it could be judged, or tries are used up; return how it ended and the result's line."""
+    out = Path(arguments[arguments.index("--out") + 1])
+    for _ in range(tries):
+        ended = await loadtest("run", "steady", *arguments)
+        assert ended.status in {0, 3, 4}, ended.err
+        lines = read(out)
+        if ended.status != 4:
+            break
+    return ended, {"lines": lines, **lines[-1]}
+
+
+async def test_a_healthy_service_passes(loadtest, tmp_path) -> None:
+    """A swarm against a service that the command starts ends in PASS, status 0."""
+    ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl"))
+    assert (ended.status, result["verdict"]) == (0, "PASS"), ended.err + ended.out
+    assert "converged    yes" in ended.out
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_every_pair_is_counted(loadtest, tmp_path, processes) -> None:
+    """The pairs are own updates × own receivers, exactly, summed over processes; nothing is lost, all converge."""
+    # Whether the generator kept up does not matter here.
+    _, result = await judged(loadtest, *options(tmp_path / "run.jsonl", processes=processes), tries=1)
+    counts, totals = result["totals"]["counts"], result["totals"]
+    # Users are dealt out evenly, so each process has the same number of receivers.
+    assert counts["pairs_received"] == counts["updates"] * PLAYERS // processes
+    assert counts["pairs_received"] == sum(totals["latency"]["counts"].values()) > 0
+    assert counts["updates"] == counts["answered"] == sum(totals["ack"]["counts"].values())
+    assert (result["metrics"]["reach"], counts["pairs_lost"], counts["unanswered"]) == (1.0, 0, 0)
+    assert (totals["errors"], totals["closes"], totals["wrong"], totals["players"]) == ({}, {}, [], PLAYERS)
+    assert len(totals["busy"]) == processes
+    assert totals["seconds"] == pytest.approx(2.0, abs=0.05)
+
+
+async def test_a_run_on_file_begins_with_its_facts_and_ends_with_its_verdict(loadtest, service, tmp_path) -> None:
+    """First what ran where, then a line a second whose pairs add up, last the verdict; nothing names the machine."""
+    out = tmp_path / "run.jsonl"
+    ended, result = await judged(loadtest, *options(out, url=service.url))
+    lines = result["lines"]
+    kinds = [line["kind"] for line in lines]
+    assert kinds == ["run", *["second"] * (len(lines) - 2), "result"]
+    assert lines[0]["target"] == service.url
+    assert lines[0]["arguments"]["players"] == PLAYERS
+    seconds = lines[1:-1]
+    assert [line["at"] for line in seconds] == sorted({line["at"] for line in seconds})
+    assert sum(line["pairs"] for line in seconds) == result["totals"]["counts"]["pairs_received"]
+    assert {line["phase"] for line in seconds} <= {"connect", "warm-up", "measure", "settle"}
+    assert (result["verdict"], result["exit"]) == ("PASS", ended.status)
+    assert os.uname().nodename not in json.dumps(lines[0]["environment"])
+    assert " PASS  steady, 20 players" in ended.out
+    assert max(map(len, ended.out.split(" PASS ", 1)[1].splitlines()[1:-1])) <= 100
+
+
+async def test_a_missed_gate_fails_the_run(loadtest, service, tmp_path) -> None:
+    """A latency that no service can hold fails the run with status 3 and says by how much."""
+    given = options(tmp_path / "run.jsonl", url=service.url, gate="latency_p50<1us")
+    ended, result = await judged(loadtest, *given)
+    assert (ended.status, result["verdict"]) == (3, "FAIL")
+    assert "MISSED  latency_p50<1us" in ended.out
+    assert any(reason.startswith("latency_p50<1us: it was ") for reason in result["reasons"])
+
+
+async def test_swallowed_boards_lower_the_reach(loadtest, service, distort, tmp_path) -> None:
+    """Behind a proxy that swallows one board in fifty, reach is below 1 and the run fails with status 3."""
+    boards = 0
+
+    def passes(_number: int, payload: bytes) -> bool:
+        nonlocal boards
+        # Those that brought updates: snapshots are not what is tested here.
+        if payload.startswith(b'{"type":"leaderboard-update"') and b'"updates":0,' not in payload[:80]:
+            boards += 1
+            return boards % 50 != 0
+        return True
+
+    proxy = await distort(service.url, passes)
+    ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl", url=proxy.url))
+    assert proxy.swallowed > 0
+    assert ended.status == 3, ended.err + ended.out
+    assert 0.95 < result["metrics"]["reach"] < 0.9999
+    assert any(reason.startswith("reach>=0.9999") for reason in result["reasons"])
+
+
+async def test_a_client_that_misses_the_last_board_is_found(loadtest, service, distort, tmp_path) -> None:
+    """When all boards to some clients stop, the run fails: pairs are lost, and not everyone holds the final board."""
+    passed = 0
+
+    def passes(_number: int, payload: bytes) -> bool:
+        nonlocal passed
+        if payload.startswith(b'{"type":"leaderboard-update"'):
+            passed += 1
+            return passed < 500
+        return True
+
+    proxy = await distort(service.url, passes)
+    ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl", url=proxy.url))
+    assert ended.status == 3, ended.err + ended.out
+    assert result["totals"]["counts"]["pairs_lost"] > 0
+    assert any("do not hold the service's final board" in reason for reason in result["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--players", "2", "--rate", "100"], "expected at most 16 updates a second and player"),
+        (["--gate", "latency<5"], "expected a metric out of"),
+        (["--players", "99999999"], "ulimit -Hn"),
+        (["--duration", "soon"], "expected a time like 30s"),
+        (["--players", "0"], "expected positive numbers"),
+    ],
+)
+async def test_what_cannot_be_run_is_refused(loadtest, arguments, expected) -> None:
+    """Wrong wishes are exit status 2 before a service is started, with what was expected."""
+    ended = await loadtest("run", "steady", *arguments)
+    assert ended.status == 2
+    assert expected in ended.err
+    assert "started a service" not in ended.err
