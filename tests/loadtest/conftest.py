@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from loadtest.__main__ import main
+
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 60.0
 
@@ -46,6 +48,20 @@ async def command(*arguments: str, within: float = PATIENCE) -> Ended:
             await process.wait()
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def refuse(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The same within this process, for commands that end before they begin."""
+
+    def run(*arguments: str) -> Ended:
+        try:
+            status = main(arguments)
+        except SystemExit as wrong_usage:
+            status = int(wrong_usage.code or 0)
+        return Ended(status, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

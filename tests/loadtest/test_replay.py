@@ -125,12 +125,12 @@ def _with_points_off(data: bytes) -> bytes:
     return data[: head + 4] + bytes(byte ^ key[place % 4] for place, byte in enumerate(text))
 
 
-async def test_nobody_at_the_url_is_one_line(loadtest, tmp_path) -> None:
+def test_nobody_at_the_url_is_one_line(refuse, tmp_path) -> None:
     """An address where nobody listens is exit status 2 with one line that names it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    ended = await loadtest("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", url)
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", url)
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert url in ended.err
 
@@ -151,15 +151,15 @@ async def test_a_bad_row_stops_everything_before_it_begins(loadtest, service, tm
 @pytest.mark.parametrize(
     "arguments", [["--speed", "0"], ["--speed", "fast"], ["--session", "a b"], ["--url", "nowhere"]]
 )
-async def test_wrong_options_are_wrong_usage(loadtest, tmp_path, arguments) -> None:
+def test_wrong_options_are_wrong_usage(refuse, tmp_path, arguments) -> None:
     """An option that makes no sense is exit status 2 and says what was expected."""
-    ended = await loadtest("replay", log(tmp_path / "l.csv", "0,a,A,1"), *arguments)
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), *arguments)
     assert ended.status == 2
     assert "expected" in ended.err
 
 
-async def test_a_file_that_is_not_there_is_one_line(loadtest, tmp_path) -> None:
+def test_a_file_that_is_not_there_is_one_line(refuse, tmp_path) -> None:
     """A missing file is exit status 2 with one line."""
-    ended = await loadtest("replay", str(tmp_path / "no.csv"))
+    ended = refuse("replay", str(tmp_path / "no.csv"))
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert "no.csv" in ended.err

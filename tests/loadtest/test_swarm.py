@@ -128,9 +128,9 @@ async def test_a_client_that_misses_the_last_board_is_found(loadtest, service, d
         (["--players", "0"], "expected positive numbers"),
     ],
 )
-async def test_what_cannot_be_run_is_refused(loadtest, arguments, expected) -> None:
+def test_what_cannot_be_run_is_refused(refuse, arguments, expected) -> None:
     """Wrong wishes are exit status 2 before a service is started, with what was expected."""
-    ended = await loadtest("run", "steady", *arguments)
+    ended = refuse("run", "steady", *arguments)
     assert ended.status == 2
     assert expected in ended.err
     assert "started a service" not in ended.err
