@@ -59,7 +59,7 @@ async def test_plays_and_gets_an_answer(service: Service) -> None:
         await client.join("alice")
         assert (await client.score(25)).score == 25
         answer = await client.score(10)
-        while board.scores != {"alice": 35}:  # noqa: ASYNC110 - a condition, looked at until it holds
+        while board.scores != {"alice": 35}:
             await asyncio.sleep(0.01)
     assert (answer.points, answer.score, answer.rank, answer.durable) == (10, 35, 1, True)
     assert answer.at >= answer.sent_at
@@ -69,7 +69,7 @@ async def test_measures_the_service_s_clock(service: Service) -> None:
     """On one machine the offset between the clocks comes out as nearly nothing."""
     async with asyncio.timeout(10), running(Client(service.ws_url)) as client:
         await client.live()
-        while client.round_trip is None:  # noqa: ASYNC110 - a condition, looked at until it holds
+        while client.round_trip is None:
             await asyncio.sleep(0.01)
     assert abs(client.clock_offset) < 0.1
     assert 0 < client.round_trip < 1

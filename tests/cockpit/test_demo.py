@@ -34,7 +34,7 @@ def refuses(url: str) -> bool:
 async def until(condition: object, seconds: float = 10.0) -> None:
     """Wait until the condition holds, at most so long."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a condition, looked at until it holds
+        while not condition():
             await asyncio.sleep(LOOK)
 
 

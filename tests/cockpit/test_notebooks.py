@@ -81,5 +81,5 @@ async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPa
     assert any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for c in codes for o in c.outputs)
     assert not [output for cell in codes for output in cell.outputs if output.output_type == "stream"]
     async with asyncio.timeout(10):
-        while runs(pid):  # noqa: ASYNC110 - a condition, looked at until it holds
+        while runs(pid):
             await asyncio.sleep(0.02)

@@ -40,7 +40,7 @@ class Outside:
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a condition, looked at until it holds
+        while not condition():
             await asyncio.sleep(0.02)
 
 
