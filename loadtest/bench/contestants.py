@@ -126,7 +126,7 @@ class Program:
             self.stop()
             raise StartFailed(f"{' '.join(command)}: no port within {START_SECONDS:g} s\n" + "\n".join(self._tail))
         port, pid = self._found
-        self.target = {"port": port, **target}
+        self.target: dict[str, Any] = {"port": port, **target}
         self.gauge = Gauge(pid or self._process.pid)
         self._hz = 0.0
 

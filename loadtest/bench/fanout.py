@@ -155,5 +155,5 @@ def _line(trial: dict[str, Any]) -> str:
         f"{CONTESTANTS[trial['name']].label:<31} {trial['us_per_delivery']:>6.1f} µs per delivery  "
         f"spread p50 {spread if spread is not None else float('nan'):>6.1f} ms  "
         f"{trial['kb_per_connection']:>5.1f} KB per connection  delivered {trial['delivered']:>4.0%}  "
-        f"server {trial['server_cpu']:>4.0%}  receiver {trial['receiver_cpu']:>4.0%}  others {trial['others_cpu']:>4.0%}"
+        f"server {trial['server_cpu']:>4.0%}  receiver {trial['receiver_cpu']:>4.0%}  other {trial['others_cpu']:>4.0%}"
     )

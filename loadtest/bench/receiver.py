@@ -33,6 +33,7 @@ from loadtest.bench.figures import summary
 from loadtest.limits import raise_file_limit
 
 POLL_SECONDS: Final = 0.005
+AT_ONCE: Final = 0.02  # seconds; ticks are farther apart
 PATIENCE: Final = 600.0  # seconds without a command
 CONNECT_SECONDS: Final = 60.0
 _TIMESTAMPNS: Final = getattr(socket, "SO_TIMESTAMPNS", 35)
@@ -57,7 +58,8 @@ class Client:
     """One socket. `serial` numbers the sockets of this process from 0."""
 
     __slots__ = (
-        "ended_with", "most_notices", "notices", "reading", "recorded", "rest", "serial", "socket", "state",
+        "ended_with", "greeted", "most_notices", "noticed_at", "notices", "reading", "recorded", "rest", "serial",
+        "socket", "state",
     )  # fmt: skip
 
     def __init__(self, serial: int, connection: socket.socket) -> None:
@@ -67,8 +69,11 @@ class Client:
         self.rest = b""  # the beginning of a frame whose end is still to come
         self.recorded = True
         self.reading = True
-        self.notices = self.most_notices = 0  # messages between two boards that are no boards
+        # Messages that are no boards and came at once, which is to say in one tick.
+        self.notices = self.most_notices = 0
+        self.noticed_at = 0.0
         self.ended_with = 0
+        self.greeted = False
 
 
 class Receiver:
@@ -122,15 +127,8 @@ class Receiver:
             if due > now and not self._pending:
                 time.sleep(due - now)
                 continue
-            for fd, _ in self._epoll.poll(0.001 if self._pending else 0, 20_000):
-                if fd == 0:
-                    heard = now
-                    self._hear()
-                elif (client := self._by_fd.get(fd)) is not None:
-                    if client.state == _OPEN:
-                        self._read(client)
-                    else:
-                        self._advance(client)
+            if self._poll():
+                heard = now
             if self._wanted or self._pending:
                 self._connect_more()
             if self._answer_when is not None and (answer := self._answer_when()) is not None:
@@ -139,6 +137,20 @@ class Receiver:
             next_poll = now + POLL_SECONDS
             if now - heard > PATIENCE:
                 return
+
+    def _poll(self) -> bool:
+        """Deal with every descriptor that has something; return whether a command was among it."""
+        heard = False
+        for fd, _ in self._epoll.poll(0.001 if self._pending else 0, 20_000):
+            if fd == 0:
+                heard = True
+                self._hear()
+            elif (client := self._by_fd.get(fd)) is not None:
+                if client.state == _OPEN:
+                    self._read(client)
+                else:
+                    self._advance(client)
+        return heard
 
     def _read(self, client: Client) -> None:
         try:
@@ -162,7 +174,8 @@ class Receiver:
             client.rest = b""
         self._take(client, data, size, stamp)
 
-    def _take(self, client: Client, data: bytearray, size: int, stamp: float) -> None:
+    def _take(self, client: Client, data: bytearray, size: int, stamp: float) -> None:  # noqa: C901, PLR0912
+        """Walk through the frames. The hot path: it calls nothing for a frame."""
         position = 0
         mark = self._mark
         while position < size:
@@ -190,13 +203,12 @@ class Receiver:
                         self._sizes += length
                         if version not in self._sent_at:
                             self._note_time(version, data, number, end)
-                        if client.notices:
-                            client.most_notices = max(client.most_notices, client.notices)
-                            client.notices = 0
                 elif length == 1 and data[start] == 0x32:  # Engine.IO's ping
                     self._send(client, masked(b"3"))
                 else:
-                    client.notices += 1
+                    client.notices = client.notices + 1 if stamp - client.noticed_at < AT_ONCE else 1
+                    client.noticed_at = stamp
+                    client.most_notices = max(client.most_notices, client.notices)
             elif data[position] == _PING:
                 self._send(client, masked(bytes(data[start:end]), 0x8A))
             elif data[position] == _CLOSE:
@@ -257,50 +269,58 @@ class Receiver:
     def _advance(self, client: Client) -> None:
         """Take the next step of the handshake."""
         if client.state == _CONNECTING:
-            key = base64.b64encode(random.randbytes(16)).decode()
-            request = (
-                f"GET {self._target['path']} HTTP/1.1\r\nHost: 127.0.0.1:{self._target['port']}\r\n"
-                f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-                "Sec-WebSocket-Version: 13\r\n\r\n"
-            )
-            try:
-                client.socket.send(request.encode())
-            except OSError:
-                self._end(client, 1006)
-                return
-            client.state = _UPGRADING
-            self._epoll.modify(client.socket.fileno(), select.EPOLLIN)
+            self._ask_to_upgrade(client)
             return
         try:
-            data = client.rest + client.socket.recv(65536)
+            data = client.socket.recv(65536)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        if len(data) == len(client.rest):
+        if not data:
             self._end(client, 1006)
             return
-        client.rest = data
+        client.rest += data
         if client.state == _UPGRADING:
-            head, blank, client.rest = data.partition(b"\r\n\r\n")
-            if not blank:
-                client.rest = data
-                return
-            if not head.startswith(b"HTTP/1.1 101"):
-                self._end(client, int(head.split(b" ", 2)[1]))
-                return
+            self._upgraded(client)
+        if client.state == _GREETING:
+            self._greet(client)
+
+    def _ask_to_upgrade(self, client: Client) -> None:
+        key = base64.b64encode(random.randbytes(16)).decode()
+        request = (
+            f"GET {self._target['path']} HTTP/1.1\r\nHost: 127.0.0.1:{self._target['port']}\r\n"
+            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n"
+        )
+        try:
+            client.socket.send(request.encode())
+        except OSError:
+            self._end(client, 1006)
+            return
+        client.state = _UPGRADING
+        self._epoll.modify(client.socket.fileno(), select.EPOLLIN)
+
+    def _upgraded(self, client: Client) -> None:
+        head, blank, rest = client.rest.partition(b"\r\n\r\n")
+        if not blank:
+            return
+        client.rest = rest
+        if head.startswith(b"HTTP/1.1 101"):
             client.state = _GREETING
-            if not self._target["engineio"]:
-                self._greeted(client)
-                return
-        # Engine.IO says 0{…}, we say 40, Socket.IO says 40{…}.
-        if b'0{"sid"' in client.rest and b'40{"sid"' not in client.rest and client.recorded:
-            client.recorded = False  # said once
-            self._send(client, masked(b"40"))
+        else:
+            self._end(client, int(head.split(b" ", 2)[1]))
+
+    def _greet(self, client: Client) -> None:
+        """Say what has to be said first. Engine.IO says 0{…}, we say 40, Socket.IO says 40{…}."""
+        if not self._target["engineio"]:
+            self._greeted(client)
         elif b'40{"sid"' in client.rest and client.rest.endswith(b"}"):
             client.rest = b""
-            client.recorded = True
             self._greeted(client)
+        elif b'0{"sid"' in client.rest and not client.greeted:
+            client.greeted = True
+            self._send(client, masked(b"40"))
 
     def _greeted(self, client: Client) -> None:
         client.state = _OPEN
@@ -406,7 +426,7 @@ class Receiver:
             until,
         )
         mean = self._sizes / len(self._versions) if self._versions else 0.0
-        notices = max((client.most_notices for client in self._clients.values()), default=0)
+        notices = max((one.most_notices for one in self._clients.values() if one.recorded), default=0)
         return figures | {"payload_bytes": mean, "most_notices": notices, "unsent": self._unsent} | self.do_count()
 
     def do_count(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ async def broadcast() -> None:
     """Send until the orders end."""
     async for board in boards():
         text = json.dumps({"type": "leaderboard-update", "data": board}, separators=(",", ":"), ensure_ascii=False)
-        for client in list(clients):
+        for client in clients.copy():
             await client.send_text(text)
     os._exit(0)  # nobody is left who would wait for a clean end
 

@@ -19,7 +19,7 @@ async def broadcast() -> None:
     """Send until the orders end."""
     async for board in boards():
         message = {"type": "leaderboard-update", "data": board}
-        for client in list(clients):
+        for client in clients.copy():
             # As `send_json` encodes, so that all programs send the same bytes.
             await client.send_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
     os._exit(0)  # nobody is left who would wait for a clean end

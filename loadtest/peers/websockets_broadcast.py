@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+from importlib.util import find_spec
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
@@ -32,7 +32,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    run = asyncio.run
-    with contextlib.suppress(ImportError):
-        from uvloop import run  # type: ignore[assignment]
-    run(main())
+    if find_spec("uvloop") is None:
+        asyncio.run(main())
+    else:
+        import uvloop
+
+        uvloop.run(main())
