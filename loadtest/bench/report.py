@@ -152,7 +152,7 @@ def _stuck(part: dict[str, Any]) -> list[str]:
     lines = [
         "## Readers who stop reading",
         "",
-        f"{part['stuck']} of {part['clients']} clients stop reading, for {part['seconds']:g} s, beside a run where all read.",
+        f"{part['stuck']} of {part['clients']} clients stop reading, for {part['seconds']:g} s, beside a run with all.",
         "The last two are the control: they lack the mechanism and must not hold the bounds.",
         "",
     ]
