@@ -57,6 +57,13 @@ def load(session: nox.Session) -> None:
     session.run("python", "-m", "loadtest", "run", "steady", *arguments)
 
 
+@nox.session(default=False)
+def fallback(session: nox.Session) -> None:
+    """The same tests with services that run without the fan-out extension, all but those about it."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", "--without-extension", "-m", "not extension", *session.posargs)
+
+
 def install_browser(session: nox.Session) -> None:
     """Install Debian's Chromium where there is none yet."""
     if shutil.which("chromium"):

@@ -26,6 +26,18 @@ CHROMIUM_FLAGS = [
 HOW_TO_GET_CHROMIUM = "install Debian's package chromium, or run `nox -- --install-browser`"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option under which services run as if uvicorn had changed its shape."""
+    parser.addoption("--without-extension", action="store_true", help="services run without the fan-out extension")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Reach into the services, which are other processes, through the path of their modules."""
+    if config.getoption("--without-extension"):
+        paths = [str(Path(__file__).with_name("without_extension")), str(Path(__file__).parents[1])]
+        os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
+
+
 @pytest.fixture
 def start_service() -> Iterator[Callable[..., Service]]:
     """Start services with command-line options; all of them end with the test."""

@@ -74,7 +74,10 @@ async def test_running_the_cell_again_closes_the_earlier_demo(demo: Demo) -> Non
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 async def test_the_service_ends_with_its_kernel(how: signal.Signals) -> None:
     """However the process that owns a demo ends, its service ends too and the port is free."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "notebooks")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")]),
+    }
     owner = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).with_name("owner.py")), env=environment, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,

@@ -65,7 +65,9 @@ def test_there_is_a_live_demo() -> None:
 
 async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run All works headless within seconds, keeps a picture, and its service ends with the kernel."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "notebooks")]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")])
+    )
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(ROOT / "notebooks" / "01_live_demo.ipynb", 4)

@@ -32,7 +32,7 @@ class Lab:
         themes.parent.mkdir(parents=True)
         themes.write_text(json.dumps({"theme": "JupyterLab Dark" if self._dark else "JupyterLab Light"}))
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "notebooks")]),
+            "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")]),
             "JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self._folder / "workspaces"),
             "JUPYTER_RUNTIME_DIR": str(self._folder / "runtime"),

@@ -56,6 +56,7 @@ async def deaf_watcher(url: str, session_id: str) -> Peer:
     return peer
 
 
+@pytest.mark.extension
 async def test_a_reader_that_stops_is_given_up_and_delays_nobody(connect, start_service, http, session_id):
     """Others keep their pace while it is stuck; after five seconds it is ended and counted as 4408."""
     service = start_service("--top", "1000", "--tick-ms", "20", "--rate", "1000", "--burst", "1000")
@@ -82,6 +83,7 @@ async def test_a_reader_that_stops_is_given_up_and_delays_nobody(connect, start_
         one.socket.transport.abort()
 
 
+@pytest.mark.extension
 async def test_a_reader_that_comes_back_gets_the_latest_board(connect, start_service, session_id):
     """What it missed is not sent after it: the next frame it gets is the present one, with no updates counted."""
     service = start_service("--top", "1000", "--tick-ms", "20", "--rate", "100000", "--burst", "100000")
@@ -102,6 +104,7 @@ async def test_a_reader_that_comes_back_gets_the_latest_board(connect, start_ser
     slow.socket.transport.abort()
 
 
+@pytest.mark.extension
 def test_a_frame_too_large_tells_its_code_to_who_sends_before_reading(service):
     """All of it can be sent, without a reset, and then the close frame is there to read."""
     host, port = service.url.removeprefix("http://").split(":")
@@ -118,6 +121,7 @@ def test_a_frame_too_large_tells_its_code_to_who_sends_before_reading(service):
         assert int.from_bytes(answer[2:4]) == 1009
 
 
+@pytest.mark.extension
 async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(
     connect, start_service, http, session_id
 ):
