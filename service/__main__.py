@@ -36,7 +36,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         allow_abbrev=False,
     )
     for name, field in Settings.model_fields.items():
-        kind: dict[str, Any] = {"help": field.description, "default": argparse.SUPPRESS, "dest": name}
+        given = "" if field.default in {None, ()} else f" (default {field.default})"
+        kind: dict[str, Any] = {"help": f"{field.description}{given}", "default": argparse.SUPPRESS, "dest": name}
         if field.annotation is bool:
             kind["action"] = argparse.BooleanOptionalAction
         elif isinstance(field.default, tuple):
@@ -122,10 +123,16 @@ def call_when_stdin_closes(callback: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
+def is_everywhere(host: str) -> bool:
+    """Whether the host stands for all addresses of this machine."""
+    return host in {"0.0.0.0", "::"}
+
+
 def url_of(listener: socket.socket) -> str:
     """The address to open; a service on all addresses is reached on this machine's own."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    if is_everywhere(host):
+        host = "::1" if ":" in host else "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -171,6 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadSetting as error:
         print(f"leaderboard: {error}", file=sys.stderr)
         return 2
+    if is_everywhere(settings.host):
+        print(
+            "leaderboard: others reach it by this machine's address, by a name only with --allowed-host",
+            file=sys.stderr,
+        )
     settings.to_environment()
     # The road of `uvicorn service.main:app`, taken only now that the environment says it all.
     from service.main import app  # noqa: PLC0415

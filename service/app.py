@@ -72,6 +72,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         drop_known_noise()
+        for name in settings.unknown_variables():
+            log.warning("%s is in the environment and is no setting", name)
         await store.start()
         if store.storage == "memory":
             log.info("no Redis is configured: scores are kept in memory, for as long as this process lives")
@@ -89,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Elsa Real-Time Leaderboard",
         version=__version__,
         description="Players join a quiz session and score; everyone sees the board move. "
-        "The WebSocket `/ws` is described by `/asyncapi.json`.",
+        "[The page](./) · the WebSocket `/ws` is described by [asyncapi.json](asyncapi.json).",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

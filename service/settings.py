@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -32,12 +33,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on, 0 for any free one")
-    workers: int = Field(1, ge=1, description="processes behind the port")
+    workers: int = Field(1, ge=1, description="processes behind the port; this version has one")
     reload: bool = Field(False, description="restart when the code changes (for development)")
     redis_url: str | None = Field(
         None,
         validation_alias=AliasChoices(PREFIX + "REDIS_URL", "REDIS_URL"),
-        description="Redis to keep scores in; without it they live in this process",
+        description="Redis to keep scores in; this version has none and keeps them in this process",
     )
     tick_ms: float = Field(50, gt=0, le=10_000, description="least time between two boards of a session, milliseconds")
     top: int = Field(20, ge=1, le=1000, description="rows of the board that everyone sees")
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
     max_sessions: int = Field(1000, ge=1, description="sessions at once")
     session_ttl: float = Field(86_400, gt=0, description="seconds a session with scores outlives its last connection")
     allowed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="web origin that may connect besides the service's own (repeatable)"
+        (), description="web origin, like https://lab.example, that may connect besides the service's own (repeatable)"
     )
     allowed_host: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host name the service answers to besides addresses and localhost (repeatable)"
@@ -67,6 +68,23 @@ class Settings(BaseSettings):
         """A list in the environment is written with commas."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("allowed_origin")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+                raise ValueError("expected an origin like https://lab.example:8888")
+        return origins
+
+    @field_validator("allowed_host")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if "/" in host or urlsplit(f"//{host}").hostname is None:
+                raise ValueError("expected a host name like quiz.example, without scheme and path")
+        return hosts
+
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
@@ -80,12 +98,19 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]).removeprefix(PREFIX).lower()
-            expected = first["msg"].replace("Input should be", "expected", 1)
+            expected = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
             # A token is a secret even when it is a wrong one.
             came = "a value that cannot be shown" if name == "admin_token" else json.dumps(first["input"], default=str)
-            raise BadSetting(f"--{name.replace('_', '-')}: {expected}, got {came}") from None
+            option = f"--{name.replace('_', '-')}" + ("" if name in given else f" (from {PREFIX}{name.upper()})")
+            raise BadSetting(f"{option}: {expected}, got {came}") from None
         except SettingsError as error:
             raise BadSetting(str(error)) from None
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """Variables that look like settings and are none: a misspelt name has no effect, so it should be told."""
+        known = {PREFIX + name.upper() for name in cls.model_fields}
+        return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
     def to_environment(self) -> None:
         """Write what was set into the environment of this process, for the processes it starts."""

@@ -65,7 +65,8 @@ def test_the_address_of_redis_has_its_usual_name_too(monkeypatch):
         (["--workers", "3"], "--workers: expected 1"), (["--redis-url", "redis://127.0.0.1"], "--redis-url"),
         (["--redis-url", "embedded"], "--redis-url"), (["--rate", "-1"], "--rate: expected"),
         (["--host", "quiz.invalid", "--open-admin"], "cannot listen on quiz.invalid"),
-        (["--admin-token", ""], "--admin-token"), (["--max-connections", "99999999"], "ulimit -Hn"),
+        (["--admin-token", ""], "--admin-token"), (["--allowed-host", "http://foo"], "without scheme"),
+        (["--allowed-origin", "lab.example"], "expected an origin"), (["--max-connections", "99999999"], "ulimit -Hn"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_one_clear_line(python, arguments, told):
@@ -81,7 +82,14 @@ def test_a_bad_variable_names_its_option(python):
     result = run(python, LEADERBOARD_TOP="many")
     assert result.returncode == 2
     assert result.stderr.strip().endswith('got "many"')
-    assert "--top" in result.stderr
+    assert "--top (from LEADERBOARD_TOP)" in result.stderr
+
+
+def test_a_misspelt_variable_is_told(start_service):
+    """It has no effect, and nobody should have to find that out alone."""
+    service = start_service(environment={"LEADERBOARD_TOPP": "9"})
+    service.stop()
+    assert any("LEADERBOARD_TOPP" in line for line in service.log)
 
 
 def test_a_token_never_shows(python):
@@ -112,10 +120,8 @@ def test_plain_uvicorn_says_a_bad_setting_in_one_line(python):
         capture_output=True, text=True, timeout=30, env={**os.environ, "LEADERBOARD_TOP": "many"}, check=False,
     )  # fmt: skip
     assert result.returncode != 0
-    assert (
-        result.stderr.strip()
-        == 'leaderboard: --top: expected a valid integer, unable to parse string as an integer, got "many"'
-    )
+    assert result.stderr.startswith("leaderboard: --top (from LEADERBOARD_TOP): expected a valid integer")
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_first_line_is_the_url_and_it_serves(start_service):
