@@ -58,6 +58,13 @@ def load(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """What a delivered board costs here and elsewhere; `-- stuck`, `-- service`, `-- churn`, `-- idle` measure more."""
+    install(session, "loadtest", groups=("bench",))
+    session.run("python", "-m", "loadtest.bench", *session.posargs)
+
+
+@nox.session(default=False)
 def fallback(session: nox.Session) -> None:
     """The same tests with services that run without the fan-out extension, all but those about it."""
     install(session, "all", groups=("test",))
