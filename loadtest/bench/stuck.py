@@ -88,9 +88,10 @@ def _play(start: Callable[[int], Contest], stuck: int, seconds: float, cores: Co
             if stuck:
                 audience.ask("stop_reading", first=CLIENTS - stuck, stop=CLIENTS)
             while (passed := time.time() - began) < seconds:
-                time.sleep(0.5)
+                time.sleep(1)
                 most = max(most, contest.gauge.memory())
-                if stuck and ended_after is None and _too_slow(contest) >= stuck:
+                # Asked in both runs, since to answer costs the server something, too.
+                if _too_slow(contest) >= STUCK and ended_after is None:
                     ended_after = passed
             seen = audience.ask("report", since=began, until=time.time())
     finally:
