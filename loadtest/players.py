@@ -98,7 +98,8 @@ class Swarm:
         self._last_at = 0
         self._before = (0, 0, 0, 0, 0, 0)
         self._cpu = (time.time(), time.thread_time())
-        self._at_begin: tuple[int, int] | None = None
+        self._at_begin: tuple[int, int] | None = None  # frames and bytes received when measuring began
+        self._counting: gevent.Greenlet | None = None
         self._probe = gevent.spawn(self._probe_loop)
 
     def player(self) -> Player:
@@ -114,11 +115,13 @@ class Swarm:
         if measure is not None:
             self.halts = self.begins + measure
         self.ledger.begin(self.begins)
+        self._counting = gevent.spawn(self._count_received)
         self.started.set()
 
     def halt(self) -> None:
         """From now on nobody means to score. The measured time ends here, if not before."""
         self.halts = min(self.halts, time.time())
+        self._stop_counting()
         self.started.set()
 
     @property
@@ -161,7 +164,7 @@ class Swarm:
         if self._cpu[0] >= self.begins and wall <= self.halts:
             self.tally.busy.setdefault(self.name, []).append(share)
         self._cpu = (wall, cpu)
-        self._tell_counts(line, wall)
+        self._tell_counts(line)
         return line
 
     def _absorb(self, *, final: bool = False) -> None:
@@ -243,20 +246,37 @@ class Swarm:
         if wrong:
             self.tally.wrong.append(f"{len(wrong)} scores differ from what was acknowledged: {'; '.join(wrong[:3])}")
 
-    def _tell_counts(self, line: Second, now: float) -> None:
-        received = sum(player.bytes_received for player in self.players)
+    def _tell_counts(self, line: Second) -> None:
         current = (
-            self.updates, self.answers, self.frames, received, self.tally.errors.total(), self.tally.closes.total(),
+            self.updates, self.answers, *self._received, self.tally.errors.total(), self.tally.closes.total(),
         )  # fmt: skip
         line.sent, line.answered, line.frames, line.bytes, line.errors, line.closes = (
             new - old for new, old in zip(current, self._before, strict=True)
         )
         self._before = current
-        if self.begins <= now and self._at_begin is None:
-            self._at_begin = (self.frames, received)
-        if self._at_begin is not None and line.phase == "measure":
-            self.tally.frames = self.frames - self._at_begin[0]
-            self.tally.bytes = received - self._at_begin[1]
+
+    @property
+    def _received(self) -> tuple[int, int]:
+        """Frames and bytes so far."""
+        return self.frames, sum(player.bytes_received for player in self.players)
+
+    def _count_received(self) -> None:
+        """What was received in the measured time, from its own beginning to its own end."""
+        gevent.sleep(max(self.begins - time.time(), 0.0))
+        self._at_begin = self._received
+        if self.halts < float("inf"):
+            gevent.sleep(max(self.halts - time.time(), 0.0))
+            self._stop_counting()
+
+    def _stop_counting(self) -> None:
+        counting, self._counting = self._counting, None
+        if counting is None:
+            return
+        if self._at_begin is not None:
+            now = self._received
+            self.tally.frames, self.tally.bytes = now[0] - self._at_begin[0], now[1] - self._at_begin[1]
+        if counting is not gevent.getcurrent():
+            counting.kill(block=False)
 
     def _probe_loop(self) -> None:
         """How late is a timer of this loop? Tells a lag of our own where the kernel gives no stamps."""
