@@ -34,7 +34,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from locust.stats import bucket_response_time
 
-from loadtest.gates import Gate, Judgement, judge
+from loadtest.gates import MOMENT, Gate, Judgement, cut_short, judge
 from loadtest.players import Floats, Swarm
 from loadtest.report import RunFile, progress, summary
 from loadtest.scenarios import SCENARIOS, Options
@@ -52,6 +52,7 @@ class _Run:
     facts: dict[str, Any]
     file: RunFile
     asked: int
+    began: float = field(default_factory=time.monotonic)
     joined: dict[str, int] = field(default_factory=dict)  # worker → players
     seconds: dict[int, Second] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -130,11 +131,12 @@ class Conductor:
             self._finishing.wait(GATHER_PATIENCE)
             return
         self._finished = True
+        ended = time.monotonic()
         try:
             if self.swarm is not None:
                 self._settle(self.swarm)
             if not self._is_worker:
-                self._close_run()
+                self._close_run(ended)
         finally:
             self._finishing.set()
 
@@ -153,7 +155,7 @@ class Conductor:
             self._take_second(self._run, line)
             self._run.tallies["local"] = swarm.tally
 
-    def _close_run(self) -> None:
+    def _close_run(self, ended: float) -> None:
         run = self._run
         if run is None:
             return
@@ -171,7 +173,8 @@ class Conductor:
         asked = min(run.asked, self._runner.target_user_count or run.asked)
         named = metrics(tally, asked)
         self._run = None
-        self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy)
+        short = self._cut_short(tally.seconds, ended - run.began)
+        self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy, short=short)
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)
@@ -179,6 +182,16 @@ class Conductor:
         self.page = summary(facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
         if not self.headless:
             self._say(self.page)
+
+    def _cut_short(self, measured: float, lasted: float) -> list[str]:
+        """Why a run that lasted so many seconds, connecting included, measured too few to be judged."""
+        run_time = float(self._options.run_time or 0)
+        left = run_time - lasted
+        if self._options.measure:
+            over = run_time and left <= MOMENT
+            return cut_short(measured, self._options.measure, "--run-time ended the run" if over else "interrupted")
+        # Without --measure it would have measured until --run-time.
+        return cut_short(measured, measured + left if left > MOMENT else None)
 
     # What the leader does
 

@@ -3,8 +3,8 @@
 A gate is a metric, a comparison and a bound: `latency_p99<50ms`, `reach>=0.9999`, `lost==0`. Bounds
 carry their unit (`us`, `ms`, `s`, `%`) or none; inside, seconds and plain ratios are compared.
 
-INVALID is no kind of failure of the service: the generator itself was the bottleneck, so its
-figures prove nothing, in either direction.
+INVALID is no kind of failure of the service: the generator itself was the bottleneck, or the run
+was cut short, so its figures prove nothing, in either direction.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ MAX_LAG: Final = 0.005  # seconds: below this the generator's lag is never held 
 MAX_LAG_SHARE: Final = 0.2  # of the latency, both at p99
 MAX_CPU: Final = 0.8  # of one core, in one second
 MAX_BUSY_SHARE: Final = 0.02  # of all seconds
+
+# Seconds, where only --run-time or a person says how long: the least that surely holds two whole seconds of the
+# clock, and so the least in which a generator that is busy for two seconds running can be seen.
+MIN_MEASURED: Final = 3.0
+# Seconds that may be missing at the end: processes do not begin and end in the same instant.
+MOMENT: Final = 0.25
 
 _GATE = re.compile(r"\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|)\s*")
 
@@ -117,16 +123,34 @@ def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[
     return reasons
 
 
+def cut_short(measured: float, asked: float | None, by: str = "interrupted") -> list[str]:
+    """Why the measured seconds are too few to judge; empty when they are enough.
+
+    `asked` is None where nobody said how many it should be; `by` says what ended the run.
+    """
+    if asked is not None and measured < asked - MOMENT:
+        return [f"{by} after {measured:.1f} of {asked:.4g} s"]
+    if asked is None and measured < MIN_MEASURED:
+        return [
+            f"{measured:.1f} s measured, {MIN_MEASURED:g} s are the least: give a longer --run-time, or --measure 30"
+        ]
+    return []
+
+
 def judge(
     metrics: Mapping[str, float | None],
     gates: Iterable[Gate],
     *,
     wrong: Sequence[str],
     busy: Mapping[str, Sequence[float]],
+    short: Sequence[str] = (),
 ) -> Judgement:
-    """The verdict: INVALID before FAIL before PASS. `wrong` are the correctness checks that failed."""
+    """The verdict: INVALID before FAIL before PASS.
+
+    `wrong` are the correctness checks that failed, `busy` is that of `bottleneck`, `short` comes from `cut_short`.
+    """
     outcomes = tuple((gate, gate.holds(metrics)) for gate in gates)
-    invalid = bottleneck(metrics, busy)
+    invalid = [*short, *bottleneck(metrics, busy)]
     failed = [*wrong, *(_missed(gate, metrics) for gate, held in outcomes if not held)]
     verdict = Verdict.INVALID if invalid else Verdict.FAIL if failed else Verdict.PASS
     return Judgement(verdict, (*invalid, *failed), tuple((gate.text, held) for gate, held in outcomes))

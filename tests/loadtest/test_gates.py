@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.gates import DEFAULT_GATES, Gate, Verdict, judge, parse_gates
+from loadtest.gates import DEFAULT_GATES, Gate, Verdict, cut_short, judge, parse_gates
 from loadtest.tally import KNOWN_METRICS
 
 GOOD = {
@@ -90,3 +90,25 @@ def test_a_generator_in_the_way_makes_the_run_invalid(changed: dict[str, float],
 def test_a_generator_within_its_bounds_is_no_excuse(changed: dict[str, float], busy: list[float]) -> None:
     """Just inside each bound the run is judged."""
     assert verdict(changed, busy={"generator 0": busy}) == Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("measured", "asked", "expected"),
+    [
+        (3.0, 30.0, ["interrupted after 3.0 of 30 s"]),
+        (0.0, 2.0, ["interrupted after 0.0 of 2 s"]),
+        (1.8, 2.0, []),  # a process ended a moment before another
+        (2.0, 2.0, []),  # who asks for two seconds gets them
+        (3.0, None, []),
+        (0.5, None, ["0.5 s measured, 3 s are the least: give a longer --run-time, or --measure 30"]),
+    ],
+)
+def test_a_run_measures_what_was_asked_for_or_enough(measured: float, asked: float | None, expected: list[str]) -> None:
+    """Fewer seconds than were asked for, or than a judgement needs, are told with both numbers."""
+    assert cut_short(measured, asked) == expected
+
+
+def test_a_run_cut_short_is_invalid() -> None:
+    """However good the figures of a part are, it is no pass, and the reason comes first."""
+    assert verdict(short=["interrupted after 3.0 of 30 s"]) == Verdict.INVALID == 4
+    assert verdict({"lost": 1}, short=["interrupted after 3.0 of 30 s"]) == Verdict.INVALID
