@@ -72,10 +72,11 @@ def run(options: argparse.Namespace) -> int:
             _clear(url, session_id, reset=options.reset, admin_token=options.admin_token)
             _say(f"{len(rows)} rows, {len(totals)} players → {url} session {session_id}")
             return _replay(rows, totals, url, session_id, options.speed)
-    except (OSError, scorelog.BadRow, TooManySockets, ServiceFailed, rest.Unreachable, _HasScores) as error:
-        where = f"{options.file}: " if isinstance(error, scorelog.BadRow) else ""
-        _say(f"replay: {where}{error}")
-        return WRONG_INPUT
+    except (scorelog.Unreadable, scorelog.BadRow) as error:
+        _say(f"replay: {options.file}: {error}")
+    except (OSError, TooManySockets, ServiceFailed, rest.Unreachable, _HasScores) as error:
+        _say(f"replay: {error}")
+    return WRONG_INPUT
 
 
 class _HasScores(Exception):
@@ -85,6 +86,7 @@ class _HasScores(Exception):
 @contextlib.contextmanager
 def _target(url: str | None, players: int, speed: float | None) -> Iterator[str]:
     if url is not None:
+        rest.identify(url)
         yield url
         return
     # A log knows no limits of a connection, and nobody needs to be protected from it here.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtest import rest
 from loadtest.drive import Service, ServiceFailed
 from loadtest.gates import DEFAULT_GATES, parse_gates
 from loadtest.limits import TooManySockets, raise_file_limit
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         _check(options)
         with _target(options) as target, _on(target.cores):
             return _locust(options, target)
-    except (ValueError, TooManySockets, ServiceFailed) as error:
+    except (ValueError, TooManySockets, ServiceFailed, rest.Unreachable) as error:
         sys.stderr.write(f"loadtest run: {error}\n")
         return WRONG_USAGE
 
@@ -100,6 +101,7 @@ class _Target:
 @contextlib.contextmanager
 def _target(options: argparse.Namespace) -> Iterator[_Target]:
     if options.url is not None:
+        rest.identify(options.url)
         yield _Target(options.url)
         return
     limits = {

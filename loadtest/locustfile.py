@@ -5,6 +5,9 @@
 
 Locust owns the users, its web UI, its processes and its options; the conductor owns the
 measurement. Without `--host` and headless a service of our own is started for the run.
+
+Locust answers `--help` before it reads this file, so the swarm's options are not in there:
+`--help-all` shows them, too.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import WorkerRunner
 
+from loadtest import rest
 from loadtest.conductor import Conductor
 from loadtest.drive import Service
 from loadtest.gates import DEFAULT_GATES, parse_gates
@@ -61,6 +65,7 @@ class QuizPlayer(User):
 
 
 def _add_options(parser: LocustArgumentParser) -> None:
+    parser.add_argument("--help-all", action="help", include_in_web_ui=False, help="show these options, too, and end")
     # On the parser itself, not in a group of it: only so does the web UI offer them.
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="what the players do")
     parser.add_argument("--player-rate", type=float, default=0.2, help="updates a second of each player")
@@ -100,14 +105,17 @@ def _add_options(parser: LocustArgumentParser) -> None:
 
 def _begin(environment: Environment, **_: Any) -> None:
     options: Any = environment.parsed_options
+    # Nobody is there to name another host, and no master has named this one.
+    alone = options.headless and not isinstance(environment.runner, WorkerRunner)
     try:
         gates = parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
         raise_file_limit(options.num_users or 0)
-    except (ValueError, TooManySockets) as error:
+        if environment.host and alone:
+            rest.identify(environment.host)
+    except (ValueError, TooManySockets, rest.Unreachable) as error:
         _say(f"loadtest: {error}")
         sys.exit(_WRONG_USAGE)
-    is_worker = isinstance(environment.runner, WorkerRunner)
-    if not environment.host and options.headless and not is_worker:
+    if not environment.host and alone:
         service = Service(("--max-connections", str(max((options.num_users or 1) + 100, 10_000))))
         _services.append(service)
         environment.host = service.url

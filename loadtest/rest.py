@@ -12,10 +12,11 @@ from typing import Any
 
 PAGE = 1000  # rows, the most the service gives at once
 TIMEOUT = 10.0  # seconds
+_NO_SUCH_CALL = {404, 405, 501}  # statuses with which a server says that it knows no such path or method
 
 
 class Unreachable(Exception):
-    """There is no service behind the URL, or it refused the call; the text says which."""
+    """There is no leaderboard behind the URL, or it refused the call; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,22 @@ class Board:
 
 def ws_url(url: str) -> str:
     """The WebSocket address of the service at this HTTP address."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        usable = False
+    if not usable:
         raise Unreachable(f"expected a URL like http://127.0.0.1:8000, got {url}")
     scheme = "wss" if parts.scheme == "https" else "ws"
     return urllib.parse.urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
+
+
+def identify(url: str) -> None:
+    """Make sure that a leaderboard answers at the URL. Raises `Unreachable`."""
+    health = _call("GET", url, "/health")
+    if not isinstance(health, dict) or not {"status", "storage", "activeConnections"} <= health.keys():
+        raise _other_server(url, f"GET /health was answered by other JSON: {json.dumps(health)[:60]}")
 
 
 def board(url: str, session_id: str) -> Board:
@@ -72,7 +84,20 @@ def _call(method: str, url: str, path: str, headers: dict[str, str] | None = Non
             return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
-            raise Unreachable(f"{url}: {method} {path} was answered by {error.code} {error.reason}") from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise Unreachable(f"{url}: no service answers there ({reason})") from None
+            came = f"{method} {path} was answered by {error.code} {error.reason}"
+        if error.code in _NO_SUCH_CALL:
+            raise _other_server(url, came) from None
+        raise Unreachable(f"{url}: {came}") from None
+    except ValueError:
+        raise _other_server(url, f"{method} {path} was answered, but not by JSON") from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise Unreachable(f"{url}: no service answers there ({getattr(reason, 'strerror', None) or reason})") from None
+    except http.client.InvalidURL:
+        raise Unreachable(f"expected a URL like http://127.0.0.1:8000, got {url}") from None
+    except http.client.HTTPException:
+        raise _other_server(url, f"{method} {path} was not answered as HTTP wants it") from None
+
+
+def _other_server(url: str, came: str) -> Unreachable:
+    return Unreachable(f"{url}: this is not the leaderboard ({came})")

@@ -26,6 +26,10 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
+class Unreadable(Exception):
+    """There is no such file, or it cannot be read; the text says which."""
+
+
 class BadRow(ValueError):
     """The log is not one; the text is `line N: what was expected, what came`."""
 
@@ -45,9 +49,15 @@ class Row:
 
 
 def read(path: Path) -> list[Row]:
-    """The log in order of time; rows of equal time keep their order. Raises `BadRow` and OSError."""
+    """The log in order of time; rows of equal time keep their order. Raises `BadRow` and `Unreadable`."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise Unreadable("expected a CSV file, but there is nothing of this name") from None
+    except IsADirectoryError:
+        raise Unreadable("expected a CSV file, got a directory") from None
+    except OSError as error:
+        raise Unreadable(f"the file cannot be read: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise BadRow(line, f"expected UTF-8, got the byte 0x{error.object[error.start]:02x}") from None
@@ -77,9 +87,11 @@ def parse(text: str) -> list[Row]:
                 rows.append(Row(time, *_player(cells[1], cells[2], line), _points(cells[3], line), line))
             line = reader.line_num + 1
     except csv.Error as error:
-        raise BadRow(reader.line_num or 1, f"expected CSV, got a text with an error: {error}") from None
+        raise BadRow(line, _not_csv(str(error))) from None
     if not seen_header:
         raise BadRow(1, f"expected the header {','.join(HEADER)}, got an empty file")
+    if not rows:
+        raise BadRow(line, "expected at least one row below the header, got none")
     rows.sort(key=lambda row: row.time)
     _check_totals(rows)
     return rows
@@ -152,6 +164,16 @@ def _place(place: tuple[int | None, Any, Any] | None) -> str:
     position, score, rank = place
     assert position is not None
     return f"score {score}, rank {rank}, place {position + 1}"
+
+
+def _not_csv(error: str) -> str:
+    """The `csv` module's complaint about the row that begins here, in the terms of who wrote the row."""
+    # A forgotten quote takes in all that follows: to the end of the file, or to the longest a field may be.
+    if error == "unexpected end of data" or "field limit" in error:
+        return 'expected a second " that closes the quoted field, got none'
+    if "expected after" in error:
+        return 'expected a comma or the end of the line after a quoted field, got more text (a " inside is written "")'
+    return f"expected CSV, got a text with an error: {error}"
 
 
 def _time(cell: str, line: int) -> tuple[float, str]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
+import socket
+import socketserver
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,11 +36,13 @@ class Ended:
         return self.out.rstrip("\n").rpartition("\n")[2]
 
 
-async def command(*arguments: str, within: float = PATIENCE) -> Ended:
+async def command(
+    *arguments: str, within: float = PATIENCE, module: str = "loadtest", environment: dict[str, str] | None = None
+) -> Ended:
     """Run `python -m loadtest …` to its end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadtest", *arguments,
-        cwd=REPOSITORY, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        sys.executable, "-m", module, *arguments,
+        cwd=REPOSITORY, env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -62,6 +68,102 @@ def refuse(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
         return Ended(status, *capfd.readouterr())
 
     return run
+
+
+class Under:
+    """A command under way, in a process group of its own as in a terminal; `interrupt` is Ctrl-C there."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._err = ""
+
+    async def says(self, what: str) -> None:
+        """Wait until stderr has a line with these words."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            while what not in self._err:
+                line = await self._process.stderr.readline()
+                assert line, f"it ended without {what!r}:\n{self._err}"
+                self._err += line.decode()
+
+    def interrupt(self) -> None:
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    async def end(self) -> Ended:
+        async with asyncio.timeout(PATIENCE):
+            out, err = await self._process.communicate()
+        assert self._process.returncode is not None
+        return Ended(self._process.returncode, out.decode(), self._err + err.decode())
+
+    async def stop(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.communicate()
+
+
+@pytest.fixture
+async def under_way() -> AsyncIterator[Callable[..., Awaitable[Under]]]:
+    """Start `python -m loadtest …`; what still runs ends with the test."""
+    running: list[Under] = []
+
+    async def start(*arguments: str, environment: dict[str, str] | None = None) -> Under:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadtest", *arguments,
+            cwd=REPOSITORY, env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}, process_group=0,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        running.append(Under(process))
+        return running[-1]
+
+    yield start
+    for one in running:
+        await one.stop()
+
+
+class CannedServer(socketserver.ThreadingTCPServer):
+    """Says the same to whoever sends anything, whatever it is."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: bytes) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                self.request.recv(65536)
+                self.request.sendall(answer)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        host, port = self.server_address[:2]
+        return f"http://{host}:{port}"
+
+
+@pytest.fixture(
+    params=[
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<html>hi</html>",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"status":"UP"}',
+        b"-ERR unknown command 'GET'\r\n",
+    ],
+    ids=["no such page", "HTML", "other JSON", "no HTTP"],
+)
+def other_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that is another one than the leaderboard."""
+    with CannedServer(request.param) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        yield server.url
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A URL at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -125,14 +124,18 @@ def _with_points_off(data: bytes) -> bytes:
     return data[: head + 4] + bytes(byte ^ key[place % 4] for place, byte in enumerate(text))
 
 
-def test_nobody_at_the_url_is_one_line(refuse, tmp_path) -> None:
+def test_nobody_at_the_url_is_one_line(refuse, tmp_path, nobody) -> None:
     """An address where nobody listens is exit status 2 with one line that names it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", url)
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", nobody)
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert url in ended.err
+    assert f"{nobody}: no service answers there (Connection refused)" in ended.err
+
+
+def test_another_server_at_the_url_is_one_line(refuse, tmp_path, other_server) -> None:
+    """The address of another kind of server is exit status 2 with one line that says so."""
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", other_server)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"{other_server}: this is not the leaderboard" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -158,8 +161,18 @@ def test_wrong_options_are_wrong_usage(refuse, tmp_path, arguments) -> None:
     assert "expected" in ended.err
 
 
-def test_a_file_that_is_not_there_is_one_line(refuse, tmp_path) -> None:
-    """A missing file is exit status 2 with one line."""
-    ended = refuse("replay", str(tmp_path / "no.csv"))
+@pytest.mark.parametrize(("name", "why"), [("no.csv", "there is nothing of this name"), ("", "got a directory")])
+def test_a_file_that_cannot_be_read_is_one_sentence(refuse, tmp_path, name, why) -> None:
+    """A missing file and a directory are exit status 2 with one line that names it and why, in words."""
+    ended = refuse("replay", str(tmp_path / name))
     assert (ended.status, ended.err.count("\n")) == (2, 1)
-    assert "no.csv" in ended.err
+    assert str(tmp_path / name) in ended.err
+    assert why in ended.err
+    assert "Errno" not in ended.err
+
+
+def test_a_log_without_rows_is_refused(refuse, tmp_path) -> None:
+    """A header alone is exit status 2, and not a match of nothing with nothing."""
+    ended = refuse("replay", log(tmp_path / "l.csv"))
+    assert (ended.status, ended.out) == (2, "")
+    assert "line 2: expected at least one row" in ended.err

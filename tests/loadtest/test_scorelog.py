@@ -60,7 +60,10 @@ def test_quoted_names_and_other_line_ends_are_read() -> None:
         (HEADER + "1,a,A,\n", 2, "points: expected an integer"),
         (HEADER + "1,a,A,1e3\n", 2, "points: expected an integer"),
         (HEADER + "1,a,A,true\n", 2, "points: expected an integer"),
-        (HEADER + '1,a,"A,1\n', 2, "expected CSV"),
+        (HEADER + '1,a,A,1\n2,b,"B,1\n3,c,C,1\n', 3, 'expected a second " that closes the quoted field, got none'),
+        (HEADER + '1,a,"A' + "\n2,b,B,1" * 20_000, 2, 'expected a second " that closes'),
+        (HEADER + '1,a,"A,1\n2,b,"B",1\n', 2, "expected a comma or the end of the line after a quoted field"),
+        (HEADER, 2, "expected at least one row"),
         (HEADER + '1,a,"A\nB",1\n', 2, "username: expected printable characters"),
     ],
 )
