@@ -2,6 +2,9 @@
 
 run SCENARIO     send a swarm, measure it, judge it
 replay FILE      play a score log and compare the board with a fold of it
+
+A command is imported when it is called for: the replay needs nothing but the service's own
+dependencies, and neither its help nor this one should wait for numpy.
 """
 
 from __future__ import annotations
@@ -9,27 +12,44 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
 
-from loadtest import command_replay, command_run
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130  # as a shell says it: 128 and SIGINT
+COMMANDS: Final = {
+    "run": "send a swarm, measure it, judge it",
+    "replay": "play a score log and compare the board with a fold of it",
+}
+EXTRA: Final = {"numpy", "locust", "gevent", "psutil"}  # what the extra `loadtest` of elsa-leaderboard brings
 
 
-def parser() -> argparse.ArgumentParser:
-    """The commands and their options; each command's module adds its own and names its function."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """All commands, and the options of one; its module, `command_<name>`, adds them and names its function."""
     top = argparse.ArgumentParser(prog="python -m loadtest", description="Load, measure and check the leaderboard.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    command_run.add_to(commands)
-    command_replay.add_to(commands)
+    for name, purpose in COMMANDS.items():
+        one = commands.add_parser(name, help=purpose)
+        if name == command:
+            import_module(f"loadtest.command_{name}").add_options(one)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 0 pass, 2 wrong usage, 3 fail, 4 invalid."""
-    options = parser().parse_args(arguments)
+    """Run one command; return the exit status: 0 pass, 2 wrong usage, 3 fail, 4 invalid, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = next(iter(arguments), None)
     try:
+        options = parser(command).parse_args(arguments)
         status: int = options.run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    except ModuleNotFoundError as missing:
+        if missing.name not in EXTRA:
+            raise
+        print(f"loadtest: {command} needs {missing.name}: pip install '.[loadtest]'", file=sys.stderr)
+        return WRONG_USAGE
     return status
 
 

@@ -24,14 +24,12 @@ SHOWN_DIFFERENCES = 20
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the subparsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "replay",
-        help="play a score log and compare the board with a fold of it",
-        description="Play a score log (CSV: time,userId,username,points) through real sockets, then compare the "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Make the parser that of the command."""
+    parser.description = (
+        "Play a score log (CSV: time,userId,username,points) through real sockets, then compare the "
         "service's board with a naive fold of the log. The last line says `matches N/N` (exit 0) or "
-        "`differs in K/N` (exit 3); a wrong log or a wrong target is exit 2, before anything is sent.",
+        "`differs in K/N` (exit 3); a wrong log or a wrong target is exit 2, before anything is sent."
     )
     parser.add_argument("file", type=Path, metavar="FILE.csv", help="the log")
     parser.add_argument("--speed", type=_speed, default=1.0, help="times faster than the log, or max (default 1)")

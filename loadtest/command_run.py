@@ -15,8 +15,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from loadtest import rest
 from loadtest.drive import Service, ServiceFailed
@@ -31,14 +31,16 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
 _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the subparsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "run",
-        help="send a swarm, measure it, judge it",
-        description="Send a swarm of players and measure every (update, receiver) pair. "
-        "Exit status: 0 PASS, 3 FAIL, 4 INVALID (the generator was the bottleneck), 2 wrong usage.",
-        epilog="What stands behind -- goes to Locust as it is.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Make the parser that of the command."""
+    parser.description = (
+        "Send a swarm of players and measure every (update, receiver) pair. Exit status: 0 PASS, 3 FAIL, "
+        "4 INVALID (the generator was the bottleneck, or the run was cut short), 2 wrong usage or no service, "
+        "130 interrupted before it began."
+    )
+    parser.epilog = (
+        "What stands behind -- goes to Locust as it is. Ctrl-C ends a run early, with what was measured until then; "
+        "a second one ends it at once, with nothing."
     )
     parser.add_argument("scenario", choices=sorted(SCENARIOS), help="what the players do")
     parser.add_argument("--players", type=int, default=200, help="(default %(default)s)")
@@ -77,7 +79,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raise ValueError or `TooManySockets` for what cannot be run."""
+    """Raise ValueError, `TooManySockets` or ModuleNotFoundError for what cannot be run."""
+    for name in ("locust", "psutil"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     if options.players < 1 or options.processes < 1 or options.spawn_rate <= 0:
         raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
     parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
