@@ -11,12 +11,14 @@ import contextlib
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 
 from loadtest import rest
 from loadtest.drive import Service, ServiceFailed
@@ -158,9 +160,47 @@ def _locust(options: argparse.Namespace, target: _Target) -> int:
         command += ["--service-pid", str(target.pid)]
     # The package must be found from wherever this was started.
     path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
-    swarm = subprocess.Popen([*command, *options.locust], env={**os.environ, "PYTHONPATH": path})
-    while True:
-        try:
-            return swarm.wait()
-        except KeyboardInterrupt:
-            continue  # Locust got it, too: it settles, judges what there is, and ends
+    return _to_its_end([*command, *options.locust], {**os.environ, "PYTHONPATH": path})
+
+
+def _to_its_end(command: list[str], environment: dict[str, str]) -> int:
+    """Run Locust; return its exit status. Raises KeyboardInterrupt when it was interrupted before it could judge.
+
+    SIGINT and SIGTERM reach it as one SIGTERM. Once Locust is ready it ends the run on that: it settles and
+    judges what there is. Before, while it imports, it just dies of it, and without a traceback.
+    """
+    swarm: subprocess.Popen[bytes] | None = None
+    signals: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        if swarm is None or swarm.returncode is not None:
+            return
+        if signals.count(signal.SIGINT) > 1:
+            _kill(swarm)
+        elif len(signals) == 1:
+            swarm.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        # In a group of its own, so that a terminal's Ctrl-C comes from here alone; whoever is in the background
+        # may not read from a terminal.
+        swarm = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
+        if signals:  # while it was started
+            swarm.terminate()
+        status = swarm.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if status < 0:
+        _kill(swarm)  # its generator processes, which nobody leads any more
+        if signals:
+            raise KeyboardInterrupt
+        raise ServiceFailed(f"Locust was ended by {signal.Signals(-status).name}")
+    return status
+
+
+def _kill(swarm: subprocess.Popen[bytes]) -> None:
+    """End Locust and all its processes here and now."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(swarm.pid, signal.SIGKILL)

@@ -126,6 +126,7 @@ async def test_a_client_that_misses_the_last_board_is_found(loadtest, service, d
         (["--players", "99999999"], "ulimit -Hn"),
         (["--duration", "soon"], "expected a time like 30s"),
         (["--players", "0"], "expected positive numbers"),
+        (["--url", "http://127.0.0.1:no"], "expected a URL like"),
     ],
 )
 def test_what_cannot_be_run_is_refused(refuse, arguments, expected) -> None:
@@ -134,3 +135,103 @@ def test_what_cannot_be_run_is_refused(refuse, arguments, expected) -> None:
     assert ended.status == 2
     assert expected in ended.err
     assert "started a service" not in ended.err
+
+
+def test_nobody_at_the_url_is_refused_at_once(refuse, nobody) -> None:
+    """An address where nobody listens is exit status 2 with one line, and no run."""
+    ended = refuse("run", "steady", "--url", nobody)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"{nobody}: no service answers there (Connection refused)" in ended.err
+
+
+def test_another_server_at_the_url_is_refused_at_once(refuse, other_server) -> None:
+    """The address of another kind of server is exit status 2 with one line that says so."""
+    ended = refuse("run", "steady", "--url", other_server)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"{other_server}: this is not the leaderboard" in ended.err
+
+
+async def test_locust_refuses_a_host_where_nobody_listens(loadtest, nobody, tmp_path) -> None:
+    """Plain Locust without a person in front of it ends with status 2, too, before it writes a run."""
+    out = tmp_path / "run.jsonl"
+    ended = await loadtest(
+        "-f", "loadtest/locustfile.py", "--headless", "--host", nobody, "--run-time", "20s", "--out", str(out),
+        module="locust",
+    )  # fmt: skip
+    assert ended.status == 2
+    assert f"{nobody}: no service answers there" in ended.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_an_interrupted_run_is_a_part_without_a_verdict(under_way, service, tmp_path, processes) -> None:
+    """Ctrl-C while it measures: the part is on file and on the page, INVALID with the reason in words, status 4."""
+    out = tmp_path / "run.jsonl"
+    run = await under_way("run", "steady", *options(out, url=service.url, duration="60s", processes=processes))
+    await run.says("measure ")
+    run.interrupt()
+    ended = await run.end()
+    result = read(out)[-1]
+    assert (ended.status, result["kind"], result["verdict"]) == (4, "result", "INVALID"), ended.err
+    assert result["reasons"][0].startswith("interrupted after ")
+    assert result["reasons"][0].endswith(" of 60 s")
+    assert (result["totals"]["wrong"], result["totals"]["closes"]) == ([], {})
+    assert "no judgement interrupted after" in ended.out
+    assert "Traceback" not in ended.err
+
+
+async def test_a_run_time_that_leaves_too_little_to_measure_is_invalid(loadtest, service, tmp_path) -> None:
+    """Locust's --run-time counts connecting and warming up: what is left is no judgement, and the page says so."""
+    out = tmp_path / "run.jsonl"
+    ended = await loadtest(
+        "-f", "loadtest/locustfile.py", "--headless", "--host", service.url, "--users", "5", "--spawn-rate", "5",
+        "--rate", "40", "--warm-up", "0.2", "--run-time", "2s", "--out", str(out), module="locust",
+    )  # fmt: skip
+    result = read(out)[-1]
+    assert (ended.status, result["verdict"]) == (4, "INVALID")
+    assert "3 s are the least" in result["reasons"][0]
+
+
+async def test_what_is_received_is_counted_however_short_the_run(loadtest, service, tmp_path) -> None:
+    """Frames and bytes belong to the measured time itself, and not to whole seconds of the clock in it."""
+    out = tmp_path / "run.jsonl"
+    await loadtest("run", "steady", *options(out, url=service.url, duration="0.6s"))
+    totals = read(out)[-1]["totals"]
+    # Every player got every board and the answers to its own updates; the last ones come after the end.
+    assert totals["frames"] > totals["boards"] * PLAYERS / 2 > 0
+    assert totals["bytes"] > 100 * totals["frames"]
+
+
+@pytest.fixture
+def slow_locust(tmp_path) -> dict[str, str]:
+    """The environment with a `locust` whose import does not end; it says when it begins and what signals it gets."""
+    package = tmp_path / "slow" / "locust"
+    package.mkdir(parents=True)
+    package.joinpath("__init__.py").write_text(
+        "import os, signal, sys, time\n"
+        "if 'IGNORE' in os.environ:\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: print('asked to end', file=sys.stderr, flush=True))\n"
+        "print('importing', file=sys.stderr, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    return {"PYTHONPATH": str(package.parent)}
+
+
+async def test_an_interrupt_while_locust_is_imported_is_one_word(under_way, service, slow_locust) -> None:
+    """Ctrl-C before there is a run says `interrupted` and no more, status 130."""
+    run = await under_way("run", "steady", "--url", service.url, environment=slow_locust)
+    await run.says("importing")
+    run.interrupt()
+    ended = await run.end()
+    assert (ended.status, ended.out, ended.err) == (130, "", "importing\ninterrupted\n")
+
+
+async def test_a_second_interrupt_ends_it_at_once(under_way, service, slow_locust) -> None:
+    """Locust that does not end when it is asked to is ended by the next Ctrl-C."""
+    run = await under_way("run", "steady", "--url", service.url, environment=slow_locust | {"IGNORE": "1"})
+    await run.says("importing")
+    run.interrupt()
+    await run.says("asked to end")
+    run.interrupt()
+    ended = await run.end()
+    assert (ended.status, ended.err.splitlines()[-1]) == (130, "interrupted")
