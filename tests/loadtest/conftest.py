@@ -97,7 +97,7 @@ class Under:
 
     async def stop(self) -> None:
         if self._process.returncode is None:
-            self._process.kill()
+            self._process.terminate()  # which it passes on to what it started
             await self._process.communicate()
 
 
