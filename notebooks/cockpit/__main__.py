@@ -1,19 +1,25 @@
 """`python -m cockpit [NOTEBOOK] [JupyterLab options]`: JupyterLab on the live demo, ready to present.
 
-The news prompt and every look for updates are off, so nothing leaves the machine; Ctrl-C ends it
-without a question; the first line on stdout is the notebook's URL.
+Without NOTEBOOK it opens a copy of its own of the live demo, because JupyterLab saves what cells
+put out: the checkout stays as it is, and the copy keeps the picture of this show. A NOTEBOOK that is
+named is opened in place. The news prompt and every look for updates are off, so nothing leaves the
+machine; Ctrl-C ends it without a question. The first line on stdout is the notebook's URL, the
+second its file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from jupyter_core.paths import jupyter_data_dir
 from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
 import cockpit
@@ -35,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     named = [argument for argument in given if argument.endswith(".ipynb")]
     try:
-        notebook = find_notebook(named[0] if named else None)
+        notebook = find_notebook(named[0]) if named else working_copy(find_notebook(None))
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 2
@@ -52,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 *options,
             ]
         )
-        print(app.display_url.split()[0], flush=True)
+        print(app.display_url.split()[0], f"saved in {notebook}", sep="\n", flush=True)
         app.start()
     return 0
 
@@ -80,6 +86,14 @@ def find_notebook(given: str | None) -> Path:
         if place.is_file():
             return place.resolve()
     raise FileNotFoundError("no notebook found at " + ", ".join(str(place) for place in places))
+
+
+def working_copy(notebook: Path) -> Path:
+    """A new copy under the user's Jupyter data (`JUPYTER_DATA_DIR`), in a folder named by the time."""
+    shows = Path(jupyter_data_dir()) / "leaderboard-demo"
+    shows.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d-%H%M%S-"), dir=shows))
+    return Path(shutil.copyfile(notebook, folder / notebook.name))
 
 
 def quiet_jupyter(folder: Path) -> None:

@@ -1,22 +1,24 @@
 """The presenter's controls, grouped as a presenter thinks: people, points, show, crowd.
 
-Law of the file: a widget calls one function of `Actions` and knows nothing of sockets. What goes
-wrong there is shown by the owner of the task that `run` starts.
+Law of the file: a widget calls one function of `Actions`, through `Tasks` and so on the demo's loop
+whatever thread the click came on, and knows nothing of sockets. What goes wrong is shown by the
+owner of the tasks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import ipywidgets as widgets
 
 from cockpit.crowd import MOST_PER_PLAYER, MOST_PLAYERS
 from cockpit.look import card
+from cockpit.tasks import Tasks
 
 POINTS = (10, 25, 50, 100)
 WATCH = ("– only watch –", "")  # None would show as an empty box
-Run = Callable[[Coroutine[Any, Any, Any], str], object]
 
 
 class Actions(Protocol):
@@ -42,50 +44,50 @@ class Actions(Protocol):
 
 
 class Controls:
-    """Buttons and sliders. `people` are (name, id) pairs; `run(work, what)` starts a background task."""
+    """Buttons and sliders. `people` are (name, id) pairs."""
 
-    def __init__(self, actions: Actions, people: Sequence[tuple[str, str]], run: Run) -> None:
+    def __init__(self, actions: Actions, people: Sequence[tuple[str, str]], tasks: Tasks) -> None:
         self._actions = actions
-        self._run = run
-        self._following = False
+        self._tasks = tasks
         self.join_as = widgets.Dropdown(options=[WATCH, *people], value="", layout={"width": "auto"})
         self.join_as.tooltip = "join as"
-        self.join_as.observe(self._joined, "value")
+        self.join_as.observe(lambda _: tasks.call(self._join, "joining"), "value")
         self.points = [_button(f"+{points}", style="info") for points in POINTS]
         for points, button in zip(POINTS, self.points, strict=True):
-            button.on_click(lambda _, points=points: run(actions.score(points), f"scoring +{points}"))
+            self._on_click(button, partial(actions.score, points), f"scoring +{points}")
         self.populate = _button("Populate Demo Data", "users")
-        self.populate.on_click(lambda _: run(actions.populate(), "populating the board"))
+        self._on_click(self.populate, actions.populate, "populating the board")
         self.reset = _button("Reset Leaderboard", "undo")
-        self.reset.on_click(lambda _: run(actions.reset(), "resetting the board"))
+        self._on_click(self.reset, actions.reset, "resetting the board")
         self.players = widgets.IntSlider(25, 0, MOST_PLAYERS, 5, description="Players", continuous_update=False)
         self.rate = widgets.IntSlider(20, 0, MOST_PLAYERS, 5, description="Scores/s", continuous_update=False)
         self.crowd = widgets.ToggleButton(description="Simulate players", icon="play", layout={"width": "auto"})
         self.crowd_status = widgets.HTML()
         self.notices = widgets.HTML()
         for changed in (self.players, self.rate, self.crowd):
-            changed.observe(self._crowd_changed, "value")
+            changed.observe(lambda _: tasks.call(self._simulate, "simulating players"), "value")
         self.stop = _button("Stop everything", "power-off", style="danger")
-        self.stop.on_click(lambda _: run(actions.stop(), "stopping everything"))
+        self._on_click(self.stop, actions.stop, "stopping everything")
+        # What the actions were last told, or told us: a widget that was set to it asks for nothing new.
+        self._user: str | None = None
+        self._crowd = self._asked_crowd()
         self.widget = self._arrange()
 
     def show_user(self, user: str | None) -> None:
         """The notebook's own player is `user` now; joins nobody by itself."""
-        self._following = True
+        self._user = user
         self.join_as.value = user or ""
-        self._following = False
         for button in self.points:
             button.disabled = user is None
 
     def show_crowd(self, players: int, rate: float) -> None:
         """So many simulated players score at that rate now; starts nothing by itself."""
-        self._following = True
         self.crowd.value = players > 0
         if players:
             self.players.value, self.rate.value = players, round(rate)
         self.crowd.description = "Stop simulated players" if players else "Simulate players"
         self.crowd.icon = "stop" if players else "play"
-        self._following = False
+        self._crowd = self._asked_crowd()
 
     def disable(self) -> None:
         """Nothing can be done any more: everything was stopped."""
@@ -93,18 +95,23 @@ class Controls:
             widget.disabled = True
         self.stop.disabled = True
 
-    def _joined(self, change: dict[str, Any]) -> None:
-        if not self._following:
-            self._run(self._actions.play_as(change["new"] or None), "joining")
+    def _on_click(self, button: widgets.Button, work: Callable[[], Coroutine[Any, Any, Any]], what: str) -> None:
+        button.on_click(lambda _: self._tasks.begin(work, what))
 
-    def _crowd_changed(self, change: dict[str, Any]) -> None:
-        if self._following or (change["owner"] is not self.crowd and not self.crowd.value):
-            return
+    def _join(self) -> None:
+        user = self.join_as.value or None
+        if user != self._user:
+            self._user = user
+            self._tasks.start(self._actions.play_as(user), "joining")
+
+    def _simulate(self) -> None:
+        asked = self._asked_crowd()
+        if asked != self._crowd:
+            self._actions.simulate(*asked)
+
+    def _asked_crowd(self) -> tuple[int, float]:
         players = self.players.value if self.crowd.value else 0
-        self._run(self._simulate(players, min(self.rate.value, players * MOST_PER_PLAYER)), "simulating players")
-
-    async def _simulate(self, players: int, rate: float) -> None:
-        self._actions.simulate(players, rate)
+        return players, min(self.rate.value, players * MOST_PER_PLAYER)
 
     def _arrange(self) -> widgets.VBox:
         points = widgets.GridBox(self.points, layout={"grid_template_columns": "repeat(4, 1fr)", "grid_gap": "6px"})
@@ -119,7 +126,7 @@ class Controls:
         )
         return widgets.VBox(
             [
-                card("Join as", self.join_as),
+                card("This notebook plays as", self.join_as),
                 card("Points", points),
                 card("Show", show),
                 card("Simulated players", self.players, self.rate, self.crowd, self.crowd_status),

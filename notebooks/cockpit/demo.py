@@ -27,6 +27,7 @@ from cockpit.state import Board, LiveState, Sightings, View
 from cockpit.status import StatusStrip, Troubles
 from cockpit.story import Played
 from cockpit.tasks import Tasks
+from cockpit.words import noun
 
 FRAME_TIME = 0.1  # seconds: at most ten renders a second
 TIMELINE_TIME = 0.5  # seconds between two renders of the charts whose points are whole seconds
@@ -48,7 +49,8 @@ class Summary:
     def __repr__(self) -> str:
         late = "" if self.latency is None else f", update → screen {self.latency:.1f} ms (median)"
         rate = self.updates / self.seconds
-        return f"{self.seconds:g} s: {self.updates} score changes ({rate:.1f} per second), {self.players} players{late}"
+        changes = f"{self.updates} {noun(self.updates, 'score change')} ({rate:.1f} per second)"
+        return f"{self.seconds:g} s: {changes}, {self.players} {noun(self.players, 'player')}{late}"
 
 
 class Demo:
@@ -66,6 +68,7 @@ class Demo:
         self._people = people
         self._troubles = Troubles()
         self._tasks = Tasks(self._troubles.report)
+        self._troubles.button.on_click(lambda _: self._tasks.call(self._troubles.dismiss, "dismissing"))
         self._sightings = Sightings()
         self._changed = asyncio.Event()
         self._stopped = False
@@ -77,7 +80,8 @@ class Demo:
         self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{FRAME_HEIGHT}px"})
         self._board = BoardChart()
         self._timelines: tuple[Chart, ...] = (RateChart(), LatencyChart())
-        self._controls = Controls(self, people, self._run)
+        self._links = widgets.HTML(self._addresses())
+        self._controls = Controls(self, people, self._tasks)
         self._presenter = Presenter(self._empty_stage, self._tasks)
 
     @classmethod
@@ -126,7 +130,7 @@ class Demo:
             charts = widgets.HBox(
                 [chart.widget for chart in (self._board, *self._timelines)], layout={"grid_gap": "12px"}
             )
-            top = widgets.HBox([self._status.widget, self._links()], layout={"justify_content": "space-between"})
+            top = widgets.HBox([self._status.widget, self._links], layout={"justify_content": "space-between"})
             rows = [widgets.HTML(STYLE), top, self._troubles.widget, self._presenter.widget, stage, charts]
             self._panel = widgets.VBox(rows, layout={"grid_gap": "10px", "width": "auto", "padding": "4px"})
             self._panel.add_class("cockpit")
@@ -194,12 +198,16 @@ class Demo:
         if _running is self:
             _running = None
         self._controls.disable()
+        self._troubles.dismiss()  # of the past; what fails from here on is kept
+        self._page.layout.min_height = None
+        self._page.value = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'
+        self._links.value = ""
         await self._tasks.cancel()
         self._presenter.disable()
         await self.crowd.stop()
         await self.service.stop()
-        self._page.value = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'
-        self._render()
+        self._board.draw(self.view())
+        self._status.stop()
 
     def __repr__(self) -> str:
         """The board as text, for a place without a display."""
@@ -214,9 +222,6 @@ class Demo:
             await self.client.live()
         await self.play_as(user)
 
-    def _run(self, work: Any, what: str) -> None:
-        self._tasks.start(work, what)
-
     @contextlib.asynccontextmanager
     async def _empty_stage(self) -> AsyncIterator[ClientStage]:
         """The story has the stage to itself; afterwards the notebook plays as before."""
@@ -224,7 +229,9 @@ class Demo:
         self.simulate(0, 0)
         await self.play_as(None)
         try:
-            async with ClientStage(self.url, self.service.ws_url, self.session, self._troubles.report) as stage:
+            async with ClientStage(
+                self.url, self.service.ws_url, self.session, self._troubles.report, lambda: self.state.present
+            ) as stage:
                 yield stage
         finally:
             if not self._stopped:
@@ -260,6 +267,7 @@ class Demo:
             self._changed.set()
         elif kind in ("participant-joined", "participant-left"):
             self.state.take_notice(f"{data['username']} {kind.removeprefix('participant-')}")
+            self.state.take_presence(data["userId"], data["username"], here=kind == "participant-joined")
 
     def _seen(self, latencies: list[float]) -> None:
         for latency in latencies:
@@ -290,9 +298,9 @@ class Demo:
             for theme in ("light", "dark")
         )
 
-    def _links(self) -> widgets.HTML:
+    def _addresses(self) -> str:
         people = "".join(
             f' <a href="{self._address(user=user)}" target="_blank">{name}</a>' for name, user in self._people[:3]
         )
         board = f'<a href="{self._address(view="board")}" target="_blank">big screen</a>'
-        return widgets.HTML(f'<div class="cockpit-strip"><span>new tab:{people} · {board}</span></div>')
+        return f'<div class="cockpit-strip"><span>new tab:{people} · {board}</span></div>'

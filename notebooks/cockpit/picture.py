@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from cockpit.look import GREY, OWN, RATE, TYPICAL, WORST
 from cockpit.state import View
+from cockpit.words import noun
 
 SIZE = (12.5, 3.6)  # inches
 LISTED = 10
@@ -35,7 +36,12 @@ def picture(view: View) -> SVG:
             # A name may have letters that matplotlib's font lacks; the SVG holds text, the browser has them.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
             figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return SVG(text.getvalue())  # type: ignore[no-untyped-call]
+    return SVG(_fitting(text.getvalue().decode()))  # type: ignore[no-untyped-call]
+
+
+def _fitting(svg: str) -> str:
+    """The same picture, as small as its place needs: it is never cut off at the right."""
+    return svg.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
 
 
 def _board(axes: Axes, view: View) -> None:
@@ -49,7 +55,8 @@ def _board(axes: Axes, view: View) -> None:
         axes.annotate(f"{entry.score:,}", (max(entry.score, 0), position), (4, 0), textcoords="offset points",
                       va="center", color=GREY, fontsize=9)  # fmt: skip
     axes.margins(x=0.14)
-    axes.set_title(f"Board: {view.board.players} players, {view.board.participants} connected")
+    players, connected = view.board.players, view.board.participants
+    axes.set_title(f"Board: {players} {noun(players, 'player')}, {connected} connected")
 
 
 def _rate(axes: Axes, view: View) -> None:

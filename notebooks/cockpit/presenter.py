@@ -11,11 +11,12 @@ from contextlib import AbstractAsyncContextManager
 import ipywidgets as widgets
 
 from cockpit.look import BLUE, card
-from cockpit.stage import ClientStage
+from cockpit.stage import ClientStage, StageOccupied
 from cockpit.story import STORY, Played, Seen, Step, play
 from cockpit.tasks import Tasks
 
 SPEEDS = (("× 1 – four minutes", 1.0), ("× 2", 2.0), ("× 4", 4.0), ("× 10", 10.0), ("× 60", 60.0))
+CHECKED_FOR = 0.4  # seconds that the ✓ of a step can be seen, at any speed
 NewStage = Callable[[], AbstractAsyncContextManager[ClientStage]]
 
 
@@ -28,6 +29,7 @@ class Presenter:
         self._tasks = tasks
         self._playing: asyncio.Task[object] | None = None
         self._next = asyncio.Event()
+        self._checked = False
         self._caption = widgets.HTML()
         self._seen = widgets.HTML()
         self._tabs = widgets.HTML()
@@ -41,9 +43,9 @@ class Presenter:
         self.speed.tooltip = "pace of the story"
         for button in (self.play_button, self.next_button, self.stop_button):
             button.layout.width = "auto"
-        self.play_button.on_click(lambda _: self.start(self.speed.value))
-        self.next_button.on_click(lambda _: self._next.set())
-        self.stop_button.on_click(lambda _: self.stop())
+        self.play_button.on_click(lambda _: tasks.call(lambda: self.start(self.speed.value), "the story"))
+        self.next_button.on_click(lambda _: tasks.call(self._next.set, "the story's next step"))
+        self.stop_button.on_click(lambda _: tasks.call(self.stop, "stopping the story"))
         words = widgets.VBox([self._caption, self._seen], layout={"flex": "1 1 0", "min_width": "0"})
         controls = widgets.HBox([self.play_button, self.next_button, self.stop_button, self.speed])
         side = widgets.VBox([controls, self._tabs], layout={"flex": "0 0 auto"})
@@ -58,7 +60,7 @@ class Presenter:
     def start(self, speed: float) -> None:
         """Play the story in the background, unless it is being played."""
         if not self.playing:
-            self._playing = self._tasks.start(self.play(speed), "the story")
+            self._playing = self._tasks.start(self._play_if_free(speed), "the story")
 
     def stop(self) -> None:
         """End the play, if there is one."""
@@ -83,6 +85,9 @@ class Presenter:
         except asyncio.CancelledError:
             self._idle("The story was stopped", "Play it again at any time: it starts with an empty board.")
             raise
+        except StageOccupied as occupied:
+            self._idle("The stage is not free yet", str(occupied))
+            raise
         except BaseException as error:
             self._progress.bar_style = "danger"
             self._idle("The story failed", str(error), keep_progress=True)
@@ -99,11 +104,20 @@ class Presenter:
             self._buttons(playing=False)
 
     def disable(self) -> None:
-        """Nothing can be played any more."""
+        """Nothing can be played any more: everything was stopped."""
+        self._progress.bar_style = ""
+        self._idle("The demo is stopped", "Run the first cell again to start a new one.")
         for widget in (self.play_button, self.next_button, self.stop_button, self.speed):
             widget.disabled = True
 
+    async def _play_if_free(self, speed: float) -> None:
+        # Nothing has failed then: the panel says whom to ask to leave.
+        with contextlib.suppress(StageOccupied):
+            await self.play(speed)
+
     async def _pause(self, seconds: float) -> None:
+        if self._checked:
+            seconds = max(seconds, CHECKED_FOR)
         self._next.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -117,12 +131,14 @@ class Presenter:
             self._progress.value = 0
 
     def _show_step(self, number: int, step: Step, stage: ClientStage) -> None:
+        self._checked = False
         self._progress.value = number - 1
         self._caption.value = _words(f"{number} / {len(self.story)}", step.caption, step.note)
         self._seen.value = _measured("…")
         self._show_tabs(stage)
 
     def _show_played(self, number: int, played: Played, stage: ClientStage) -> None:
+        self._checked = True
         self._progress.value = number
         times = ", ".join(f"{name} {after * 1000:.0f} ms" for name, after in played.seen_after.items())
         self._seen.value = _measured(f"✓ seen and checked: {times}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -12,13 +12,14 @@ from cockpit.client import Client
 from cockpit.process import get, post
 from cockpit.story import Line, Sight
 from cockpit.tasks import Report, Tasks
+from cockpit.words import listed, noun
 
 EMPTY_WITHIN = 5.0  # seconds
 LOOK_EVERY = 0.05  # seconds
 
 
 class StageOccupied(RuntimeError):
-    """Somebody else plays in the session, so arrivals and ranks would not be the story's."""
+    """Somebody else plays in the session, so arrivals and ranks would not be the story's. Says who and what to do."""
 
 
 class ClientTab(Sight):
@@ -62,14 +63,23 @@ class ClientTab(Sight):
 class ClientStage:
     """`async with ClientStage(...) as stage:` has three tabs that watch, and closes them in the end.
 
-    Raises `StageOccupied` when players are connected who are not the story's.
+    Raises `StageOccupied` when players are connected who are not the story's; `arrived` tells the
+    names (by user) of who came and was not seen to go, for its text.
     """
 
-    def __init__(self, url: str, ws_url: str, session: str, report: Report) -> None:
+    def __init__(
+        self,
+        url: str,
+        ws_url: str,
+        session: str,
+        report: Report,
+        arrived: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self.url = url
         self.session = session
         self.tabs: tuple[ClientTab, ...] = ()
         self._ws_url = ws_url
+        self._arrived = arrived
         self._tasks = Tasks(report)
 
     async def __aenter__(self) -> Self:
@@ -93,13 +103,25 @@ class ClientStage:
 
     async def _nobody_plays(self) -> None:
         # Who has just left is still being counted for a moment.
+        address = f"{self.url}/api/leaderboard/{self.session}?limit=1000"
+        about = await get(address)
         try:
             async with asyncio.timeout(EMPTY_WITHIN):
-                address = f"{self.url}/api/leaderboard/{self.session}"
-                while players := (await get(address))["totalParticipants"]:  # noqa: ASYNC110 - REST can only be asked
+                while about["totalParticipants"]:
                     await asyncio.sleep(LOOK_EVERY)
+                    about = await get(address)
         except TimeoutError:
-            raise StageOccupied(
-                f"the story needs an empty stage, but {players} player(s) are connected to {self.session} "
-                "from other tabs: let them leave first"
-            ) from None
+            raise StageOccupied(self._who_plays(about)) from None
+
+    def _who_plays(self, about: Mapping[str, Any]) -> str:
+        """The sentence with their names, as far as they are known; else with their number."""
+        count = about["totalParticipants"]
+        # The board knows who of the ranked is connected; of the others only their arrival is known.
+        ranked = {entry["userId"] for entry in about["leaderboard"]}
+        names = [entry["username"] for entry in about["leaderboard"] if entry["connected"]]
+        names += [name for user, name in self._arrived().items() if user not in ranked]
+        who = listed(names) if len(names) == count else f"{count} {noun(count, 'player')}"
+        return (
+            f"{who} {'plays' if count == 1 else 'play'} in another tab, and the story needs the stage to itself: "
+            "press Leave there or close it, then press Play story again."
+        )

@@ -16,6 +16,7 @@ from typing import Any, Self
 SECONDS_KEPT = 600
 OWN_KEPT = 200
 NOTICES_KEPT = 8
+PRESENT_KEPT = 1000
 LATENCIES_PER_SECOND = 200
 BOARDS_REMEMBERED = 512
 
@@ -138,6 +139,7 @@ class LiveState:
         self.board = Board()
         self.connection = "connecting"
         self.updates_total = 0
+        self.present: dict[str, str] = {}  # user to name of who was told to have come and not to have gone
         self._seconds: deque[Second] = deque(maxlen=seconds)
         self._own: deque[Own] = deque(maxlen=OWN_KEPT)
         self._notices: deque[str] = deque(maxlen=NOTICES_KEPT)
@@ -165,6 +167,14 @@ class LiveState:
     def take_notice(self, text: str) -> None:
         """Somebody came or went, in words."""
         self._notices.append(text)
+
+    def take_presence(self, user: str, name: str, *, here: bool) -> None:
+        """A player came or went; the first to have come is forgotten where there are too many."""
+        self.present.pop(user, None)
+        if here:
+            self.present[user] = name
+        if len(self.present) > PRESENT_KEPT:
+            del self.present[next(iter(self.present))]
 
     def view(self, now: float, window: int = 60) -> View:
         """The last `window` full seconds before `now`."""

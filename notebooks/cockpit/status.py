@@ -9,6 +9,7 @@ import ipywidgets as widgets
 
 from cockpit.look import GREEN, GREY, ORANGE, VERMILLION
 from cockpit.state import View
+from cockpit.words import noun
 
 LAMPS = {"live": GREEN, "connecting": ORANGE, "waiting": ORANGE, "stopped": GREY}
 TROUBLES_KEPT = 5
@@ -24,27 +25,33 @@ class StatusStrip:
         """Show `view`; the same text is not sent again."""
         late = "–" if view.latency is None else f"{view.latency:.1f}"
         lamp = f'<i class="cockpit-lamp" style="background:{LAMPS[view.connection]}"></i>'
+        changes, boards = view.per_second(view.updates), view.per_second(view.boards)
         degraded = f' <span style="color:{VERMILLION}">degraded: scores only in this process</span>'
         text = (
             f"<span>{lamp}<b>{view.connection}</b></span>"
             f"<span><b>{view.board.participants}</b> connected</span>"
             f"<span><b>{view.board.players}</b> on the board</span>"
-            f"<span><b>{view.per_second(view.updates):.0f}</b> score changes/s</span>"
-            f"<span><b>{view.per_second(view.boards):.0f}</b> boards/s</span>"
+            f"<span><b>{changes:.0f}</b> {noun(changes, 'score change')}/s</span>"
+            f"<span><b>{boards:.0f}</b> {noun(boards, 'board')}/s</span>"
             f"<span><b>{late}</b> ms update → screen</span>" + degraded * view.board.degraded
         )
         self.widget.value = f'<div class="cockpit-strip">{text}</div>'
 
+    def stop(self) -> None:
+        """Say that there is nothing to measure any more, and what to do."""
+        lamp = f'<i class="cockpit-lamp" style="background:{LAMPS["stopped"]}"></i>'
+        text = f"<span>{lamp}<b>stopped</b> – run the first cell again</span>"
+        self.widget.value = f'<div class="cockpit-strip">{text}</div>'
+
 
 class Troubles:
-    """The failures of the background, newest last, until somebody dismisses them. Hidden while there are none."""
+    """The failures of the background, newest last, until dismissed. Hidden without any."""
 
     def __init__(self) -> None:
         self._kept: Counter[str] = Counter()
         self._text = widgets.HTML(layout={"flex": "1 1 0"})
-        dismiss = widgets.Button(description="Dismiss", layout={"width": "auto"})
-        dismiss.on_click(lambda _: self.dismiss())
-        self.widget = widgets.HBox([self._text, dismiss], layout={"display": "none"})
+        self.button = widgets.Button(description="Dismiss", layout={"width": "auto"})
+        self.widget = widgets.HBox([self._text, self.button], layout={"display": "none"})
 
     @property
     def texts(self) -> list[str]:

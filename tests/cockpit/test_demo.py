@@ -7,15 +7,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from cockpit import Demo, process
-from cockpit.crowd import Crowd
 from cockpit.process import ServiceProcess, get
-from cockpit.stage import StageOccupied
+from cockpit.stage import ClientStage, StageOccupied
 from cockpit.tasks import Tasks
 
 from loadtest.drive import ServiceFailed
@@ -36,6 +35,24 @@ async def until(condition: object, seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(LOOK)
+
+
+async def here(callback: Callable[[], object]) -> None:
+    """Deliver a message from the browser as a kernel without subshells does: on the demo's loop."""
+    callback()
+
+
+async def in_a_subshell(callback: Callable[[], object]) -> None:
+    """Deliver it as ipykernel 7 may: in another thread, which runs a loop of its own."""
+
+    async def deliver() -> None:
+        callback()
+
+    await asyncio.to_thread(asyncio.run, deliver())
+
+
+deliveries = pytest.mark.parametrize("deliver", [here, in_a_subshell])
+Deliver = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -110,39 +127,64 @@ async def test_a_failed_button_is_shown_until_dismissed(demo: Demo) -> None:
     demo._controls.points[1].disabled = False
     for _ in range(2):
         demo._controls.points[1].click()
-        await until(lambda: len(demo._tasks) == 3)
+    await until(lambda: "(2 times)" in demo._troubles._text.value)
     (trouble,) = demo.troubles
     assert trouble.startswith("scoring +25 failed: Refused: not-joined")
-    assert "(2 times)" in demo._troubles._text.value
-    demo._troubles.dismiss()
-    assert demo._troubles.widget.layout.display == "none"
+    demo._troubles.button.click()
+    await until(lambda: demo._troubles.widget.layout.display == "none")
 
 
-async def test_buttons_do_what_they_say(demo: Demo) -> None:
-    """Each control acts on the service: join, points, populate, reset, simulated players, stop everything."""
+@deliveries
+async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
+    """Each control acts on the service, on whatever thread its click comes: join, points, populate, reset, crowd."""
     controls = demo._controls
     demo.panel()
-    controls.join_as.value = "bob"
+    await deliver(lambda: setattr(controls.join_as, "value", "bob"))
     await until(lambda: demo.client.user == "bob" and not controls.points[0].disabled)
     for button in controls.points:
-        button.click()
+        await deliver(button.click)
     await until(lambda: (e := demo.state.board.entry("bob")) is not None and e.score == 185)
-    controls.populate.click()
+    await deliver(controls.populate.click)
     await until(lambda: demo.state.board.players == 6)
     assert demo.state.board.entry("alice").score == 145
-    controls.reset.click()
+    await deliver(controls.reset.click)
     await until(lambda: demo.state.board.players == 0)
-    controls.players.value, controls.rate.value = 5, 20
-    controls.crowd.value = True
+    await deliver(lambda: (setattr(controls.players, "value", 5), setattr(controls.rate, "value", 20)))
+    await deliver(lambda: setattr(controls.crowd, "value", True))
     await until(lambda: demo.crowd.connected == 5 and demo.state.board.players > 0)
-    controls.players.value = 2
+    await deliver(lambda: setattr(controls.players, "value", 2))
     await until(lambda: demo.crowd.connected == 2)
-    controls.crowd.value = False
+    await deliver(lambda: setattr(controls.crowd, "value", False))
     await until(lambda: demo.crowd.players == demo.crowd.connected == 0)
-    controls.stop.click()
+    await deliver(controls.stop.click)
     await until(lambda: not demo.service.alive)
     await until(lambda: controls.stop.disabled and all(button.disabled for button in controls.points))
     assert demo.troubles == []
+
+
+async def test_showing_what_is_asks_for_nothing(demo: Demo) -> None:
+    """A crowd and a player set from a cell are shown by the widgets, and the widgets do not set them again."""
+    demo.simulate(players=4, rate=0.4)
+    await demo.play_as("bob")
+    asked = asyncio.get_running_loop().create_future()
+    demo._tasks.call(lambda: asked.set_result(None), "asking")  # after all that the widgets have asked for
+    await asked
+    assert (demo.crowd.players, demo.crowd.rate, demo.user) == (4, 0.4, "bob")
+    assert len(demo._tasks) == 3
+
+
+async def test_a_stopped_demo_offers_nothing_that_is_gone(demo: Demo) -> None:
+    """After Stop everything the panel says so and what to do; links, frame and earlier troubles are gone."""
+    demo.panel()
+    demo._troubles.report("the story", RuntimeError("an earlier one"))
+    assert str(urlsplit(demo.url).port) in demo._links.value
+    await demo.stop()
+    assert "stopped</b> – run the first cell again" in demo._status.widget.value
+    assert demo._links.value == ""
+    assert "<iframe" not in demo._page.value
+    assert demo.troubles == []
+    assert demo._troubles.widget.layout.display == "none"
+    assert "The demo is stopped" in demo._presenter._caption.value
 
 
 async def test_the_charts_move_at_most_ten_times_a_second(demo: Demo) -> None:
@@ -184,8 +226,9 @@ async def test_says_the_board_without_a_display(demo: Demo) -> None:
     assert "1. Alice" in repr(demo)
 
 
-async def test_the_story_clears_the_stage_and_gives_it_back(demo: Demo) -> None:
+async def test_the_story_clears_the_stage_and_gives_it_back(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the story plays the crowd is gone and the notebook watches; afterwards it plays as before."""
+    monkeypatch.setattr("cockpit.presenter.CHECKED_FOR", 0)
     demo.panel()
     demo.simulate(players=4, rate=10)
     await until(lambda: demo.crowd.connected == 4)
@@ -198,34 +241,50 @@ async def test_the_story_clears_the_stage_and_gives_it_back(demo: Demo) -> None:
     assert demo.troubles == []
 
 
-async def test_the_story_can_be_stepped_and_stopped(demo: Demo) -> None:
-    """Next ends the pauses of a step at its own pace; Stop ends the story and frees the buttons."""
+@deliveries
+async def test_the_story_can_be_stepped_stopped_and_played_again(demo: Demo, deliver: Deliver) -> None:
+    """Next ends the pauses of a step, Stop ends the story and frees the buttons, again and again, from any thread."""
     presenter = demo._presenter
     demo.panel()
-    presenter.play_button.click()
-    await until(lambda: not presenter.next_button.disabled and "1 / 14" in presenter._caption.value)
-    presenter.next_button.click()
-    await until(lambda: "✓" in presenter._seen.value)
-    presenter.next_button.click()
-    await until(lambda: "2 / 14" in presenter._caption.value)
-    presenter.stop_button.click()
-    await until(lambda: not presenter.playing and not presenter.play_button.disabled)
-    assert demo.user == "alice"
-    assert demo.troubles == []
+    for delivered in (here, deliver, deliver):
+        await delivered(presenter.play_button.click)
+        await until(lambda: not presenter.next_button.disabled and "1 / 14" in presenter._caption.value)
+        await delivered(presenter.next_button.click)
+        await until(lambda: "✓" in presenter._seen.value)
+        await delivered(presenter.next_button.click)
+        await until(lambda: "2 / 14" in presenter._caption.value)
+        await delivered(presenter.stop_button.click)
+        await until(lambda: not presenter.playing and not presenter.play_button.disabled)
+        assert demo.user == "alice"
+        assert demo.troubles == []
 
 
 async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a player in another tab the story does not begin, and says why."""
+    """With players in other tabs the story does not begin; the panel names them calmly and nothing has failed."""
     monkeypatch.setattr("cockpit.stage.EMPTY_WITHIN", 0.5)
-    guest = Crowd(demo.service.ws_url, demo.session, lambda *_: None)
-    guest.resize(1, 0)
-    try:
-        await until(lambda: guest.connected == 1)
-        with pytest.raises(StageOccupied, match="1 player"):
+    presenter = demo._presenter
+    demo.panel()
+    await demo.play_as(None)
+    async with asyncio.timeout(30), ClientStage(demo.url, demo.service.ws_url, demo.session, print, dict) as others:
+        await others.tabs[0].join("charlie")
+        await others.tabs[0].score(5)
+        await others.tabs[1].join("bob")
+        await until(lambda: {"charlie", "bob"} <= set(demo.state.present))
+        presenter.play_button.click()
+        await until(lambda: "The stage is not free yet" in presenter._caption.value)
+        assert "Charlie and Bob play in another tab" in presenter._caption.value
+        assert "StageOccupied" not in presenter._caption.value
+        await until(lambda: not presenter.playing)
+        assert demo.troubles == []
+        with pytest.raises(StageOccupied, match="press Leave there"):
             await demo.play(speed=1000)
-        assert "The story failed" in demo._presenter._caption.value
-    finally:
-        await guest.stop()
+
+
+async def test_the_stage_counts_whom_it_cannot_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where names are missing the sentence gives the number."""
+    monkeypatch.setattr("cockpit.stage.EMPTY_WITHIN", 0.2)
+    with pytest.raises(StageOccupied, match=r"^1 player plays in another tab"):
+        await ClientStage(demo.url, demo.service.ws_url, demo.session, print).__aenter__()
 
 
 async def test_a_crowd_keeps_its_rate_and_bounds(demo: Demo) -> None:

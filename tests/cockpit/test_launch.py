@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from cockpit.__main__ import NOTEBOOK, find_notebook, main, quiet_jupyter
+from cockpit.__main__ import NOTEBOOK, find_notebook, main, quiet_jupyter, working_copy
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +23,19 @@ def test_a_notebook_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFi
     """An unknown notebook ends with status 2 and the places that were looked at, before anything starts."""
     assert main(["nowhere.ipynb", "--no-browser"]) == 2
     assert capsys.readouterr().err.startswith("no notebook found at ")
+
+
+def test_plays_on_a_copy_that_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each show has a copy of its own outside the checkout, under the user's data; the earlier one stays."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    original = ROOT / "notebooks" / NOTEBOOK
+    first = working_copy(original)
+    first.write_text("a saved show")
+    second = working_copy(original)
+    assert first.name == second.name == NOTEBOOK
+    assert tmp_path in first.parents
+    assert first.read_text() == "a saved show"
+    assert second.read_bytes() == original.read_bytes()
 
 
 def test_turns_the_news_off_without_touching_the_user_s_settings(

@@ -36,6 +36,7 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self._folder / "workspaces"),
             "JUPYTER_RUNTIME_DIR": str(self._folder / "runtime"),
+            "JUPYTER_DATA_DIR": str(self._folder / "data"),
             "JUPYTER_CONFIG_DIR": str(self._folder / "config"),
             "IPYTHONDIR": str(self._folder / "ipython"),
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from e2e.lab import Lab
+from e2e.lab import ROOT, Lab
 from playwright.async_api import Browser, Page, Request, WebSocket
 
 NOTEBOOK = "01_live_demo.ipynb"
@@ -49,9 +49,22 @@ def listens(url: str) -> bool:
         return probe.connect_ex((urlsplit(url).hostname, urlsplit(url).port)) == 0
 
 
+async def keeps_the_whole_picture(page: Page, folder: Path) -> None:
+    """The snapshot fits its place and is saved with the copy of the notebook; the checkout stays."""
+    original = ROOT / "notebooks" / NOTEBOOK
+    before = original.read_bytes()
+    picture = page.locator(".jp-OutputArea-output svg", has_text="Score changes").last
+    drawn, place = await picture.bounding_box(), await picture.locator("..").bounding_box()
+    assert drawn["x"] + drawn["width"] <= place["x"] + place["width"] + 1
+    await page.locator("body").press("Control+s")
+    (copy,) = (folder / "data" / "leaderboard-demo").glob(f"*/{NOTEBOOK}")
+    await until(lambda: "image/svg+xml" in copy.read_text())
+    assert original.read_bytes() == before
+
+
 @pytest.mark.browser
 async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
-    """Run All draws the demo; +25 moves the chart and a second tab; Stop everything ends the service."""
+    """Run All draws the demo and leaves the checkout alone; +25 moves the chart and a tab; Stop everything ends the service."""
     async with Lab(tmp_path) as lab:
         assert NOTEBOOK in lab.announced
         context = await browser.new_context(viewport={"width": 1400, "height": 1500})
@@ -66,6 +79,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         print(f"Run All to drawn: {time.perf_counter() - began:.1f} s")  # noqa: T201 - a figure for `pytest -rP`
         assert await page.locator("iframe.cockpit-dark").is_hidden()
         await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await keeps_the_whole_picture(page, tmp_path)
 
         # The crowd rests, so that what moves is what the button did.
         address = str(await page.locator("iframe.cockpit-light").get_attribute("src"))
@@ -105,7 +119,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
 
 @pytest.mark.browser
 async def test_the_story_plays_in_jupyterlab_and_leaves_nothing_when_it_ends(browser: Browser, tmp_path: Path) -> None:
-    """The story is played by its button, fast, to its end; ending JupyterLab with the demo running ends the service."""
+    """The story is played by its button twice, and after it was stopped; ending JupyterLab ends the service."""
     async with Lab(tmp_path, dark=True) as lab:
         context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
         page = await context.new_page()
@@ -113,8 +127,21 @@ async def test_the_story_plays_in_jupyterlab_and_leaves_nothing_when_it_ends(bro
         await lab.run_all(page)
         await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
         await page.locator(".cockpit select").first.select_option(label="× 60")
-        await page.get_by_role("button", name="Play story").click()
-        await page.get_by_text("The end: every claim was checked in all three tabs").wait_for(timeout=30_000)
+        ended = page.get_by_text("The end: every claim was checked in all three tabs")
+        for _ in range(2):
+            await page.get_by_role("button", name="Play story").click()
+            await ended.wait_for(state="hidden")
+            await page.get_by_text("1 / 14").wait_for()
+            await ended.wait_for(timeout=60_000)
+        await page.locator(".cockpit select").first.select_option(label="× 1 – four minutes")
+        for _ in range(2):
+            await page.get_by_role("button", name="Play story").click()
+            await page.get_by_text("1 / 14").wait_for()
+            await page.locator(".cockpit button", has_text="Next").click()
+            await page.locator(".cockpit-seen", has_text="✓").wait_for()
+            await page.get_by_role("button", name="Stop story").click()
+            await page.get_by_text("The story was stopped").wait_for()
+        assert await page.locator(".cockpit-trouble").count() == 0
         dark = page.locator("iframe.cockpit-dark")
         assert await dark.is_visible()
         service = f"http://{urlsplit(str(await dark.get_attribute('src'))).netloc}"
