@@ -12,6 +12,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 nox.needs_version = ">=2025.2.9"
 
+# After Ctrl-C a kernel has to end its service, and a load run to settle and to say what it measured.
+PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -46,7 +48,7 @@ def tests(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Open the live demo in JupyterLab; `-- --no-browser --port 8890` and the like go to JupyterLab."""
     install(session, "all")
-    session.run("python", "-m", "cockpit", *session.posargs)
+    session.run("python", "-m", "cockpit", *session.posargs, **PATIENT)
 
 
 @nox.session(default=False)
@@ -54,7 +56,7 @@ def load(session: nox.Session) -> None:
     """Two hundred players for half a minute against a service of its own; options of `loadtest run` pass through."""
     install(session, "loadtest")
     arguments = session.posargs or ["--players", "200", "--duration", "30s"]
-    session.run("python", "-m", "loadtest", "run", "steady", *arguments)
+    session.run("python", "-m", "loadtest", "run", "steady", *arguments, **PATIENT)
 
 
 @nox.session(default=False)
