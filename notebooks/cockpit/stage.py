@@ -118,7 +118,7 @@ class ClientStage:
         count = about["totalParticipants"]
         # The board knows who of the ranked is connected; of the others only their arrival is known.
         ranked = {entry["userId"] for entry in about["leaderboard"]}
-        names = [entry["username"] for entry in about["leaderboard"] if entry["connected"]]
+        names = [entry["username"] for entry in about["leaderboard"] if entry["isConnected"]]
         names += [name for user, name in self._arrived().items() if user not in ranked]
         who = listed(names) if len(names) == count else f"{count} {noun(count, 'player')}"
         return (

@@ -50,13 +50,15 @@ def listens(url: str) -> bool:
 
 
 async def keeps_the_whole_picture(page: Page, folder: Path) -> None:
-    """The snapshot fits its place and is saved with the copy of the notebook; the checkout stays."""
+    """The snapshot fits and is saved in the copy of the notebook; the checkout stays."""
     original = ROOT / "notebooks" / NOTEBOOK
     before = original.read_bytes()
-    picture = page.locator(".jp-OutputArea-output svg", has_text="Score changes").last
+    picture = page.locator(".jp-RenderedSVG :is(img, svg)").first
+    await picture.wait_for(timeout=30_000)
     drawn, place = await picture.bounding_box(), await picture.locator("..").bounding_box()
     assert drawn["x"] + drawn["width"] <= place["x"] + place["width"] + 1
-    await page.locator("body").press("Control+s")
+    await page.get_by_role("menuitem", name="File", exact=True).click()
+    await page.locator('.lm-Menu [data-command="docmanager:save"]').click()
     (copy,) = (folder / "data" / "leaderboard-demo").glob(f"*/{NOTEBOOK}")
     await until(lambda: "image/svg+xml" in copy.read_text())
     assert original.read_bytes() == before
@@ -64,7 +66,7 @@ async def keeps_the_whole_picture(page: Page, folder: Path) -> None:
 
 @pytest.mark.browser
 async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
-    """Run All draws the demo and leaves the checkout alone; +25 moves the chart and a tab; Stop everything ends the service."""
+    """Run All draws the demo and keeps a picture; +25 moves chart and tab; Stop everything ends the service."""
     async with Lab(tmp_path) as lab:
         assert NOTEBOOK in lab.announced
         context = await browser.new_context(viewport={"width": 1400, "height": 1500})
