@@ -67,7 +67,7 @@ class Client:
         self.socket = connection
         self.state = _CONNECTING
         self.rest = b""  # the beginning of a frame whose end is still to come
-        self.recorded = True
+        self.recorded = False
         self.reading = True
         # Messages that are no boards and came at once, which is to say in one tick.
         self.notices = self.most_notices = 0
@@ -89,6 +89,7 @@ class Receiver:
         self._mark = b""
         self._since = b'"sentAt":'
         self._closes: Counter[int] = Counter()
+        self._recorded = (0, 1 << 30)
         self._forget()
         # Playing
         self._players: list[Client] = []
@@ -257,6 +258,7 @@ class Receiver:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             status = connection.connect_ex(("127.0.0.1", self._target["port"]))
             client = Client(self._serial, connection)
+            client.recorded = self._recorded[0] <= client.serial < self._recorded[1]
             self._serial += 1
             if status not in {0, errno.EINPROGRESS}:
                 self._closes[1006] += 1
@@ -410,6 +412,7 @@ class Receiver:
     def do_record(self, first: int, stop: int) -> dict[str, Any]:
         """Forget what was recorded and from now on record what these sockets get."""
         self._forget()
+        self._recorded = (first, stop)
         for client in self._clients.values():
             client.recorded = first <= client.serial < stop
             client.notices = client.most_notices = 0
