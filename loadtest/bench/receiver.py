@@ -42,6 +42,7 @@ _ANCILLARY: Final = socket.CMSG_SPACE(_STAMP.size)
 _BUFFER: Final = bytearray(1 << 20)
 _VIEW: Final = memoryview(_BUFFER)
 _BUFFERS: Final = [_BUFFER]
+CROWD: Final = b'{"type":"participants-changed"'
 _TEXT, _CLOSE, _PING = 0x81, 0x88, 0x89
 
 _CONNECTING, _UPGRADING, _GREETING, _OPEN, _ENDED = range(5)
@@ -195,6 +196,7 @@ class Receiver:
                 break
             if data[position] == _TEXT:
                 if data.startswith(mark, start):
+                    client.noticed_at = 0.0  # a tick ends with its board, or with the rest of a crowd
                     if client.recorded:
                         number = start + len(mark)
                         version = int(data[number : data.index(b",", number)])
@@ -208,7 +210,7 @@ class Receiver:
                     self._send(client, masked(b"3"))
                 else:
                     client.notices = client.notices + 1 if stamp - client.noticed_at < AT_ONCE else 1
-                    client.noticed_at = stamp
+                    client.noticed_at = 0.0 if data.startswith(CROWD, start) else stamp
                     client.most_notices = max(client.most_notices, client.notices)
             elif data[position] == _PING:
                 self._send(client, masked(bytes(data[start:end]), 0x8A))
