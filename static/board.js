@@ -8,25 +8,17 @@ const text = (value, otherwise) => (typeof value === "string" && value ? value :
 const color = (value) => (/^#[0-9a-f]{6}$/i.test(value) ? value : "#7d8894");
 
 /** The board before the first frame. */
-export const NO_BOARD = Object.freeze({
-	epoch: null,
-	version: -1,
-	rows: [],
-	totalPlayers: 0,
-	totalParticipants: 0,
-	degraded: false,
-	lastUpdate: null,
-});
+export const NO_BOARD = Object.freeze({ ...boardOf({}), version: -1 });
 
 /** The standing of who has not scored. */
-export const NO_STANDING = Object.freeze({ epoch: null, version: -1, score: 0, rank: null });
+export const NO_STANDING = Object.freeze({ ...standingOf({}), version: -1 });
 
 /** Whether `next` may replace `shown`; both have an `epoch` and a `version`. */
 export function isNews(shown, next) {
 	return shown.epoch !== next.epoch || next.version >= shown.version;
 }
 
-/** The board of a `leaderboard-update`; each row also knows whether it shares its rank (`tied`). */
+/** The board of a `leaderboard-update`; a row that shares its rank is `tied`. */
 export function boardOf(data) {
 	const seen = new Set();
 	const entries = (Array.isArray(data.leaderboard) ? data.leaderboard : []).filter((entry) => {
@@ -68,7 +60,7 @@ export function standingOf(data) {
 	};
 }
 
-/** The own standing as a board tells it: from the row, or none where the whole board has no such row. */
+/** The own standing by a board: of the row, or none where the whole board has no such row. */
 export function standingOn(board, userId, standing) {
 	if (!isNews(standing, board)) return standing;
 	const { epoch, version } = board;
@@ -77,7 +69,7 @@ export function standingOn(board, userId, standing) {
 	return board.rows.length >= board.totalPlayers ? { epoch, version, score: 0, rank: null } : standing;
 }
 
-/** What a row did between two boards, by user: `{gain, climb}`; a newcomer to the board did nothing. */
+/** What a row did between two boards, by user: `{gain, climb}`; nothing for a newcomer. */
 export function changes(before, after) {
 	const old = new Map(before.rows.map((row) => [row.userId, row]));
 	return new Map(
@@ -89,7 +81,7 @@ export function changes(before, after) {
 	);
 }
 
-/** How much of the board this is: `["1–20 of ", "3,482", " players"]`, the middle being the total. */
+/** How much of the board this is: `["1–20 of ", "3,482", " players"]`. */
 export function extent(board) {
 	const shown = board.rows.length;
 	const total = Math.max(board.totalPlayers, shown);

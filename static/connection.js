@@ -3,21 +3,21 @@
 // Promises: the seat (playing as somebody, or watching) is taken again after each reconnect; points
 // wait in the outbox until they are answered; close codes decide whether and when to try again.
 // Events: "state" · "message" {type, data} · "trip" (ms) · "refused" {message} · "outbox".
-// States: connecting → live → waiting → connecting …, and stopped, which only `retryNow` leaves.
+// States: stopped until `open`, then connecting → live → waiting → connecting …, or stopped until `retryNow`.
 
 import { Outbox } from "./outbox.js";
 import { decode, join, newOpId, ping, score, watch } from "./protocol.js";
 import { afterClose } from "./retry.js";
 
-const FIRST_PING = 300; // ms after the first board, when the page has settled and no longer delays the answer
+const FIRST_PING = 300; // ms after the first board, when the page has settled
 const PING_EVERY = 3_000; // ms
-const SILENT_PINGS = 3; // without any frame: the line is dead, though nobody closed it
+const SILENT_PINGS = 3; // without any frame: the line is dead
 const SETTLED = 5_000; // live this long, and the next trouble is a new one
-const CUT = 1006; // what the browser reports for a connection that ended without a close frame
-const FINAL_ERRORS = new Set(["session-full", "limit", "bad-message"]); // for a join: it will not get better
+const CUT = 1006; // the browser's code for an end without a close frame
+const FINAL_ERRORS = new Set(["session-full", "limit", "bad-message"]); // for a join
 
 export class Connection extends EventTarget {
-	state = "connecting";
+	state = "stopped";
 	reason = ""; // why it waits or stopped, in words
 	retryAt = null; // ms on the clock of performance.now()
 	#url;
@@ -85,7 +85,7 @@ export class Connection extends EventTarget {
 		if (this.state === "waiting" || this.state === "stopped") this.open();
 	}
 
-	/** Loses the connection, as if a cable were pulled: what is on its way never arrives here. */
+	/** Loses the connection, and what is on its way, as if a cable were pulled. */
 	drop() {
 		this.#lost(CUT);
 	}
@@ -117,7 +117,7 @@ export class Connection extends EventTarget {
 		if (code === "rate-limited") {
 			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
 			if (opId) this.#outbox.postpone(opId, now + wait);
-			// What was refused is not said. If it may have been the seat, that is taken again, which does no harm.
+			// What was refused is not said. If it may have been the seat, that is taken again: no harm.
 			else if (now - this.#seatSentAt < SETTLED) setTimeout(() => this.#takeSeat(), wait);
 			this.#flush();
 		} else if (code === "not-joined" && opId && this.#player) {
@@ -143,7 +143,7 @@ export class Connection extends EventTarget {
 		this.#send(this.#player ? join(this.#sessionId, userId, username) : watch(this.#sessionId));
 	}
 
-	/** Sends what is due. Only from a seat that the service has confirmed, else it would be `not-joined`. */
+	/** Sends what is due; only from a confirmed seat, else it would be `not-joined`. */
 	#flush() {
 		if (!this.#seated || !this.#player) return;
 		const now = performance.now();

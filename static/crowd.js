@@ -11,7 +11,7 @@ export class Crowd {
 	#joined = 0;
 	#left = 0;
 
-	/** Whether this arrival or departure is told by name; otherwise it went into the summary. */
+	/** Whether this coming or going is told by name; otherwise it went into the summary. */
 	names(joined, now) {
 		this.#turn(now);
 		if (this.#named < BY_NAME) {

@@ -3,11 +3,12 @@
 import { NO_BOARD, NO_STANDING, boardOf, isNews, signed, standingOf, standingOn } from "./board.js";
 import { Connection } from "./connection.js";
 import { Crowd } from "./crowd.js";
-import { DEFAULT_SESSION, isId, socketUrl, userIdOf, validName } from "./protocol.js";
+import { DEFAULT_SESSION, isId, nameFault, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
 import { View } from "./view.js";
 
-const asked = new URLSearchParams(location.search);
-const sessionId = isId(asked.get("session") ?? "") ? asked.get("session") : DEFAULT_SESSION;
+const address = new URLSearchParams(location.search);
+const asked = (what) => address.get(what) ?? "";
+const sessionId = asked("session") || DEFAULT_SESSION;
 
 const state = {
 	sessionId,
@@ -19,28 +20,24 @@ const state = {
 	trip: null, // ms, of the last ping
 };
 
-const view = new View(state, asked.get("view"), asked.get("theme"));
+const view = new View(state, asked("view"), asked("theme"));
 const connection = new Connection(socketUrl(document.baseURI), sessionId);
 state.connection = connection;
 const crowd = new Crowd();
 
 /** Storage of this tab; where it is forbidden, the page only forgets. */
 const memory = {
-	get(name) {
-		try {
-			return JSON.parse(sessionStorage.getItem(`leaderboard:${name}`));
-		} catch {
-			return null;
-		}
-	},
-	set(name, value) {
-		try {
-			sessionStorage.setItem(`leaderboard:${name}`, JSON.stringify(value));
-		} catch {
-			// Forgotten on reload.
-		}
-	},
+	get: (name) => tried(() => JSON.parse(sessionStorage.getItem(`leaderboard:${name}`))),
+	set: (name, value) => tried(() => sessionStorage.setItem(`leaderboard:${name}`, JSON.stringify(value))),
 };
+
+function tried(act) {
+	try {
+		return act();
+	} catch {
+		return null;
+	}
+}
 
 // -- Who plays --
 
@@ -50,6 +47,7 @@ function play(userId, username) {
 	state.standing = standingOn(state.board, userId, NO_STANDING);
 	memory.set(`player:${sessionId}`, { userId, username });
 	connection.play(userId, username);
+	view.help("fault", "");
 	view.changed();
 }
 
@@ -61,17 +59,20 @@ function watch() {
 	view.changed();
 }
 
+/** Plays under any name; returns why it cannot be, or "". */
 function playByName(text) {
-	const name = validName(text);
-	if (name) play(userIdOf(name), name);
-	return name !== null;
+	const fault = nameFault(text);
+	if (!fault) play(userIdOf(text), tidy(text));
+	return fault;
 }
 
-/** The player the address asks for, else who played before a reload, else nobody. */
+/** Whom the address asks for, else who played before a reload, else nobody. */
 function firstSeat() {
-	const [user, username] = [asked.get("user"), validName(asked.get("username") ?? "")];
-	if (isId(user ?? "")) return play(user, username ?? undefined);
-	if (username || user) return playByName(username ?? user);
+	const [user, username] = [asked("user"), asked("username")];
+	const odd = [isId(user) ? "" : user, username].find((name) => name && nameFault(name));
+	if (odd) return view.help("fault", `Nobody can play as ${quoted(odd)}. ${nameFault(odd)}`);
+	if (isId(user)) return play(user, username ? tidy(username) : undefined);
+	if (username || user) return playByName(username || user);
 	const before = view.kind === "player" && memory.get(`player:${sessionId}`);
 	return before && play(before.userId, before.username);
 }
@@ -85,18 +86,15 @@ const said = {
 		if (!isNews(state.board, board)) return;
 		state.board = board;
 		if (state.player) state.standing = standingOn(board, state.player.userId, state.standing);
+		if (board.lastUpdate?.type) view.beginAnew();
 		if (typeof board.lastUpdate?.message === "string") view.notice(board.lastUpdate.message);
 	},
 	"user-rank-update"(data) {
 		const standing = standingOf(data);
 		if (data.userId === state.player?.userId && isNews(state.standing, standing)) state.standing = standing;
 	},
-	"participant-joined"(data) {
-		presence(data, true);
-	},
-	"participant-left"(data) {
-		presence(data, false);
-	},
+	"participant-joined": (data) => presence(data, true),
+	"participant-left": (data) => presence(data, false),
 	"participants-changed"({ joined, left, totalParticipants }) {
 		participants(totalParticipants);
 		crowd.add(Number(joined) || 0, Number(left) || 0, performance.now());
@@ -107,7 +105,7 @@ const said = {
 function presence({ userId, username, avatar, totalParticipants }, joined) {
 	participants(totalParticipants);
 	if (userId === state.player?.userId && avatar) state.player.avatar ??= avatar;
-	if (crowd.names(joined, performance.now())) view.notice(`${username ?? userId} ${joined ? "joined" : "left"}`, avatar);
+	if (crowd.names(joined, performance.now())) view.notice(joined ? "joined" : "left", username ?? userId, avatar);
 	else view.summary(crowd.summary());
 }
 
@@ -129,7 +127,10 @@ connection.addEventListener("trip", ({ detail }) => {
 });
 connection.addEventListener("outbox", () => view.changed());
 connection.addEventListener("state", () => {
-	if (connection.state === "live" && state.people.length === 0) loadPeople();
+	if (connection.state === "live") {
+		view.help("host-help", "");
+		if (state.people.length === 0) loadPeople();
+	}
 	if (connection.state !== "live") state.trip = null;
 	view.changed();
 });
@@ -139,7 +140,7 @@ async function loadPeople() {
 		const { availableUsers } = await (await fetch(new URL("api/demo", document.baseURI))).json();
 		state.people = availableUsers.filter(({ id }) => isId(id));
 	} catch {
-		return; // without them any name still plays; asked for again when the connection comes back
+		return; // any name still plays without; asked for again when the connection comes back
 	}
 	const own = state.people.find(({ id }) => id === state.player?.userId);
 	if (own) state.player = { ...state.player, avatar: own.avatar, color: own.color };
@@ -199,17 +200,22 @@ document.addEventListener("click", ({ target }) => {
 
 document.addEventListener("submit", (event) => {
 	event.preventDefault();
-	const taken = playByName(new FormData(event.target).get("name"));
-	view.help("name-help", taken ? "" : "A name has 1 to 32 visible characters.");
+	view.help("name-help", playByName(new FormData(event.target).get("name")));
 });
 
 addEventListener("hashchange", takeToken);
 addEventListener("online", () => connection.state === "waiting" && connection.retryNow());
 
 /** For showing faults on stage. */
-window.leaderboard = Object.freeze({ drop: () => connection.drop() });
+window.leaderboard = { drop: () => connection.drop() };
 
 takeToken();
-firstSeat();
-connection.open();
-loadPeople();
+if (isId(sessionId)) {
+	firstSeat();
+	connection.open();
+	loadPeople();
+} else {
+	view.without("main > *, button, .session, .extent, .present");
+	view.help("fault", `There is no session ${quoted(sessionId)}. Its name has 1 to 64 of A–Z a–z 0–9 _.-`);
+	view.changed();
+}

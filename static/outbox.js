@@ -4,7 +4,7 @@
 // number of times and counts once. It leaves answered, refused, or abandoned, when the service may
 // have forgotten the id of something it perhaps received.
 
-const WINDOW = 10; // unanswered at a time: a long queue shall not run into the rate limit
+const WINDOW = 10; // unanswered at a time, against the rate limit
 const CAPACITY = 200;
 const REMEMBERED = 270_000; // the service remembers an opId for 5 minutes at least; stay below
 
@@ -22,7 +22,7 @@ export class Outbox {
 	/** The scores of this user to send now, oldest first; from here on they are in flight. */
 	due(userId, now) {
 		if (now < this.#heldUntil) return [];
-		const own = [...this.#scores.values()].filter((score) => score.userId === userId);
+		const own = this.#of(userId);
 		const room = WINDOW - own.filter((score) => score.inFlight).length;
 		const due = own.filter((score) => !score.inFlight).slice(0, Math.max(0, room));
 		for (const score of due) {
@@ -32,7 +32,7 @@ export class Outbox {
 		return due;
 	}
 
-	/** An answer or a final refusal came: the score is done. Returns it, or undefined when it was done before. */
+	/** An answer or a final refusal came. Returns the score, or undefined when it was done before. */
 	settle(opId) {
 		const score = this.#scores.get(opId);
 		this.#scores.delete(opId);
@@ -47,12 +47,12 @@ export class Outbox {
 		this.#heldUntil = Math.max(this.#heldUntil, until);
 	}
 
-	/** The connection is gone, and with it the hope for answers: everything goes again. */
+	/** The connection is gone: everything unanswered goes again. */
 	cut() {
 		for (const score of this.#scores.values()) score.inFlight = false;
 	}
 
-	/** Takes out what was perhaps counted, unanswered, so long ago that a repeat could count twice. */
+	/** Takes out what was sent so long ago that a repeat could count twice. */
 	abandon(now) {
 		const old = [...this.#scores.values()].filter(
 			(score) => !score.inFlight && score.sentFirst !== null && now - score.sentFirst > REMEMBERED,
@@ -69,7 +69,11 @@ export class Outbox {
 
 	/** What of this user is still on its way: `{count, points}`. */
 	pending(userId) {
-		const own = [...this.#scores.values()].filter((score) => score.userId === userId);
+		const own = this.#of(userId);
 		return { count: own.length, points: own.reduce((sum, score) => sum + score.points, 0) };
+	}
+
+	#of(userId) {
+		return [...this.#scores.values()].filter((score) => score.userId === userId);
 	}
 }

@@ -15,13 +15,13 @@ export const watch = (sessionId) => ({ type: "watch-demo", data: { sessionId } }
 export const score = (points, opId) => ({ type: "update-score", data: { points, opId } });
 export const ping = (t) => ({ type: "ping", data: { t } });
 
-/** A message from a frame, `{type, data}`, or null for whatever is no message of this contract. */
+/** The `{type, data}` of a frame, or null where it is no message. */
 export function decode(frame) {
 	let message;
 	try {
 		message = JSON.parse(frame);
 	} catch {
-		return null; // a foreign frame is nothing to stop for: the next board makes everything right
+		return null; // nothing to stop for: the next board makes everything right
 	}
 	if (message === null || typeof message !== "object" || typeof message.type !== "string") return null;
 	const { type, data } = message;
@@ -36,16 +36,27 @@ export function newOpId() {
 
 export const isId = (text) => ID.test(text);
 
-/** The name as it would be shown, or null when the service would refuse it. */
-export function validName(text) {
-	const name = text.normalize("NFC").trim();
-	const length = [...name].length;
-	return length >= 1 && length <= MAX_NAME && !UNSEEN.test(name) && !PILED_MARKS.test(name) ? name : null;
+/** The name as it would be shown. */
+export const tidy = (text) => text.normalize("NFC").trim();
+
+/** Why the service would refuse a name, in words, or "". */
+export function nameFault(text) {
+	const name = tidy(text);
+	const { length } = [...name];
+	if (UNSEEN.test(name)) return "Joined emoji and invisible characters are not allowed in a name.";
+	if (PILED_MARKS.test(name)) return "A letter of a name has two accents at most.";
+	return length < 1 || length > MAX_NAME ? `A name has 1 to ${MAX_NAME} characters, not ${length}.` : "";
+}
+
+/** What came, fit for a sentence: short, its direction kept inside, nothing invisible. */
+export function quoted(text) {
+	const seen = [...text].map((sign) => (UNSEEN.test(sign) ? "\ufffd" : sign));
+	return `“\u2068${seen.slice(0, 40).join("")}\u2069”${seen.length > 40 ? `… (${seen.length} characters)` : ""}`;
 }
 
 /** The user id of a name: readable, always the same, and different names keep different ids. */
 export function userIdOf(name) {
-	const plain = name.normalize("NFC").trim().toLowerCase().replaceAll(" ", "-");
+	const plain = tidy(name).toLowerCase().replaceAll(" ", "-");
 	if (isId(plain)) return plain;
 	const readable = plain
 		.normalize("NFKD")
@@ -62,7 +73,7 @@ function fingerprint(text) {
 	return hash.toString(36);
 }
 
-/** Where the service is, seen from the page: works behind a path prefix, as every URL here is relative. */
+/** Where the service is, seen from the page; also behind a path prefix. */
 export function socketUrl(base) {
 	const url = new URL("ws", base);
 	url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

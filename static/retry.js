@@ -1,12 +1,11 @@
 // When to connect again. Pure: tries, close code and chance come in as arguments.
 //
-// Full jitter between a floor and a ceiling that doubles with each try: a thousand pages that lost
-// one service do not come back in one instant.
+// Full jitter below a ceiling that doubles with each try: a thousand pages do not come back in one instant.
 
 export const FLOOR = 500; // ms
 export const CEILING = 10_000;
 
-/** What a close code asks: no other try, or the least and the first greatest wait in ms. */
+/** What a close code asks: no other try, or the least and the first greatest wait (ms). */
 const POLICY = new Map([
 	[4400, { retry: false, says: "The service refused what this page sent." }],
 	[4403, { retry: false, says: "This page is not allowed to connect here." }],

@@ -8,11 +8,10 @@ import { NO_BOARD, changes, count, extent, share, signed, spoken } from "./board
 
 const MOVE = { duration: 520, easing: "cubic-bezier(.2, .8, .2, 1)" }; // ms
 const COUNT_UP = 600; // ms
-const MARK = 2_600; // ms that a gain or a climb stays to be read
+const MARK = 2_600; // ms that a gain or a climb can be read
 const NOTICE = 5_000; // ms
 const NOTICES = 4; // at a time
 const SPEAK_EVERY = 4_000; // ms
-const KINDS = new Set(["player", "board", "embed"]);
 
 const root = document.documentElement;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -43,14 +42,11 @@ function place(parent, node, before) {
 
 /** Whether this machine can draw colour emoji. */
 function drawsEmoji() {
-	const canvas = document.createElement("canvas");
-	canvas.width = canvas.height = 16;
-	const context = canvas.getContext("2d", { willReadFrequently: true });
+	const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 	if (!context) return true; // cannot tell
 	context.font = "12px sans-serif";
 	context.fillText("🦊", 0, 13);
-	const { data } = context.getImageData(0, 0, 16, 16);
-	return data.some((value, i) => i % 4 === 0 && Math.abs(value - data[i + 2]) > 32); // red unlike blue
+	return context.getImageData(0, 0, 16, 16).data.some((value, i, data) => i % 4 === 0 && Math.abs(value - data[i + 2]) > 32); // red unlike blue
 }
 
 export class View {
@@ -74,11 +70,18 @@ export class View {
 
 	constructor(state, kind, theme) {
 		this.#state = state;
-		this.kind = KINDS.has(kind) ? kind : "player";
+		this.kind = /^(board|embed)$/.test(kind) ? kind : "player";
 		root.dataset.view = this.kind;
-		root.dataset.theme = theme === "dark" || theme === "light" ? theme : "auto";
-		if (this.kind === "board") for (const node of document.querySelectorAll("button, form, .side")) node.remove();
+		root.dataset.theme = /^(dark|light)$/.test(theme) ? theme : "auto";
+		if (this.kind === "board") this.without("button, form, .side");
 		document.addEventListener("visibilitychange", () => this.changed());
+		const dock = new ResizeObserver(([{ target }]) => root.style.setProperty("--dock", `${target.offsetHeight}px`));
+		if ($("own")) dock.observe(document.querySelector(".play"));
+	}
+
+	/** Takes parts of the page away for good. */
+	without(parts) {
+		for (const node of document.querySelectorAll(parts)) node.remove();
 	}
 
 	/** Something in the state is new: draw it with the next frame. */
@@ -92,12 +95,13 @@ export class View {
 		});
 	}
 
-	/** Tells something in passing. */
-	notice(text, avatar = "") {
+	/** Tells something in passing; a name of any script stands before what is told of it. */
+	notice(text, name = "", avatar = "") {
 		const node = element("li", "notice");
 		node.dataset.notice = "";
 		if (avatar && this.#emoji) node.append(element("span", "avatar", avatar));
-		node.append(element("bdi", "", text));
+		if (name) node.append(element("bdi", "", name), " ");
+		node.append(element("span", "told", text));
 		const list = $("notices");
 		list.append(node);
 		while (list.childElementCount > NOTICES) list.firstElementChild.remove();
@@ -105,11 +109,11 @@ export class View {
 		return this.#expire(node);
 	}
 
-	/** Tells of a crowd in one line that is rewritten while the crowd comes. */
+	/** Tells of a crowd in one line, rewritten while it comes. */
 	summary(text) {
 		if (text === null) return;
 		if (this.#summary?.isConnected) {
-			write(this.#summary.querySelector("bdi"), text);
+			write(this.#summary.lastChild, text);
 			this.#expire(this.#summary);
 		} else {
 			this.#summary = this.notice(text);
@@ -123,10 +127,8 @@ export class View {
 
 	#expire(node) {
 		clearTimeout(this.#expiries.get(node));
-		this.#expiries.set(
-			node,
-			setTimeout(() => node.remove(), NOTICE),
-		);
+		const expiry = setTimeout(() => node.remove(), NOTICE);
+		this.#expiries.set(node, expiry);
 		return node;
 	}
 
@@ -162,14 +164,14 @@ export class View {
 		write($("link"), { connecting: "Connecting…", live: "Live", waiting: "Offline", stopped: "Stopped" }[connection.state]);
 		write($("trip"), trip === null ? "" : `${trip < 10 ? trip.toFixed(1) : Math.round(trip)} ms`);
 		const waiting = connection.state === "waiting";
-		$("strip").hidden = !waiting && connection.state !== "stopped";
+		$("strip").hidden = !connection.reason || (!waiting && connection.state !== "stopped");
 		write($("strip-text"), connection.reason + (waiting ? ` Trying again in ${seconds} s.` : ""));
 		write(document.querySelector("[data-action=retry]"), waiting ? "Retry now" : "Try again");
 		clearTimeout(this.#countdown);
 		if (waiting) this.#countdown = setTimeout(() => this.changed(), 250);
 	}
 
-	/** After a change of player: what was pressed may be gone, so the focus goes to what comes next. */
+	/** What was pressed for another player may be gone: the focus goes to what comes next. */
 	#turn(player) {
 		const pressed = document.activeElement?.closest(".pick, .own");
 		$("name-form").reset();
@@ -214,7 +216,7 @@ export class View {
 		write($("pick-title"), player ? "Switch player" : "Play as");
 	}
 
-	/** Draws an avatar, or an initial where there is none, or no font for it. */
+	/** Draws an avatar, or an initial without one, or without a font for it. */
 	#face(node, avatar, name) {
 		write(node, this.#emoji && avatar ? avatar : ([...name][0] ?? "").toUpperCase());
 		return node;
@@ -270,8 +272,9 @@ export class View {
 	}
 
 	#invitation() {
-		if (this.kind === "board") return "Waiting for the first points";
-		return this.#state.player ? "Score the first points" : "No scores yet. Pick a player to start.";
+		const { player } = this.#state;
+		if (this.kind === "player" && !player) return "No scores yet. Pick a player to start.";
+		return player && this.kind !== "board" ? "Score the first points" : "Waiting for the first points";
 	}
 
 	get #moves() {
@@ -312,7 +315,7 @@ export class View {
 		mark(node, "self", userId === this.#state.player?.userId);
 		node.style.setProperty("--place", index + 1);
 		node.style.setProperty("--color", color);
-		meter.style.translate = `${(100 * (part - 1)).toFixed(2)}%`; // not by a property that the whole row inherits
+		meter.style.translate = `${(100 * (part - 1)).toFixed(2)}%`;
 		row.tie.hidden = row.tied.hidden = !tied;
 		write(row.rank, count(rank));
 		write(row.name, username);
@@ -336,6 +339,11 @@ export class View {
 		this.#sweeper ??= setInterval(() => this.#sweep(), 200);
 	}
 
+	/** The scores were set: what rows gained before is no part of a sum any more. */
+	beginAnew() {
+		for (const row of this.#rows.values()) row.until = 0;
+	}
+
 	#sweep() {
 		const now = performance.now();
 		for (const row of this.#marked) {
@@ -350,7 +358,7 @@ export class View {
 
 	// -- Motion --
 
-	/** Where each row is seen: its place in the layout, and how far a running move still has to go. */
+	/** Where each row is seen: its place, and how far a running move still has to go. */
 	#places() {
 		const places = new Map();
 		for (const row of this.#rows.values()) {
@@ -366,11 +374,11 @@ export class View {
 	}
 
 	#glide(before) {
-		const homes = new Map([...before.keys()].map((row) => [row, this.#home(row.node)])); // one layout for all
+		const homes = new Map([...before.keys()].map((row) => [row, this.#home(row.node)]));
 		for (const [row, was] of before) {
 			const home = homes.get(row);
 			const [left, top] = [was.left - home.left, was.top - home.top];
-			if (!row.node.isConnected || (Math.abs(left) < 1 && Math.abs(top) < 1)) continue; // a running move stays right
+			if (!row.node.isConnected || (Math.abs(left) < 1 && Math.abs(top) < 1)) continue;
 			row.move?.cancel();
 			const from = `translate(${left + was.x}px, ${top + was.y}px)`;
 			mark(row.node, "rising", top > 0); // who climbs passes in front
@@ -382,7 +390,7 @@ export class View {
 		return this.#moves ? node.animate(frames, { easing: "ease-out", ...options }) : null;
 	}
 
-	/** Lets a number run to its score; from wherever it is when it was still running. */
+	/** Lets a number run to its score from wherever it is. */
 	#countTo(number, score) {
 		if (number.score === score) return;
 		number.score = score;

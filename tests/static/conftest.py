@@ -81,6 +81,7 @@ class Stage:
         self.sockets: list[WebSocketRoute] = []
         self.heard: list[dict[str, Any]] = []
         self.times: list[float] = []  # when each of them came
+        self.calls: list[str] = []  # the paths of the page's HTTP calls
         self.answer: Callable[[dict[str, Any]], None] = self.welcome
         self.rows: list[dict[str, Any]] = []
         self.version = 1
@@ -140,11 +141,13 @@ async def stage() -> Stage:
 
 @pytest.fixture
 async def on_stage(visit: Visit, stage: Stage) -> Visit:
-    """Open the page, with a query, before a service that the test plays, and wait until it is live."""
+    """Open the page, with a query, before a service that the test plays, and wait until it is live, or else."""
     host = "http://page.test"
 
     async def serve(route: Route) -> None:
         path = urlsplit(route.request.url).path
+        if path.startswith("/api/"):
+            stage.calls.append(path)
         if path == "/api/demo":
             await route.fulfill(json={"availableUsers": PEOPLE})
             return
@@ -158,9 +161,9 @@ async def on_stage(visit: Visit, stage: Stage) -> Visit:
         await page.route("**/*", serve)
         await page.route_web_socket("**/ws", stage.connected)
 
-    async def open_page(query: str = "", **options: Any) -> Page:
+    async def open_page(query: str = "", until: str = "live", **options: Any) -> Page:
         page = await visit(f"{host}/{query}", prepare=prepare, **options)
-        await page.wait_for_selector("html[data-connection=live]")
+        await page.wait_for_selector(f"html[data-connection={until}]")
         return page
 
     return open_page

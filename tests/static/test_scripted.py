@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Page, expect
@@ -318,6 +319,209 @@ async def test_storage_may_be_forbidden(on_stage: Any, stage: Any) -> None:
     await page.locator("button[data-join=alice]").click()
     await page.wait_for_selector("html[data-user=alice]")
     await _until(page, lambda: stage.sent("join-demo") != [])
+
+
+@pytest.mark.parametrize(
+    ("session", "shown"),
+    [("a/b", "“a/b”"), ("<i>", "“<i>”"), ("x" * 300, "(300 characters)"), ("a\u202eb", "“a\ufffdb”")],
+)
+@pytest.mark.parametrize("view", ["player", "board", "embed"])
+async def test_an_invalid_session_is_no_other_one(
+    on_stage: Any, stage: Any, session: str, shown: str, view: str
+) -> None:
+    """What is no session id is told with what one is; the page connects to nothing and offers nothing to press."""
+    page = await on_stage(f"?view={view}&user=alice&session={quote(session, safe='')}", until="stopped")
+    fault = page.locator("[data-fault]")
+    await expect(fault).to_be_visible()
+    said = (await fault.inner_text()).replace("\u2068", "").replace("\u2069", "")
+    assert shown in said
+    assert "1 to 64 of A–Z a–z 0–9 _.-" in said
+    await page.evaluate("() => { dispatchEvent(new Event('online')); leaderboard.drop() }")
+    await page.evaluate("new Promise((done) => setTimeout(done, 50))")  # no event tells that nothing connects
+    assert (stage.sockets, stage.calls) == ([], [])
+    assert await page.locator("button, input").count() == 0
+    assert "DEMO123" not in await page.locator("body").inner_text()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(
+    ("query", "came", "expected"),
+    [
+        (f"user={'y' * 300}", "(300 characters)", "1 to 32 characters, not 300"),
+        ("user=a%E2%80%AEb", "“a\ufffdb”", "invisible characters"),
+        ("user=alice&username=%F0%9F%91%A8%E2%80%8D%F0%9F%91%A9", "👨\ufffd👩", "Joined emoji"),
+    ],
+)
+@pytest.mark.parametrize("view", ["player", "board", "embed"])
+async def test_an_invalid_player_is_told(
+    on_stage: Any, stage: Any, query: str, came: str, expected: str, view: str
+) -> None:
+    """Who cannot play as the address asks is told why and watches; the line goes when somebody is picked."""
+    page = await on_stage(f"?session=Q&view={view}&{query}", size=(320, 640))
+    fault = page.locator("[data-fault]")
+    await expect(fault).to_contain_text(came.strip("“”"))
+    await expect(fault).to_contain_text(expected)
+    assert [message["type"] for message in stage.heard] == ["watch-demo"]
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if view == "player":
+        await page.locator("button[data-join=bob]").click()
+        await expect(fault).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("👨\u200d👩\u200d👧", "Joined emoji and invisible characters are not allowed"),
+        ("a\u202eb", "Joined emoji and invisible characters are not allowed"),
+        ("x" * 33, "1 to 32 characters, not 33"),
+        (" ", "1 to 32 characters, not 0"),
+        ("e\u0301\u0302\u0303\u0304", "two accents"),
+    ],
+)
+async def test_a_refused_name_is_told_why(on_stage: Any, stage: Any, name: str, why: str) -> None:
+    """The form says what of this name is not allowed, and nobody joins."""
+    page = await on_stage()
+    await page.get_by_label("Or any name").fill(name)
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await expect(page.locator("[data-name-help]")).to_contain_text(why)
+    assert stage.sent("join-demo") == []
+
+
+INSIDE = """() => [...document.querySelectorAll("[data-notice]")].filter((notice) => notice.offsetWidth > 0)
+    .map((notice) => [notice, ...notice.children].map((part) => part.getBoundingClientRect()))
+    .flat().every(({ left, right, top, bottom }) =>
+        left >= 0 && right <= innerWidth && top >= 0 && bottom <= innerHeight)"""
+COVERED = """(parts) => [...document.querySelectorAll(parts)].filter((part) => {
+    const a = part.getBoundingClientRect();
+    return a.width > 0 && [...document.querySelectorAll("[data-notice]")].some((notice) => {
+        const b = notice.getBoundingClientRect();
+        return b.width > 0 && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    });
+}).map((part) => part.className || part.tagName)"""
+KEPT = "h1, .bar p, .play, [data-board] > li[data-place='1'] :is(.face, .name, .score)"
+
+
+@pytest.mark.parametrize(
+    ("query", "size"),
+    [
+        ("", (320, 640)),
+        ("?user=alice", (320, 640)),
+        ("?user=alice", (390, 844)),
+        ("", (1280, 800)),
+        ("?view=board", (1280, 720)),
+        ("?view=board", (1920, 1080)),
+        ("?view=board", (800, 600)),
+        ("?view=embed&user=alice", (700, 520)),
+    ],
+)
+async def test_notices_cover_nothing_that_matters(on_stage: Any, stage: Any, query: str, size: tuple[int, int]) -> None:
+    """With the widest names notices stay in the window, and off title, session, leader and the own panel."""
+    page = await on_stage(query, size=size, reduced_motion="reduce")
+    stage.board(*((f"u{i}", 100 - i) for i in range(20)), version=2)
+    await page.wait_for_selector("[data-board] > li:nth-child(20)")
+    for name in ("M" * 32, "Bob", "M" * 32, "Zoë"):
+        stage.say("participant-joined", userId=name[:3], username=name, avatar="🦊", totalParticipants=1)
+    await expect(page.locator("[data-notice]")).to_have_count(4)
+    await expect(page.locator("[data-notice]").last).to_contain_text("joined")
+    # The room for them follows the panel's height, which is told after a layout.
+    await page.wait_for_function(f"() => ({COVERED})({KEPT!r}).length === 0")
+    assert await page.evaluate(INSIDE)
+    assert await page.locator("[data-notice] bdi").first.inner_text() == "M" * 32
+    long = page.locator("[data-notice]").nth(2)
+    assert (await long.bounding_box())["height"] < 60
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_the_picker_stays_in_its_panel(on_stage: Any) -> None:
+    """On the smallest phone the players to pick keep clear of the panel's edge."""
+    page = await on_stage(size=(320, 640))
+    await page.wait_for_selector("button[data-join=charlie]")
+    within = """() => [...document.querySelectorAll(".pick *")].every((part) =>
+        part.getBoundingClientRect().right <= innerWidth - 16)"""
+    assert await page.evaluate(within)
+
+
+async def test_a_long_refusal_is_read_in_full(on_stage: Any, stage: Any) -> None:
+    """A notice that is no name wraps inside the window, even a word without an end."""
+    page = await on_stage(size=(320, 640), reduced_motion="reduce")
+    stage.say("leaderboard-update", version=2, lastUpdate={"message": "M" * 120})
+    await expect(page.locator("[data-notice]")).to_have_text("M" * 120)
+    assert await page.evaluate(INSIDE)
+    told = page.locator("[data-notice] .told")
+    assert await told.evaluate("(node) => node.scrollWidth <= node.clientWidth + 1 || node.scrollWidth === 0")
+
+
+@pytest.mark.parametrize("name", ["محمد", "שלום", "Zoë"])
+async def test_a_name_of_any_direction_stands_before_its_verb(on_stage: Any, stage: Any, name: str) -> None:
+    """In the notice the name is left and the verb right, whichever way the name is read."""
+    page = await on_stage(reduced_motion="reduce")
+    stage.say("participant-left", userId="m", username=name, avatar="🦊", totalParticipants=0)
+    notice = page.locator("[data-notice]")
+    await expect(notice).to_contain_text(f"{name} left")
+    assert await notice.evaluate("(node) => getComputedStyle(node).direction") == "ltr"
+    left = await page.evaluate(
+        """([name, verb]) => [name, verb].map((words) => {
+            const range = document.createRange();
+            const walk = document.createTreeWalker(document.querySelector("[data-notice]"), NodeFilter.SHOW_TEXT);
+            while (walk.nextNode()) {
+                const at = walk.currentNode.data.indexOf(words);
+                if (at < 0) continue;
+                range.setStart(walk.currentNode, at);
+                range.setEnd(walk.currentNode, at + words.length);
+                return range.getBoundingClientRect().left;
+            }
+        })""",
+        [name, "left"],
+    )
+    assert left[0] < left[1]
+
+
+async def test_populate_begins_the_sums_anew(on_stage: Any, stage: Any) -> None:
+    """A loss by populate is shown as the loss it is, not summed up with what was gained before."""
+    page = await on_stage()
+    gain = page.locator("[data-user=alice] .gain")
+    stage.board(("alice", 100), version=2)
+    await page.wait_for_selector("[data-user=alice]")
+    stage.board(("alice", 1500), version=3)
+    await expect(gain).to_have_text("+1,400")
+    populated = {"type": "demo_data_populated", "message": "Demo data populated."}
+    stage.board(("alice", 145), version=4, lastUpdate=populated)
+    await expect(gain).to_have_text("−1,355")
+    stage.board(("alice", 1500), version=5)
+    await expect(gain).to_have_text("")
+    stage.board(("alice", 145), version=6, lastUpdate=populated)
+    stage.board(("alice", 170), version=7)  # drawn together with the one before, or after it
+    await expect(gain).to_have_text("−1,330")
+
+
+async def test_an_error_of_the_past_goes(on_stage: Any, stage: Any) -> None:
+    """That the service cannot be reached is no longer said when the connection is live again."""
+    page = await on_stage(tolerate="ERR_FAILED")
+    await page.route("**/api/demo/reset?*", lambda route: route.abort())
+    await stage.sockets[-1].close(code=4429, reason="")
+    await page.wait_for_selector("html[data-connection=waiting]")
+    await page.get_by_role("button", name="Reset Leaderboard").click()
+    help_line = page.locator("[data-host-help]")
+    await expect(help_line).to_have_text("The service cannot be reached.")
+    await page.get_by_role("button", name="Retry now").click()
+    await page.wait_for_selector(LIVE)
+    await expect(help_line).to_have_text("")
+
+
+@pytest.mark.parametrize(
+    ("query", "invitation"),
+    [
+        ("", "No scores yet. Pick a player to start."),
+        ("?user=alice", "Score the first points"),
+        ("?view=embed", "Waiting for the first points"),
+        ("?view=embed&user=alice", "Score the first points"),
+        ("?view=board&user=alice", "Waiting for the first points"),
+    ],
+)
+async def test_an_empty_board_asks_for_what_can_be_done(on_stage: Any, query: str, invitation: str) -> None:
+    """Only a page with a picker asks to pick, and only one with buttons to score."""
+    page = await on_stage(query)
+    await expect(page.locator("[data-empty-text]")).to_have_text(invitation)
 
 
 async def _until(page: Page, condition: Any) -> None:

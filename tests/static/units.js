@@ -219,11 +219,16 @@ test("every valid name has a valid id, and different names have different ids", 
 });
 
 test("names are accepted as the service accepts them", () => {
-	same(protocol.validName("  Zoe\u0308 "), "Zoë");
+	same([protocol.nameFault("  Zoe\u0308 "), protocol.tidy("  Zoe\u0308 ")], ["", "Zoë"]);
 	for (const bad of ["", "   ", "a\u0000b", "a\u202eb", "a\nb", "x".repeat(33), "e\u0301\u0302\u0303x\u0301\u0302\u0303", "\ud800"]) {
-		same(protocol.validName(bad), null);
+		holds(protocol.nameFault(bad), bad);
 	}
-	same(protocol.validName("<b>Bob</b>"), "<b>Bob</b>");
+	same(protocol.nameFault("<b>Bob</b>"), "");
+});
+
+test("what came is quoted short, isolated and without anything invisible", () => {
+	same(protocol.quoted("a\u202e/\nb"), "“\u2068a\ufffd/\ufffdb\u2069”");
+	same(protocol.quoted("🦊".repeat(41)), `“\u2068${"🦊".repeat(40)}\u2069”… (41 characters)`);
 });
 
 test("the socket's address follows the page behind a prefix and over TLS", () => {
