@@ -12,35 +12,42 @@ PLAYERS = 20
 
 
 def options(out: Path, **more: object) -> list[str]:
-    """A short run. On a shared machine a generator may lag for reasons of others, so several tries are allowed."""
+    """A short run."""
     given = {"players": PLAYERS, "rate": 40, "duration": "2s", "warm-up": "0.5s", "out": out} | more
     return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
-async def judged(loadtest, *arguments: str, tries: int = 3) -> tuple[object, dict]:
-    """Run the swarm until it could be judged, or tries are used up; return how it ended and the result's line."""
+async def judged(loadtest, *arguments: str) -> tuple[object, dict]:
+    """Run the swarm; return how it ended and the result's line."""
     out = Path(arguments[arguments.index("--out") + 1])
-    for _ in range(tries):
-        ended = await loadtest("run", "steady", *arguments)
-        assert ended.status in {0, 3, 4}, ended.err
-        lines = read(out)
-        if ended.status != 4:
-            break
+    ended = await loadtest("run", "steady", *arguments)
+    assert ended.status in {0, 3, 4}, ended.err
+    lines = read(out)
     return ended, {"lines": lines, **lines[-1]}
+
+
+def stands(ended, result: dict, verdict: str) -> bool:
+    """Whether the run came out as `verdict`, apart from what others did to the generator on a shared machine.
+
+    A generator that lagged makes a run INVALID, and says so first; what the run found is told all the same.
+    """
+    hampered = [reason for reason in result["reasons"] if "generator" in reason]
+    found = "FAIL" if len(result["reasons"]) > len(hampered) else "PASS"
+    told = "INVALID" if hampered else found
+    return found == verdict and result["verdict"] == told and ended.status == {"PASS": 0, "FAIL": 3, "INVALID": 4}[told]
 
 
 async def test_a_healthy_service_passes(loadtest, tmp_path) -> None:
     """A swarm against a service that the command starts ends in PASS, status 0."""
     ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl"))
-    assert (ended.status, result["verdict"]) == (0, "PASS"), ended.err + ended.out
+    assert stands(ended, result, "PASS"), ended.err + ended.out
     assert "converged    yes" in ended.out
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_every_pair_is_counted(loadtest, tmp_path, processes) -> None:
     """The pairs are own updates × own receivers, exactly, summed over processes; nothing is lost, all converge."""
-    # Whether the generator kept up does not matter here.
-    _, result = await judged(loadtest, *options(tmp_path / "run.jsonl", processes=processes), tries=1)
+    _, result = await judged(loadtest, *options(tmp_path / "run.jsonl", processes=processes))
     counts, totals = result["totals"]["counts"], result["totals"]
     # Users are dealt out evenly, so each process has the same number of receivers.
     assert counts["pairs_received"] == counts["updates"] * PLAYERS // processes
@@ -65,17 +72,18 @@ async def test_a_run_on_file_begins_with_its_facts_and_ends_with_its_verdict(loa
     assert [line["at"] for line in seconds] == sorted({line["at"] for line in seconds})
     assert sum(line["pairs"] for line in seconds) == result["totals"]["counts"]["pairs_received"]
     assert {line["phase"] for line in seconds} <= {"connect", "warm-up", "measure", "settle"}
-    assert (result["verdict"], result["exit"]) == ("PASS", ended.status)
+    assert stands(ended, result, "PASS"), ended.err + ended.out
+    assert result["exit"] == ended.status
     assert os.uname().nodename not in json.dumps(lines[0]["environment"])
-    assert " PASS  steady, 20 players" in ended.out
-    assert max(map(len, ended.out.split(" PASS ", 1)[1].splitlines()[1:-1])) <= 100
+    assert f" {result['verdict']}  steady, 20 players" in ended.out
+    assert max(map(len, ended.out.split(f" {result['verdict']} ", 1)[1].splitlines()[1:-1])) <= 100
 
 
 async def test_a_missed_gate_fails_the_run(loadtest, service, tmp_path) -> None:
     """A latency that no service can hold fails the run with status 3 and says by how much."""
     given = options(tmp_path / "run.jsonl", url=service.url, gate="latency_p50<1us")
     ended, result = await judged(loadtest, *given)
-    assert (ended.status, result["verdict"]) == (3, "FAIL")
+    assert stands(ended, result, "FAIL"), ended.err + ended.out
     assert "MISSED  latency_p50<1us" in ended.out
     assert any(reason.startswith("latency_p50<1us: it was ") for reason in result["reasons"])
 
@@ -95,7 +103,7 @@ async def test_swallowed_boards_lower_the_reach(loadtest, service, distort, tmp_
     proxy = await distort(service.url, passes)
     ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl", url=proxy.url))
     assert proxy.swallowed > 0
-    assert ended.status == 3, ended.err + ended.out
+    assert stands(ended, result, "FAIL"), ended.err + ended.out
     assert 0.95 < result["metrics"]["reach"] < 0.9999
     assert any(reason.startswith("reach>=0.9999") for reason in result["reasons"])
 
@@ -113,7 +121,7 @@ async def test_a_client_that_misses_the_last_board_is_found(loadtest, service, d
 
     proxy = await distort(service.url, passes)
     ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl", url=proxy.url))
-    assert ended.status == 3, ended.err + ended.out
+    assert stands(ended, result, "FAIL"), ended.err + ended.out
     assert result["totals"]["counts"]["pairs_lost"] > 0
     assert any("do not hold the service's final board" in reason for reason in result["reasons"])
 
