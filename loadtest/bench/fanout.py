@@ -59,6 +59,7 @@ def run(plan: Plan, cores: Cores, say: Say) -> dict[str, Any]:
         "rounds": plan.rounds,
         "window_seconds": plan.window,
         "cores_apart": cores.apart,
+        "others_cpu": figures.spread_of([trial["others_cpu"] for trial in trials]),
         "versions": versions,
         "missing": missing,
         "labels": {name: CONTESTANTS[name].label for name in names},
