@@ -129,11 +129,9 @@ def _fanout(part: dict[str, Any]) -> list[str]:
     for name, reason in part["missing"].items():
         lines += [f"Left out: {name} – {reason}.", ""]
     others = part["others_cpu"]
-    lines += [
-        f"Other processes of the machine took {others['median']:.0%} of a core meanwhile (median; at most "
-        f"{others['max']:.0%}). Where that is much, or boards were not delivered, measure again.",
-        "",
-    ]
+    busy = "{median:.0%} of a core meanwhile (median; at most {max:.0%})".format(**part["others_cpu"])
+    again = "Where that is much, or boards were not delivered, measure again."
+    lines += [f"Other processes of the machine took {busy}. {again}", ""]
     return lines + _held(bounds(part)) + _where(part["environment"] | part["versions"])
 
 
