@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.bench import crowd, fanout, idle, report, stuck
-from loadtest.bench.contestants import CONTESTANTS
+from loadtest.bench.contestants import CONTESTANTS, rows_for
 from loadtest.bench.fanout import Plan
 from loadtest.bench.machine import Cores, NotLinux, environment
 from loadtest.limits import TooManySockets, raise_file_limit
@@ -41,7 +41,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, metavar="A,B", help=f"of {', '.join(CONTESTANTS)}")
     parser.add_argument("--rounds", type=_positive, help="interleaved rounds (5; of stuck 3)")
     parser.add_argument("--clients", type=_numbers, metavar="N,N", help="numbers of clients (100,1000,4000)")
-    parser.add_argument("--sizes", type=_numbers, metavar="B,B", help="sizes of the board in bytes (256,1024,4096)")
+    parser.add_argument(
+        "--sizes",
+        type=_numbers,
+        metavar="B,B",
+        help="sizes of the board in bytes (256,1024,4096; of stuck one, 20 rows)",
+    )
     parser.add_argument("--hz", type=float, default=20.0, help="boards a second (20)")
     parser.add_argument(
         "--most", type=float, default=20_000.0, help="deliveries a second; above it there are fewer boards (20000)"
@@ -89,7 +94,9 @@ def _fanout(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
 
 
 def _stuck(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
-    return stuck.run(cores, say, rounds=options.rounds or (1 if options.quick else 3), seconds=options.window or 20.0)
+    rows = rows_for(options.sizes[0]) if options.sizes else stuck.ROWS
+    rounds = options.rounds or (1 if options.quick else 3)
+    return stuck.run(cores, say, rounds=rounds, seconds=options.window or 20.0, rows=rows)
 
 
 def _service(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
