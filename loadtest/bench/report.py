@@ -128,7 +128,6 @@ def _fanout(part: dict[str, Any]) -> list[str]:
         )  # fmt: skip
     for name, reason in part["missing"].items():
         lines += [f"Left out: {name} – {reason}.", ""]
-    others = part["others_cpu"]
     busy = "{median:.0%} of a core meanwhile (median; at most {max:.0%})".format(**part["others_cpu"])
     again = "Where that is much, or boards were not delivered, measure again."
     lines += [f"Other processes of the machine took {busy}. {again}", ""]
