@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Generator
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from service.core.failures import CloseCode
 from service.outlet import EXTENSION, HIGH_WATER, Batch, Outlet
@@ -115,6 +117,8 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_outlet()
         super().connection_lost(exc)
+        # A parser that was not fed the end of its stream holds the connection, which holds the parser.
+        self.conn.parser.close()
         if self.outlet is not None:
             self.outlet.release()
 
@@ -180,6 +184,8 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 def protocol_class() -> type[FanoutProtocol] | None:
     """The class to give to uvicorn, or None (and one log line) when uvicorn's own changed shape."""
     missing = [name for name in RELIED_ON if not callable(getattr(WebSocketsSansIOProtocol, name, None))]
+    if not isinstance(getattr(ServerProtocol(), "parser", None), Generator):
+        missing.append("conn.parser")
     if missing:
         log.warning("uvicorn's protocol has no %s: running without the fan-out extension", ", ".join(missing))
         return None

@@ -143,8 +143,9 @@ async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(
     deaf.socket.transport.abort()
 
 
-async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(connect):
-    """Nothing of ours keeps a cycle through it, so a frozen heap does not leak."""
+@pytest.mark.parametrize("ending", ["closed", "cut"])
+async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(connect, ending):
+    """No cycle is left through it, however it ended, so a frozen heap does not leak."""
     settings = Settings.read(port=0)
     app = create_app(settings)
     server = Server(configure(settings, app), settings, app)
@@ -155,13 +156,16 @@ async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(co
     peer = await connect(f"ws{url_of(listener).removeprefix('http')}/ws")
     await peer.join("alice")
     (protocol,) = (one for one in server.server_state.connections if isinstance(one, wire.FanoutProtocol))
-    connection = weakref.ref(protocol)
+    left = [weakref.ref(protocol), weakref.ref(protocol.conn)]
     del protocol
     gc.disable()
     try:
-        await peer.close()
+        if ending == "closed":
+            await peer.close()
+        else:
+            peer.socket.transport.abort()
         async with asyncio.timeout(5):
-            while connection() is not None:
+            while any(one() is not None for one in left):
                 await asyncio.sleep(0)
     finally:
         gc.enable()
