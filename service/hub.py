@@ -30,7 +30,7 @@ from service.core.protocol import (
 )
 from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Scored, Session
 from service.metrics import Metrics
-from service.outlet import Batch, Outlet
+from service.outlet import Batch, Outlet, broadcast
 from service.stores.base import Store
 
 MAX_NOTICES = 10  # per session and tick, the rest of a crowd is one message
@@ -93,7 +93,8 @@ class Hub:
         self._top = top
         self._clock = clock
         self._members: dict[Member, None] = {}
-        self._writable: dict[Member, None] = {}
+        self._writable: dict[Outlet, Member] = {}
+        self._turnover = 0  # counts the changes of `_writable`
         self._due = _Due()
         self._wake = asyncio.Event()
         self._ranks_stale = False
@@ -121,7 +122,8 @@ class Hub:
         """Tell the socket from now on; it should have got a snapshot."""
         self._members[member] = None
         if member.outlet.writable:
-            self._writable[member] = None
+            self._writable[member.outlet] = member
+            self._turnover += 1
         else:
             member.passed_over = True
         member.outlet.on_writable = lambda writable: self._on_writable(member, writable)
@@ -130,13 +132,15 @@ class Hub:
         """Tell the socket no more."""
         member.outlet.unsubscribe()
         self._members.pop(member, None)
-        self._writable.pop(member, None)
+        self._writable.pop(member.outlet, None)
+        self._turnover += 1
 
     def _on_writable(self, member: Member, writable: bool) -> None:
+        self._turnover += 1
         if not writable:
-            self._writable.pop(member, None)
+            self._writable.pop(member.outlet, None)
             return
-        self._writable[member] = None
+        self._writable[member.outlet] = member
         if member.passed_over:
             member.passed_over = False
             member.outlet.send(self.snapshot(), self._news(member))
@@ -235,26 +239,37 @@ class Hub:
 
     async def _send(self, batch: Batch | None, *, tell_ranks: bool) -> None:
         if batch is not None and len(self._writable) < len(self._members):
-            for member in self._members.keys() - self._writable.keys():
+            for member in self._members.keys() - self._writable.values():
                 self._pass_over(member)
         # Nobody is always the last one: each fan-out begins with another socket.
-        members = list(self._writable)
-        self._turn = (self._turn + YIELD_EVERY // 2 + 1) % max(len(members), 1)
-        members = members[self._turn :] + members[: self._turn]
-        for start in range(0, len(members), YIELD_EVERY):
+        outlets = list(self._writable)
+        self._turn = (self._turn + YIELD_EVERY // 2 + 1) % max(len(outlets), 1)
+        outlets = outlets[self._turn :] + outlets[: self._turn]
+        members = dict(self._writable)
+        turnover = self._turnover
+        for start in range(0, len(outlets), YIELD_EVERY):
+            chunk = outlets[start : start + YIELD_EVERY]
             if start:
                 await asyncio.sleep(0)
-            for member in members[start : start + YIELD_EVERY]:
-                if start and member not in self._writable:
-                    # It left or stopped keeping up while the loop was free.
-                    self._pass_over(member)
-                    continue
-                news = self._news(member) if tell_ranks else None
-                if batch is not None:
-                    member.outlet.send(batch, news)
-                elif news is not None:
-                    member.outlet.send(news)
-        self._metrics.deliveries.inc(len(members))
+                if self._turnover != turnover:
+                    # Some left or stopped keeping up while the loop was free.
+                    for gone in (outlet for outlet in chunk if outlet not in self._writable):
+                        self._pass_over(members[gone])
+                    chunk = [outlet for outlet in chunk if outlet in self._writable]
+            if tell_ranks:
+                self._send_with_news(batch, chunk)
+            elif batch is not None:
+                broadcast(chunk, batch)
+        self._metrics.deliveries.inc(len(outlets))
+
+    def _send_with_news(self, batch: Batch | None, outlets: Iterable[Outlet]) -> None:
+        """Send each player's new place, where there is one, in the same write as the batch."""
+        for outlet in outlets:
+            news = self._news(self._writable[outlet])
+            if batch is not None:
+                outlet.send(batch, news)
+            elif news is not None:
+                outlet.send(news)
 
     def _pass_over(self, member: Member) -> None:
         member.passed_over = True

@@ -4,8 +4,8 @@ A `Batch` is encoded once for everybody. An `Outlet` takes batches without ever 
 is a plain call, and whether the socket keeps up is told by a callback. So the loop that sends a
 board to everyone has nothing to await, and a slow or dead socket delays nobody.
 
-Two kinds: `wire.WireOutlet` writes prebuilt frames to the transport; `AsgiOutlet`, here, sends the
-same texts through `websocket.send` on any ASGI server.
+Two kinds: `wire.WireOutlet` gives prebuilt frames to the kernel; `AsgiOutlet`, here, sends the same
+texts through `websocket.send` on any ASGI server.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 from service.core.failures import CloseCode
 
 EXTENSION: Final = "leaderboard.outlet"  # key in an ASGI scope's extensions
-HIGH_WATER: Final = 8 * 1024  # bytes waiting in the process for one socket, about two boards
+HIGH_WATER: Final = 8 * 1024  # bytes that may wait in an `AsgiOutlet`, about two boards
 
 log = logging.getLogger("leaderboard.outlet")
 
@@ -45,6 +45,16 @@ class Batch:
         self.texts = texts
         self.wire = b"".join(map(text_frame, texts))
 
+    def __add__(self, other: Batch) -> Batch:
+        both = Batch()
+        both.texts, both.wire = self.texts + other.texts, self.wire + other.wire
+        return both
+
+
+def takes_nothing(_wire: bytes) -> int:
+    """The `push` of an outlet that has no direct way to the kernel."""
+    return 0
+
 
 def _nobody(_writable: bool) -> None:
     """The callback of an outlet in which no hub has an interest."""
@@ -55,11 +65,16 @@ class Outlet(ABC):
 
     `on_writable` is called with False when the socket stops keeping up and with True when it
     has caught up; after the last call with False and `closed`, nothing more is sent.
+
+    `push` gives bytes straight to the kernel and returns how many it took, none or some of them
+    where the socket is full. It is for `broadcast` and for writable outlets alone: behind it,
+    `finish` has to be told of what was not taken.
     """
 
-    __slots__ = ("closed", "ended_with", "on_writable", "writable")
+    __slots__ = ("closed", "ended_with", "on_writable", "push", "writable")
 
-    def __init__(self) -> None:
+    def __init__(self, push: Callable[[bytes], int] = takes_nothing) -> None:
+        self.push = push
         self.writable = True
         self.closed = False
         self.ended_with: CloseCode | None = None  # set when the outlet itself gave the socket up
@@ -68,6 +83,10 @@ class Outlet(ABC):
     @abstractmethod
     def send(self, batch: Batch, more: Batch | None = None) -> None:
         """Send the messages, both batches in one write where that is possible. Never waits, never raises."""
+
+    @abstractmethod
+    def finish(self, batch: Batch, taken: int) -> None:
+        """Send what is left of a batch of which `push` took so many bytes."""
 
     @abstractmethod
     async def close(self, code: CloseCode) -> None:
@@ -87,6 +106,22 @@ class Outlet(ABC):
         if self.writable != writable:
             self.writable = writable
             self.on_writable(writable)
+
+
+def broadcast(outlets: Iterable[Outlet], batch: Batch) -> None:
+    """Send the batch to every outlet; all of them are writable.
+
+    The hottest loop of the service. Nearly all of its time is the kernel's: for a socket that keeps
+    up it costs one call besides, so nothing may be added to it that could be told by a callback.
+    """
+    wire, size = batch.wire, len(batch.wire)
+    for outlet in outlets:
+        try:
+            taken = outlet.push(wire)
+        except OSError:  # full, or gone, which its transport finds out
+            taken = 0
+        if taken != size:
+            outlet.finish(batch, taken)
 
 
 class AsgiOutlet(Outlet):
@@ -111,12 +146,16 @@ class AsgiOutlet(Outlet):
     def send(self, batch: Batch, more: Batch | None = None) -> None:
         if self.closed or self._closing is not None:
             return
-        for one in (batch, more) if more is not None else (batch,):
-            self._waiting += one.texts
-            self._bytes += len(one.wire)
+        if more is not None:
+            batch = batch + more
+        self._waiting += batch.texts
+        self._bytes += len(batch.wire)
         self._more.set()
         if self._bytes > HIGH_WATER:
             self._set_writable(False)
+
+    def finish(self, batch: Batch, taken: int) -> None:
+        self.send(batch)
 
     async def close(self, code: CloseCode) -> None:
         self._closing = code

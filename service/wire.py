@@ -1,9 +1,11 @@
-"""The uvicorn protocol class for fan-out: prebuilt frames straight to the transport.
+"""The uvicorn protocol class for fan-out: prebuilt frames straight to the kernel.
 
 Law of the file: uvicorn's class stays the only one that reads, shakes hands and closes. This
 one adds a way out beside it and tells, from uvicorn's own callbacks, when that way is blocked
-or gone. If uvicorn's class no longer has the shape this relies on, `protocol_class` says so
-and the service runs without the extension, with the same bytes at the usual price.
+or gone. The transport keeps nothing back (its high-water mark is 0), so as long as an outlet is
+writable nothing waits in the process, and what is pushed past the transport cannot overtake. If
+uvicorn's class no longer has the shape this relies on, `protocol_class` says so and the service
+runs without the extension, with the same bytes at the usual price.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from service.core.failures import CloseCode
-from service.outlet import EXTENSION, HIGH_WATER, Batch, Outlet
+from service.outlet import EXTENSION, Batch, Outlet, broadcast, takes_nothing
 
 STALL_SECONDS = 5.0  # a socket paused for longer is given up
 LAST_WORD_SECONDS = 2.0  # how long a close frame may take to leave a socket that was given up
+SHUTDOWN_SECONDS = 1.0  # and one that was full when the server stopped
 SEND_BUFFER = 32 * 1024  # bytes in the kernel; by default it takes megabytes, minutes of boards
 USER_TIMEOUT_MS = 20_000  # a peer that acknowledges nothing for so long is dead
 
@@ -37,19 +40,28 @@ RELIED_ON = (
 class WireOutlet(Outlet):
     """The way out through the transport of one upgraded connection."""
 
-    __slots__ = ("_loop", "_protocol", "_stall", "_transport")
+    __slots__ = ("_loop", "_protocol", "_socket", "_stall", "_transport")
 
     def __init__(self, protocol: FanoutProtocol) -> None:
-        super().__init__()
+        # A second handle on the transport's own descriptor; `release` lets go of it before it is closed.
+        self._socket = _plain_socket(protocol.transport)
+        super().__init__(takes_nothing if self._socket is None else self._socket.send)
         self._protocol: FanoutProtocol | None = protocol
         self._loop = protocol.loop
         self._transport = protocol.transport
         self._stall: asyncio.TimerHandle | None = None
 
     def send(self, batch: Batch, more: Batch | None = None) -> None:
-        if self.closed:
-            return
-        self._transport.write(batch.wire if more is None else batch.wire + more.wire)
+        if more is not None:
+            batch = batch + more
+        if self.writable:
+            broadcast((self,), batch)
+        else:
+            self.finish(batch, 0)
+
+    def finish(self, batch: Batch, taken: int) -> None:
+        if not self.closed:
+            self._transport.write(batch.wire[taken:])
 
     def end(self) -> None:
         if self._stall is not None:
@@ -74,6 +86,9 @@ class WireOutlet(Outlet):
     def release(self) -> None:
         """Let go of a connection that is lost: no cycle keeps it for the garbage collector to find."""
         self._protocol = None
+        self.push = takes_nothing
+        if self._socket is not None:
+            self._socket.detach()
 
     async def close(self, code: CloseCode) -> None:
         if self._protocol is None:
@@ -101,7 +116,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
             return
         self.outlet = WireOutlet(self)
         cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self.outlet
-        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.transport.set_write_buffer_limits(high=0)
         _bound_kernel_buffer(self.transport)
 
     def pause_writing(self) -> None:
@@ -136,8 +151,8 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         self._end_outlet()
         super().shutdown()
         if stuck:
-            # Its buffer will not drain, so its close frame would hold up the whole server's end.
-            self.transport.abort()
+            # If it does not drain soon, its close frame would hold up the whole server's end.
+            self.loop.call_later(SHUTDOWN_SECONDS, self.transport.abort)
 
     async def send(self, message: Any) -> None:
         if message["type"] == "websocket.close":
@@ -190,6 +205,14 @@ def protocol_class() -> type[FanoutProtocol] | None:
         log.warning("uvicorn's protocol has no %s: running without the fan-out extension", ", ".join(missing))
         return None
     return FanoutProtocol
+
+
+def _plain_socket(transport: asyncio.Transport) -> socket.socket | None:
+    """The transport's socket to write to, None where bytes have to go through TLS first."""
+    inner = transport.get_extra_info("socket")
+    if inner is None or transport.get_extra_info("ssl_object") is not None:
+        return None
+    return socket.socket(inner.family, inner.type, inner.proto, fileno=inner.fileno())
 
 
 def _bound_kernel_buffer(transport: asyncio.Transport) -> None:
