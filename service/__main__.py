@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import logging.config
 import os
@@ -11,15 +10,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import ChangeReload
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from service.core.protocol import MAX_FRAME
+from service.embedded import EmbeddedServer, NoServer, folder_of
+from service.listening import OneEach, bind, is_everywhere, url_of
 from service.logs import configuration
 from service.settings import BadSetting, Settings
 from service.wire import protocol_class
@@ -50,6 +52,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
 
 def check(settings: Settings) -> Settings:
     """The settings as this machine can carry them. Raises `BadSetting` for what must not or cannot be started."""
+    if settings.workers > 1 and (settings.reload or not hasattr(socket, "SO_REUSEPORT")):
+        other = "--reload" if settings.reload else "a system on which processes cannot share a port"
+        raise BadSetting(f"--workers: expected 1 with {other}, got {settings.workers}")
     if not settings.listens_on_loopback and settings.admin_token is None and not settings.open_admin:
         raise BadSetting(
             f"--host: expected a loopback address, or --admin-token (or --open-admin) beside it, got {settings.host}"
@@ -76,34 +81,18 @@ def _within_file_limit(settings: Settings) -> Settings:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that says where it is, drains first, and stops when its parent is gone."""
+    """A uvicorn server that says where it is, and stops when its parent is gone."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
         self._settings = settings
-        self._app = app
-        self._drain: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self._settings.until_stdin_closes:
             call_when_stdin_closes(self._stop)
         if sockets:
             print(url_of(sockets[0]), flush=True)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._settings.drain_seconds and self._loop is not None and self._drain is None:
-            self._captured_signals.append(sig)
-            self._loop.call_soon_threadsafe(self._begin_draining)
-            return
-        super().handle_exit(sig, frame)
-
-    def _begin_draining(self) -> None:
-        assert self._loop is not None
-        self._app.state.draining.begun = True
-        self._drain = self._loop.call_later(self._settings.drain_seconds, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
@@ -123,32 +112,24 @@ def call_when_stdin_closes(callback: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
-def is_everywhere(host: str) -> bool:
-    """Whether the host stands for all addresses of this machine."""
-    return host in {"0.0.0.0", "::"}
+class Workers(Multiprocess):
+    """Several processes that serve, and this one, which looks after them and says where they are."""
 
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        # It is not listened to here: it keeps the port as long as no worker does.
+        super().__init__(config, cast("list[socket.socket]", [OneEach(listener)]))
+        self._url = url_of(listener)
 
-def url_of(listener: socket.socket) -> str:
-    """The address to open; a service on all addresses is reached on this machine's own."""
-    host, port = listener.getsockname()[:2]
-    if is_everywhere(host):
-        host = "::1" if ":" in host else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    @property
+    def failed(self) -> bool:
+        """Whether it ended because a worker could not start."""
+        return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
-
-def bind(settings: Settings) -> socket.socket:
-    """A listening socket. Raises `BadSetting` when the port is taken or the host is none of ours."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        reason = error.strerror or str(error)
-        raise BadSetting(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
-    listener.set_inheritable(True)
-    return listener
+    def init_processes(self) -> None:
+        super().init_processes()
+        for process in self.processes:
+            process.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit)
+        print(self._url, flush=True)
 
 
 def configure(settings: Settings, app: FastAPI | str) -> uvicorn.Config:
@@ -183,28 +164,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "leaderboard: others reach it by this machine's address, by a name only with --allowed-host",
             file=sys.stderr,
         )
+    try:
+        with _redis_of_our_own(settings):
+            return _serve(settings, listener)
+    except NoServer as error:
+        print(f"leaderboard: {error}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _redis_of_our_own(settings: Settings) -> Iterator[None]:
+    """The embedded Redis, where one is wanted, for all the processes there will be. Raises `NoServer`."""
     settings.to_environment()
+    folder = None if settings.redis_url is None else folder_of(settings.redis_url)
+    if folder is None:
+        yield
+        return
+    with EmbeddedServer(folder) as server:
+        settings.model_copy(update={"redis_url": server.url}).to_environment()
+        yield
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
     # The road of `uvicorn service.main:app`, taken only now that the environment says it all.
     from service.main import app  # noqa: PLC0415
 
-    if settings.reload:
-        _run_reloading(settings, listener)
-        return 0
+    if settings.reload or settings.workers > 1:
+        return _supervise(settings, listener)
     try:
-        Server(configure(settings, app), settings, app).run(sockets=[listener])
+        Server(configure(settings, app), settings).run(sockets=[listener])
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
 
 
-def _run_reloading(settings: Settings, listener: socket.socket) -> None:
+def _supervise(settings: Settings, listener: socket.socket) -> int:
+    """Let other processes serve: several, or one that begins anew when the code changes."""
     config = configure(settings, "service.main:app")
-    supervisor = ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
+    supervisor = (
+        Workers(config, listener)
+        if settings.workers > 1
+        else ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
+    )
+    if settings.reload:
+        # Who connects before the other process serves waits a moment, no longer.
+        listener.listen(config.backlog)
+        print(url_of(listener), flush=True)
     if settings.until_stdin_closes:
         call_when_stdin_closes(supervisor.should_exit.set)
-    listener.listen(config.backlog)
-    print(url_of(listener), flush=True)
     supervisor.run()
+    return STARTUP_FAILURE if isinstance(supervisor, Workers) and supervisor.failed else 0
 
 
 if __name__ == "__main__":

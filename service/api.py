@@ -24,6 +24,7 @@ from service.core.failures import Refused
 from service.core.people import DEMO_USERS
 from service.core.protocol import DEFAULT_SESSION, Entry, SessionId, UserId
 from service.core.session import Session
+from service.lifetime import Draining
 from service.metrics import Metrics
 from service.security import Admin
 from service.stores.base import Store
@@ -111,13 +112,6 @@ class Health(_Answer):
     connected_users: int
     active_connections: int
     version: str = Field(description="the package's version")
-
-
-class Draining:
-    """Whether the process has been told to stop."""
-
-    def __init__(self) -> None:
-        self.begun = False
 
 
 class Api:

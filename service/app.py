@@ -8,47 +8,55 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from service import __version__
-from service.api import STATIC, SWAGGER, Api, Draining
+from service.api import STATIC, SWAGGER, Api
 from service.connection import Connections, Limits
 from service.core.session import Rules
+from service.embedded import folder_of
 from service.heap import Heap
 from service.hub import Hubs
+from service.lifetime import Draining, stop_with_parent
 from service.logs import drop_known_noise
 from service.metrics import Metrics
 from service.security import Admin, Gate, GateMiddleware
 from service.settings import BadSetting, Settings
 from service.stores.base import Store
 from service.stores.memory import MemoryStore
+from service.stores.redis import EmbeddedRedisStore, RedisStore
 
 SWEEP_SECONDS = 1.0
 log = logging.getLogger("leaderboard")
 
 
-def create_store(settings: Settings) -> Store:
-    """The store that the settings name. Raises `BadSetting` for one that this version does not have."""
-    if settings.redis_url is not None:
-        raise BadSetting("--redis-url: expected none, as this version keeps scores in memory only, got a URL")
-    return MemoryStore(
-        epoch=secrets.token_hex(4),
-        rules=Rules(settings.ranking, settings.max_players),
-        max_sessions=settings.max_sessions,
-        session_ttl=settings.session_ttl,
-    )
+def create_store(settings: Settings, metrics: Metrics) -> Store:
+    """The store that the settings name."""
+    options: dict[str, Any] = {
+        "rules": Rules(settings.ranking, settings.max_players),
+        "max_sessions": settings.max_sessions,
+        "session_ttl": settings.session_ttl,
+    }
+    if settings.redis_url is None:
+        return MemoryStore(epoch=secrets.token_hex(4), **options)
+    folder = folder_of(settings.redis_url)
+    if folder is None:
+        return RedisStore(settings.redis_url, metrics=metrics, **options)
+    return EmbeddedRedisStore(folder, metrics=metrics, **options)
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The leaderboard as an ASGI app. Raises `BadSetting`."""
-    if settings.workers > 1:
+    if settings.workers > 1 and settings.redis_url is None:
         raise BadSetting(
-            f"--workers: expected 1, as this version shares nothing between processes, got {settings.workers}"
+            f"--workers: expected 1, or --redis-url beside it, without which processes share nothing, "
+            f"got {settings.workers}"
         )
-    store = create_store(settings)
     metrics = Metrics()
+    store = create_store(settings, metrics)
     hubs = Hubs(store=store, metrics=metrics, tick=settings.tick_ms / 1000, top=settings.top)
     connections = Connections(
         store=store,
@@ -77,6 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
         await store.start()
         if store.storage == "memory":
             log.info("no Redis is configured: scores are kept in memory, for as long as this process lives")
+        stop_with_parent()
+        draining.on_signal(settings.drain_seconds)
         heap = Heap()
         heap.begin()
         sweeper = asyncio.create_task(_sweep(store, hubs, connections, heap, metrics), name="sweeper")
@@ -98,7 +108,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # The bundled Swagger UI reads OpenAPI 3.0.
     app.openapi_version = "3.0.3"
-    app.state.draining = draining
     app.include_router(api.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER), name="docs-assets")

@@ -28,7 +28,7 @@ from service.core.protocol import (
     UserRankUpdate,
     encode,
 )
-from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Scored, Session
+from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Restored, Scored, Session
 from service.metrics import Metrics
 from service.outlet import Batch, Outlet, broadcast
 from service.stores.base import Store
@@ -73,6 +73,9 @@ class _Due:
             case Overwritten():
                 self.board = True
                 self.overwritten = event
+            case Restored():
+                self.board = True
+                self.updates += event.updates
             case Arrived() | Left():
                 self.notices.append(event)
                 self.board = self.board or session.is_listed(event.user_id, top)
@@ -152,7 +155,7 @@ class Hub:
         for event in events:
             self._revision += 1
             self._due.fold(event, session, self._top)
-            if isinstance(event, Scored | Overwritten):
+            if isinstance(event, Scored | Overwritten | Restored):
                 self._ranks_stale = True
             self._wake.set()
 

@@ -27,6 +27,10 @@ class Metrics:
         self.boards = self._counter("boards", "Boards encoded for an audience")
         self.deliveries = self._counter("deliveries", "Writes to sockets by fan-outs")
         self.passed_over = self._counter("passed_over", "Boards not written because a socket did not keep up")
+        self.redis_queue = self._gauge("redis_queue", "Operations that Redis has not confirmed")
+        self.redis_seen_seconds = self._gauge("redis_seen_seconds", "Seconds since Redis last answered")
+        self.redis_batches = self._counter("redis_batches", "Batches of operations sent to Redis")
+        self.redis_restores = self._counter("redis_restores", "Rows put back that Redis had lost")
         self.background_failures = self._counter("background_failures", "Errors in background tasks")
         self.fanout_seconds = Histogram(
             "leaderboard_fanout_seconds",

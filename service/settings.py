@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from redis.connection import parse_url
 
 from service.core.protocol import MAX_POINTS
 from service.core.ranking import Ranking
+from service.embedded import folder_of
 
 PREFIX = "LEADERBOARD_"
 
@@ -33,12 +35,14 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on, 0 for any free one")
-    workers: int = Field(1, ge=1, description="processes behind the port; this version has one")
+    workers: int = Field(1, ge=1, description="processes behind the port; more than one need Redis")
     reload: bool = Field(False, description="restart when the code changes (for development)")
     redis_url: str | None = Field(
         None,
         validation_alias=AliasChoices(PREFIX + "REDIS_URL", "REDIS_URL"),
-        description="Redis to keep scores in; this version has none and keeps them in this process",
+        repr=False,
+        description="Redis to keep scores in: redis://, rediss:// or unix://, or one of the service's own, embedded "
+        "or embedded:FOLDER with its data in a folder; without, this process keeps them",
     )
     tick_ms: float = Field(50, gt=0, le=10_000, description="least time between two boards of a session, milliseconds")
     top: int = Field(20, ge=1, le=1000, description="rows of the board that everyone sees")
@@ -85,6 +89,13 @@ class Settings(BaseSettings):
                 raise ValueError("expected a host name like quiz.example, without scheme and path")
         return hosts
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: str | None) -> str | None:
+        if url is not None and folder_of(url) is None:
+            parse_url(url)  # type: ignore[no-untyped-call] # its own words are clear
+        return url
+
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
@@ -99,8 +110,12 @@ class Settings(BaseSettings):
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]).removeprefix(PREFIX).lower()
             expected = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
-            # A token is a secret even when it is a wrong one.
-            came = "a value that cannot be shown" if name == "admin_token" else json.dumps(first["input"], default=str)
+            # A token, or an address with a password, is a secret even when it is a wrong one.
+            came = (
+                "a value that cannot be shown"
+                if name in {"admin_token", "redis_url"}
+                else json.dumps(first["input"], default=str)
+            )
             option = f"--{name.replace('_', '-')}" + ("" if name in given else f" (from {PREFIX}{name.upper()})")
             raise BadSetting(f"{option}: {expected}, got {came}") from None
         except SettingsError as error:

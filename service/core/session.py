@@ -6,8 +6,9 @@ neither sockets nor Redis: a store decides what survives, a hub decides who is t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from service.core.failures import ErrorCode, Refused
 from service.core.people import DEMO_USERS, default_username, look_of
@@ -74,7 +75,18 @@ class Renamed:
     user_id: str
 
 
-Event = Scored | Overwritten | Arrived | Left | Renamed
+POPULATED: Final = Overwritten("demo_data_populated", "Demo data populated")
+CLEARED: Final = Overwritten("leaderboard_reset", "Leaderboard reset")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The board was read anew, from where it is kept: `updates` accepted ones entered it unseen."""
+
+    updates: int = 0
+
+
+Event = Scored | Overwritten | Restored | Arrived | Left | Renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,12 @@ class OpMemory:
             self._begun = now
 
 
+def check_total(total: int, op_id: str | None) -> None:
+    """Raise `Refused` for a total that no player may have."""
+    if abs(total) > MAX_TOTAL:
+        raise Refused(ErrorCode.LIMIT, f"expected a total from {-MAX_TOTAL} to {MAX_TOTAL}, got {total}", op_id=op_id)
+
+
 @dataclass(slots=True)
 class _Person:
     username: str
@@ -166,6 +184,10 @@ class Session:
     def join(self, user_id: str, username: str | None) -> list[Event]:
         """One more connection of the user, who is named by it. Raises `Refused` when the session is full."""
         self.check_join(user_id)
+        return self.admit(user_id, username)
+
+    def admit(self, user_id: str, username: str | None) -> list[Event]:
+        """`join` where it was decided elsewhere that there is room."""
         name = default_username(user_id) if username is None else username
         person = self._people.get(user_id)
         if person is None:
@@ -182,9 +204,9 @@ class Session:
         return events
 
     def rename(self, user_id: str, username: str | None) -> list[Event]:
-        """Name a connected user anew, as a repeated join does."""
+        """Name a connected or ranked user anew, as a repeated join does."""
         name = default_username(user_id) if username is None else username
-        person = self._people[user_id]
+        person = self._people.setdefault(user_id, _Person(default_username(user_id)))
         if person.username == name:
             return []
         person.username = name
@@ -210,19 +232,33 @@ class Session:
         if op_id is not None and (first := self.ops.recall(user_id, op_id)) is not None:
             return self.answer(user_id, first, op_id), []
         total = (self.board.score(user_id) or 0) + points
-        if abs(total) > MAX_TOTAL:
-            raise Refused(
-                ErrorCode.LIMIT, f"expected a total from {-MAX_TOTAL} to {MAX_TOTAL}, got {total}", op_id=op_id
-            )
+        check_total(total, op_id)
+        event = self.place(user_id, total, points, now)
+        self.version += 1
+        if op_id is not None:
+            self.ops.remember(user_id, op_id, points, now)
+        return self.answer(user_id, points, op_id), [event]
+
+    def place(self, user_id: str, total: int, points: int, received_at: float) -> Scored:
+        """Show the player with this total, which `points` led to; the version is the caller's to count."""
         old_rank = self.board.rank(user_id)
         self.board.place(user_id, total)
         new_rank = self.board.rank(user_id)
         assert new_rank is not None
-        self.version += 1
-        if op_id is not None:
-            self.ops.remember(user_id, op_id, points, now)
-        event = Scored(user_id, self.username(user_id), points, total, old_rank, new_rank, now)
-        return self.answer(user_id, points, op_id), [event]
+        return Scored(user_id, self.username(user_id), points, total, old_rank, new_rank, received_at)
+
+    def show(self, scores: Mapping[str, int]) -> bool:
+        """Make the board exactly this, and forget who is neither on it nor connected; whether it changed."""
+        if self.board.scores == scores:
+            return False
+        if self.board.scores.keys() - scores.keys():
+            self.board.clear()
+        for user_id, score in scores.items():
+            self.board.place(user_id, score)
+        self._people = {
+            user_id: person for user_id, person in self._people.items() if person.connections or user_id in scores
+        }
+        return True
 
     def answer(self, user_id: str, points: int, op_id: str | None, *, durable: bool = True) -> Answer:
         """The player's place as it is now, as the answer to an update of `points`."""
@@ -241,17 +277,15 @@ class Session:
     def populate(self) -> list[Event]:
         """Set the six demo users' scores and touch nobody else."""
         for user in DEMO_USERS.values():
-            self._people.setdefault(user.id, _Person(user.username))
             self.board.place(user.id, user.demo_score)
         self.version += 1
-        return [Overwritten("demo_data_populated", "Demo data populated")]
+        return [POPULATED]
 
     def reset(self) -> list[Event]:
         """Clear all scores; who is not connected is forgotten."""
-        self.board.clear()
-        self._people = {user_id: person for user_id, person in self._people.items() if person.connections}
+        self.show({})
         self.version += 1
-        return [Overwritten("leaderboard_reset", "Leaderboard reset")]
+        return [CLEARED]
 
     # Reading
 

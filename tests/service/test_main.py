@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 
 import httpx
+import psutil
 import pytest
 
 from service.__main__ import parse
@@ -62,8 +65,10 @@ def test_the_address_of_redis_has_its_usual_name_too(monkeypatch):
         (["--port", "http"], "--port: expected"), (["--port", "70000"], "--port: expected"),
         (["--tick-ms", "0"], "--tick-ms: expected"), (["--ranking", "fair"], "'competition' or 'dense'"),
         (["--host", "0.0.0.0"], "--admin-token"), (["--host", "quiz.invalid"], "--admin-token"),
-        (["--workers", "3"], "--workers: expected 1"), (["--redis-url", "redis://127.0.0.1"], "--redis-url"),
-        (["--redis-url", "embedded"], "--redis-url"), (["--rate", "-1"], "--rate: expected"),
+        (["--workers", "3"], "--workers: expected 1, or --redis-url"), (["--rate", "-1"], "--rate: expected"),
+        (["--redis-url", "http://127.0.0.1"], "--redis-url: Redis URL must specify"),
+        (["--redis-url", "redis://127.0.0.1:x"], "--redis-url"), (["--redis-url", "embedded:"], "embedded:FOLDER"),
+        (["--redis-url", "embedded:/dev/null/data"], "expected a folder"),
         (["--host", "quiz.invalid", "--open-admin"], "cannot listen on quiz.invalid"),
         (["--admin-token", ""], "--admin-token"), (["--allowed-host", "http://foo"], "without scheme"),
         (["--allowed-origin", "lab.example"], "expected an origin"), (["--max-connections", "99999999"], "ulimit -Hn"),
@@ -96,6 +101,8 @@ def test_a_token_never_shows(python):
     """Neither as a wrong value nor in the settings' own text."""
     assert "geheim" not in repr(Settings.read(admin_token="geheim"))
     assert "geheim" not in run(python, "--admin-token", "geheim", "--port", "x").stderr
+    assert "geheim" not in repr(Settings.read(redis_url="redis://:geheim@127.0.0.1"))
+    assert "geheim" not in run(python, "--redis-url", "http://:geheim@127.0.0.1").stderr
 
 
 def test_a_port_in_use_is_one_clear_line(python, shared_service):
@@ -170,3 +177,67 @@ def test_a_reloading_service_serves(start_service):
     """`--reload` announces the URL and answers."""
     service = start_service("--reload")
     assert httpx.get(f"{service.url}/health", timeout=20).status_code == 200
+
+
+def test_workers_share_one_port_and_one_board(start_service):
+    """Over a Redis of their own; all of it ends with the first process, however that ends."""
+    service = start_service("--workers", "2", "--redis-url", "embedded")
+    family = psutil.Process(service.pid)
+    workers: set[int] = set()
+    versions: set[tuple[str, int]] = set()
+    while len(workers) < 2:
+        # A new connection each time, so that each worker gets one sooner or later.
+        metrics = httpx.get(f"{service.url}/metrics").text
+        workers.add(int(float(re.search(r"^process_start_time_seconds (\S+)", metrics, re.MULTILINE)[1]) * 100))
+    httpx.post(f"{service.url}/api/demo/populate")
+    until = time.monotonic() + 10
+    while len(versions) != 1 and time.monotonic() < until:
+        boards = [httpx.get(f"{service.url}/api/leaderboard/DEMO123").json() for _ in range(10)]
+        versions = {(board["epoch"], board["version"]) for board in boards}
+    assert versions == {(boards[0]["epoch"], 1)}
+    children = family.children(recursive=True)
+    assert len(children) >= 4, "two workers, the embedded Redis and who watches it"
+    family.kill()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def test_a_worker_that_was_killed_is_replaced(start_service):
+    """And the service goes on."""
+    service = start_service("--workers", "2", "--redis-url", "embedded")
+    httpx.post(f"{service.url}/api/demo/populate")
+    before = workers_of(service.pid)
+    assert len(before) == 2
+    psutil.Process(min(before)).kill()
+    until = time.monotonic() + 10
+    while len(workers_of(service.pid) - {min(before)}) < 2:
+        assert time.monotonic() < until, "the worker was not replaced"
+    assert httpx.get(f"{service.url}/health").json()["storage"] == "redis"
+
+
+def workers_of(pid: int) -> set[int]:
+    found = set()
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
+
+
+def test_plain_uvicorn_starts_a_redis_of_its_own_too(python):
+    """The environment says so; the server ends with it."""
+    process = subprocess.Popen(
+        [python, "-m", "uvicorn", "service.main:app", "--port", "0"],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "LEADERBOARD_REDIS_URL": "embedded"},
+    )  # fmt: skip
+    assert process.stderr is not None
+    url = next(found[1] for line in process.stderr if (found := re.search(r"running on (http://\S+)", line)))
+    assert httpx.get(f"{url}/health").json()["storage"] == "redis"
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr.read() is not None
+    process.wait(10)
+    process.stderr.close()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive

@@ -13,9 +13,10 @@ from peer import Peer
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service import wire
-from service.__main__ import Server, bind, configure, url_of
+from service.__main__ import Server, configure
 from service.app import create_app
 from service.heap import Heap
+from service.listening import bind, url_of
 from service.outlet import Batch, text_frame
 from service.settings import Settings
 
@@ -148,7 +149,7 @@ async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(co
     """No cycle is left through it, however it ended, so a frozen heap does not leak."""
     settings = Settings.read(port=0)
     app = create_app(settings)
-    server = Server(configure(settings, app), settings, app)
+    server = Server(configure(settings, app), settings)
     listener = bind(settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:

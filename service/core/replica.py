@@ -1,0 +1,181 @@
+"""What many processes agree on about one session: the operations, their order, and the sum of everybody's rows.
+
+Each process, a *worker*, keeps one row: user → the points that came in there. The board is the sum
+of all rows, so no process ever writes what another one counts, and a row can be put back after a loss
+by whoever knows it, in any order, as often as need be. A row is dated by the number of its worker's
+last batch (`seq`); a reset begins a new *generation* of rows.
+
+A batch is applied in one place, by `apply.lua`, and everybody follows here: the same operations in
+the same order lead to the same state. This module is that script's twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic_core import from_json, to_json
+
+# Operations
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Points for a user, once per op id; `received_at` in Unix seconds."""
+
+    user_id: str
+    points: int
+    op_id: str | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Populate:
+    """Users are set to scores, whatever they had."""
+
+    scores: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """All scores are cleared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A ranked user is called by another name than the one the id gives; no change of the board."""
+
+    user_id: str
+    username: str
+
+
+Op = Add | Populate | Reset | Name
+
+_ADD: Final = "add"
+_POPULATE: Final = "populate"
+_RESET: Final = "reset"
+_NAME: Final = "name"
+
+
+def to_wire(ops: Sequence[Op]) -> bytes:
+    """The operations as `apply.lua` reads them. Times are texts, because Lua would round them."""
+    return to_json([_fields(op) for op in ops])
+
+
+def _fields(op: Op) -> list[object]:
+    match op:
+        case Add():
+            return [_ADD, op.user_id, op.points, op.op_id or "", repr(op.received_at)]
+        case Populate():
+            return [_POPULATE, list(op.scores.items())]
+        case Reset():
+            return [_RESET]
+        case Name():
+            return [_NAME, op.user_id, op.username]
+
+
+def from_wire(text: bytes) -> list[Op]:
+    """The operations that `to_wire` wrote. Raises ValueError for anything else."""
+    ops: list[Op] = []
+    for fields in from_json(text):
+        match fields:
+            case ["add", user_id, points, op_id, received_at]:
+                ops.append(Add(user_id, points, op_id or None, float(received_at)))
+            case ["populate", scores]:
+                ops.append(Populate(dict(scores)))
+            case ["reset"]:
+                ops.append(Reset())
+            case ["name", user_id, username]:
+                ops.append(Name(user_id, username))
+            case _:
+                raise ValueError(f"expected an operation, got {str(fields)[:100]}")
+    return ops
+
+
+# State
+
+
+@dataclass(slots=True)
+class Row:
+    """One worker's points in the current generation, and the number of its last batch."""
+
+    seq: int = 0
+    points: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Where a state stands: versions compare within one epoch; `updates` counts the adds among them."""
+
+    epoch: str
+    version: int = 0
+    updates: int = 0
+
+
+@dataclass(slots=True)
+class Reading:
+    """A session as it was read in one go."""
+
+    stamp: Stamp
+    generation: int
+    rows: dict[str, Row]
+    names: dict[str, str]
+
+
+class Replica:
+    """The agreed state of one session, as far as this process has heard."""
+
+    def __init__(self, epoch: str) -> None:
+        self.stamp = Stamp(epoch)
+        self.generation = 1
+        self.rows: dict[str, Row] = {}
+        self.names: dict[str, str] = {}
+        self.totals: dict[str, int] = {}
+
+    def row(self, worker: str) -> Row:
+        """The worker's row, an empty one where nothing came from it yet."""
+        row = self.rows.get(worker)
+        if row is None:
+            row = self.rows[worker] = Row()
+        return row
+
+    def apply(self, worker: str, op: Op) -> None:
+        """Take in an operation that was counted. The stamp moves on with the batch, in `SharedSession`."""
+        match op:
+            case Add():
+                self._book(worker, op.user_id, op.points)
+            case Populate():
+                for user_id, score in op.scores.items():
+                    self._book(worker, user_id, score - self.totals.get(user_id, 0))
+            case Reset():
+                self.generation += 1
+                self.totals.clear()
+                self.names.clear()
+                for row in self.rows.values():
+                    row.points.clear()
+            case Name():
+                self.names[op.user_id] = op.username
+
+    def newer_than(self, reading: Reading) -> list[str]:
+        """The workers whose rows are known here in a later state than the reading has them."""
+        if self.generation > reading.generation:
+            # Nothing in the reading counts any more, so that all of it has to be put in its place.
+            return list(self.rows)
+        return [worker for worker, row in self.rows.items() if row.seq > reading.rows.get(worker, Row()).seq]
+
+    def adopt(self, reading: Reading) -> None:
+        """Hold what was read for the truth. There should be nothing `newer_than` it."""
+        self.stamp = reading.stamp
+        self.generation = reading.generation
+        self.rows = reading.rows
+        self.names = reading.names
+        self.totals = {}
+        for row in self.rows.values():
+            for user_id, points in row.points.items():
+                self.totals[user_id] = self.totals.get(user_id, 0) + points
+
+    def _book(self, worker: str, user_id: str, points: int) -> None:
+        row = self.row(worker).points
+        row[user_id] = row.get(user_id, 0) + points
+        self.totals[user_id] = self.totals.get(user_id, 0) + points

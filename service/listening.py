@@ -1,0 +1,60 @@
+"""The address that is listened on, by one process or by several."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Any
+
+from service.settings import BadSetting, Settings
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether the host stands for all addresses of this machine."""
+    return host in {"0.0.0.0", "::"}
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address to open; a service on all addresses is reached on this machine's own."""
+    host, port = listener.getsockname()[:2]
+    if is_everywhere(host):
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def bind(settings: Settings) -> socket.socket:
+    """A socket at the address. Raises `BadSetting` when the port is taken or the host is none of ours."""
+    try:
+        return _bound(settings.host, settings.port, shared=settings.workers > 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadSetting(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
+
+
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A socket at the address, which others that are `shared` may have too. Raises OSError."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+class OneEach:
+    """A place for a listening socket in what is sent to a worker: there, it is one of the worker's own.
+
+    Of workers that wait at one socket the same one would get nearly every connection. The kernel
+    spreads them evenly over sockets of their own.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._address = listener.getsockname()[:2]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(_bound, shared=True), self._address

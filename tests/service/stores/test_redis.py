@@ -1,0 +1,284 @@
+"""Several stores over one real Redis, which is stopped, frozen, emptied and set back under them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from loadtest.drive import RedisServer
+from service.core.session import Answer, Rules
+from service.metrics import Metrics
+from service.stores.redis import RedisStore
+
+NewStore = Callable[[RedisServer], Awaitable[RedisStore]]
+SESSION = "S"
+
+
+@pytest.fixture
+def server(start_redis: Callable[..., RedisServer], tmp_path: Path) -> RedisServer:
+    """A Redis that keeps its data in a folder."""
+    return start_redis(tmp_path)
+
+
+@pytest.fixture
+async def new_store() -> AsyncIterator[NewStore]:
+    """Start stores; all of them stop with the test."""
+    stores: list[RedisStore] = []
+
+    async def start(server: RedisServer) -> RedisStore:
+        store = RedisStore(server.url, rules=Rules(), metrics=Metrics())
+        stores.append(store)
+        await store.start()
+        return store
+
+    yield start
+    await asyncio.gather(*(store.stop() for store in stores))
+
+
+@pytest.fixture
+async def pair(new_store: NewStore, server: RedisServer) -> tuple[RedisStore, RedisStore]:
+    """Two stores in which the user `a` plays."""
+    stores = await new_store(server), await new_store(server)
+    for store in stores:
+        store.join(SESSION, "a", None, 0.0)
+    await until(lambda: all(store.get(SESSION).participants == 1 and store.ready for store in stores))
+    return stores
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for the condition."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def scores(store: RedisStore) -> dict[str, int]:
+    return dict(store.get(SESSION).board.scores)
+
+
+def state(store: RedisStore) -> tuple[object, ...]:
+    session = store.get(SESSION)
+    return session.epoch, session.version, dict(session.board.scores)
+
+
+async def agreed(*stores: RedisStore) -> None:
+    """Wait until all show the same and nobody is degraded."""
+    await until(lambda: all(not one.degraded and state(one) == state(stores[0]) for one in stores))
+
+
+def send(store: RedisStore, points: int, op_id: str | None = None, user: str = "a") -> list[Answer]:
+    """Update; the answers appear in the list as they come."""
+    answers: list[Answer] = []
+    store.update(SESSION, user, points, op_id, 0.0, answers.append)
+    return answers
+
+
+async def settled(store: RedisStore, points: int, op_id: str | None = None) -> Answer:
+    answers = send(store, points, op_id)
+    await until(lambda: bool(answers) and answers[-1].durable)
+    return answers[-1]
+
+
+def wipe(server: RedisServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+
+
+async def test_what_one_counts_the_other_shows(pair):
+    """In the same epoch, with the same version."""
+    one, two = pair
+    answer = await settled(one, 5)
+    await settled(two, 7)
+    await agreed(one, two)
+    assert scores(one) == {"a": 12}
+    assert (answer.epoch, two.get(SESSION).version) == (two.get(SESSION).epoch, 2)
+
+
+async def test_an_op_id_counts_once_whoever_hears_it_first(pair):
+    """Both at the same moment, and again afterwards; the repetition gets the points of the first."""
+    one, two = pair
+    both = send(one, 5, "op-00001"), send(two, 5, "op-00001")
+    await until(lambda: all(both))
+    again = await settled(two, 9, "op-00001")
+    assert [answer.points for answers in (*both, [again]) for answer in answers] == [5, 5, 5]
+    await agreed(one, two)
+    assert scores(one) == {"a": 5}
+
+
+async def test_an_emptied_redis_gets_everything_back(pair, server):
+    """From whoever knows it, in a new epoch."""
+    one, two = pair
+    epoch = (await settled(one, 5, "op-00001")).epoch
+    await settled(two, 7)
+    await agreed(one, two)
+    wipe(server)
+    await settled(two, 1)
+    await agreed(one, two)
+    assert scores(one) == {"a": 13}
+    assert one.get(SESSION).epoch != epoch
+    assert (await settled(two, 5, "op-00001")).score == 13
+
+
+async def test_an_older_redis_is_brought_up_to_date(pair, server, tmp_path):
+    """Points and the reset that it has forgotten."""
+    one, two = pair
+    await settled(one, 5)
+    with redis.Redis.from_url(server.url) as client:
+        client.save()
+    shutil.copy(tmp_path / "dump.rdb", tmp_path / "older")
+    await two.reset(SESSION, 0.0)
+    await settled(two, 7)
+    await agreed(one, two)
+    server.kill()
+    shutil.copy(tmp_path / "older", tmp_path / "dump.rdb")
+    server.start()
+    await settled(one, 1)
+    await agreed(one, two)
+    assert scores(one) == scores(two) == {"a": 8}
+
+
+async def test_a_new_process_reads_what_is_there(pair, new_store, server):
+    """Scores, and the names of players who are gone."""
+    one, _ = pair
+    one.join(SESSION, "b", "Bär", 0.0)
+    answers = send(one, 3, user="b")
+    await until(lambda: bool(answers))
+    one.leave(SESSION, "b", 0.0)
+    three = await new_store(server)
+    await agreed(one, three)
+    assert three.get(SESSION).username("b") == "Bär"
+
+
+async def test_a_frozen_redis_keeps_nobody_waiting(pair, server):
+    """Told within a third of a second in an epoch of its own; durable when it thaws, in everybody's."""
+    one, two = pair
+    shared = (await settled(one, 5)).epoch
+    loop = asyncio.get_running_loop()
+    server.freeze()
+    began = loop.time()
+    answers = send(one, 7)
+    await until(lambda: bool(answers))
+    assert loop.time() - began < 0.35
+    assert not answers[0].durable
+    assert answers[0].epoch.startswith(f"{shared}~")
+    assert one.degraded
+    assert send(one, 1)[0].score == 13
+    server.thaw()
+    await until(lambda: answers[-1].durable)
+    await agreed(one, two)
+    assert scores(two) == {"a": 13}
+    assert one.get(SESSION).epoch == shared == answers[-1].epoch
+
+
+async def test_a_redis_that_is_gone_is_noticed_by_everybody(pair, server):
+    """Who does nothing shows it too, and goes back to the shared board when Redis is there again."""
+    one, two = pair
+    await settled(one, 5)
+    await agreed(one, two)
+    server.stop()
+    await until(lambda: one.degraded and two.degraded)
+    assert send(one, 1)[0].score == 6
+    assert send(two, 2)[0].score == 7
+    server.start()
+    await agreed(one, two)
+    assert scores(one) == {"a": 8}
+
+
+async def test_populate_and_reset_go_on_without_redis(pair, server):
+    """They are shown here at once, and hold for all afterwards."""
+    one, two = pair
+    await settled(one, 5)
+    server.stop()
+    await until(lambda: one.degraded)
+    send(one, 1)
+    await one.reset(SESSION, 0.0)
+    assert scores(one) == {}
+    await one.populate(SESSION, 0.0)
+    send(one, 2)
+    assert scores(one)["alice"] == 145
+    assert scores(one)["a"] == 2
+    server.start()
+    await agreed(one, two)
+    assert scores(two)["alice"] == 145
+    assert scores(two)["a"] == 2
+    await two.populate(SESSION, 0.0)
+    await agreed(one, two)
+    assert scores(one)["alice"] == 145
+
+
+async def test_participants_are_counted_over_all_processes(pair):
+    """One user at two of them is one participant; who stops takes the users along."""
+    one, two = pair
+    two.join(SESSION, "b", "Bär", 0.0)
+    await until(lambda: one.get(SESSION).participants == 2)
+    two.leave(SESSION, "a", 0.0)
+    two.rename(SESSION, "b", "Böhm")
+    await until(lambda: one.get(SESSION).username("b") == "Böhm")
+    assert one.get(SESSION).participants == 2
+    await two.stop()
+    await until(lambda: one.get(SESSION).participants == 1)
+
+
+async def test_a_session_that_one_ends_ends_for_all(pair):
+    """Unless somebody is there; then it goes on with all its points."""
+    one, two = pair
+    await settled(one, 5)
+    for store in pair:
+        store.leave(SESSION, "a", 0.0)
+    await until(lambda: all(store.get(SESSION).participants == 0 for store in pair))
+    two.sweep(1.0, {SESSION})
+    one.sweep(10**10, ())
+    assert one.get(SESSION) is None
+    await until(lambda: one.get(SESSION) is not None)
+    await agreed(one, two)
+    assert scores(one) == {"a": 5}
+    two.sweep(2.0, ())
+    one.sweep(10**11, ())
+    await until(lambda: two.get(SESSION) is None)
+
+
+async def test_cut_connections_and_forgotten_scripts_do_not_degrade(pair, server):
+    """The next try finds Redis, so nothing is told before it is durable."""
+    one, two = pair
+    await settled(one, 5)
+    with redis.Redis.from_url(server.url) as client:
+        for command in (
+            ("CLIENT", "KILL", "TYPE", "normal"),
+            ("CLIENT", "KILL", "TYPE", "pubsub"),
+            ("SCRIPT", "FLUSH"),
+        ):
+            client.execute_command(*command)
+            for points, store in enumerate(pair, 1):
+                answers = send(store, points)
+                await until(lambda answers=answers: bool(answers))
+                assert answers[0].durable
+    await agreed(one, two)
+    assert scores(one) == {"a": 14}
+
+
+async def test_what_waits_is_brought_home_before_the_end(pair, new_store, server):
+    """A stop sends what is still on its way."""
+    one, two = pair
+    answers = [send(one, 1) for _ in range(1000)]
+    await one.stop()
+    assert all(answers)
+    await until(lambda: scores(two) == {"a": 1000})
+
+
+async def test_without_redis_at_the_start_the_show_begins(new_store, server, tmp_path):
+    """Not ready, degraded, and everything there when Redis comes."""
+    server.stop()
+    store = await new_store(server)
+    assert not store.ready
+    assert store.degraded
+    store.join(SESSION, "a", None, 0.0)
+    assert not send(store, 5)[0].durable
+    server.start()
+    await until(lambda: store.ready and not store.degraded)
+    with redis.Redis.from_url(server.url) as client:
+        assert client.zscore("leaderboard:{S}:1", "a") == 5
