@@ -61,9 +61,27 @@ def load(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """What a delivered board costs here and elsewhere; `-- stuck`, `-- service`, `-- churn`, `-- idle` measure more."""
+    """What a board costs here and elsewhere; `-- stuck`, `-- service`, `-- churn`, `-- idle`, `-- stores`: more."""
     install(session, "loadtest", groups=("bench",))
     session.run("python", "-m", "loadtest.bench", *session.posargs)
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Two hundred faults under two hundred thousand updates, over three workers and over one; then the controls."""
+    install(session, "all", groups=("test",))
+    command = ("python", "-m", "chaos")
+    path = {"PYTHONPATH": "tests"}
+    if session.posargs:
+        session.run(*command, *session.posargs, env=path)
+        return
+    for workers in ("3", "1"):
+        session.run(*command, "--workers", workers, env=path)
+    for control in ("naive", "no-seq-guard", "no-dedupe", "no-restore"):
+        # What is broken on purpose has to be found out.
+        session.run(
+            *command, "--store", control, "--faults", "60", "--updates", "20000", env=path, success_codes=[3],
+        )  # fmt: skip
 
 
 @nox.session(default=False)

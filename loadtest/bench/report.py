@@ -12,7 +12,6 @@ from loadtest.bench.contestants import OURS
 
 # Okabe and Ito's colours, which eyes of every kind tell apart.
 OUR_COLOUR, THEIR_COLOUR, INK = "#D55E00", "#56B4E9", "#333333"
-PARTS = ("fanout", "service", "stuck", "churn", "idle")
 
 # What the contest is held to: this service's cost divided by another's, at 1000 clients and 1 KB, and at 4000.
 BOUNDS = (
@@ -98,7 +97,34 @@ def markdown(result: dict[str, Any]) -> str:
             ],
         )  # fmt: skip
         lines += _held(part["bounds"]) + _where(part["environment"])
+    if "stores" in result:
+        lines += _stores(result["stores"])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _stores(part: dict[str, Any]) -> list[str]:
+    method = (
+        f"{part['players']} players, {part['updates_per_second']:g} updates a second, in turn; CPU of the service's "
+        "process. Redis has its own, on the receivers' core."
+    )
+    lines = ["## Redis and memory", "", method, ""]
+    lines += _table(
+        ("round", "store", "updates for a second of CPU", "CPU of a core", "scripts called for an update", "Redis"),
+        [
+            (
+                str(number), name, f"{one['per_cpu_second']:.0f}", f"{one['cpu']:.1%}", f"{one['calls']:.3f}",
+                f"{one['redis_cpu']:.1%}" if name == "redis" else "–",
+            )
+            for number, pair in enumerate(zip(*part["trials"].values(), strict=True), 1)
+            for name, one in zip(part["trials"], pair, strict=True)
+        ],
+    )  # fmt: skip
+    ratio = part["redis_to_memory"]
+    lines += [
+        f"Updates for a second of CPU, Redis ÷ memory: {ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f}).",
+        "",
+    ]
+    return lines + _held(part["bounds"]) + _where(part["environment"])
 
 
 def _fanout(part: dict[str, Any]) -> list[str]:

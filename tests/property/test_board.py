@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import redis
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from service.core.failures import Refused
 from service.core.people import DEMO_USERS
 from service.core.protocol import MAX_TOTAL
 from service.core.ranking import Ranking
+from service.core.replica import Populate
 from service.core.session import Answer, Overwritten, Rules, Scored
+from service.metrics import Metrics
+from service.stores.base import Store
 from service.stores.memory import MemoryStore
+from service.stores.redis import RedisStore
 
 USERS = st.sampled_from(["alice", "bob", "A", "a", "a.b", "a-b", "zz", "u_1", "eve"])
 # Few different values, so that ties are common; and some at the edge of what a total may be.
@@ -46,47 +52,74 @@ class NaiveBoard:
 class StoreAgainstOracle(RuleBasedStateMachine):
     """Every answer, event, page and window of the store equals the oracle's."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+
+    async def new_store(self, ranking: Ranking) -> Store:
+        return MemoryStore(epoch="e", rules=Rules(ranking))
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.runner.run(self.store.stop())
+        self.runner.close()
+
     @initialize(ranking=st.sampled_from(list(Ranking)), offset=st.sampled_from([0, MAX_TOTAL - 5, 5 - MAX_TOTAL]))
     def begin(self, ranking: Ranking, offset: int) -> None:
-        self.store = MemoryStore(epoch="e", rules=Rules(ranking))
+        self.store = self.runner.run(self.new_store(ranking))
         self.oracle = NaiveBoard(ranking)
         self.first: dict[tuple[str, str], int] = {}
         self.connected: dict[str, int] = {}
         self.version = 0
         self.events: list[Any] = []
         self.store.listener = lambda _session, events: self.events.extend(events)
-        self.store.join(SESSION, "anchor", None, 0.0)
+        self.call(self.store.join, SESSION, "anchor", None, 0.0)
         self.connected["anchor"] = 1
         if offset:
-            board = self.store.view(SESSION, 0.0).board
-            board.place("anchor", offset)
+            self.lift("anchor", offset)
             self.oracle.scores["anchor"] = offset
+
+    def lift(self, user: str, score: int) -> None:
+        """Begin with a score that would take too many updates to reach."""
+        self.store.view(SESSION, 0.0).board.place(user, score)
+
+    def call(self, method: Callable[..., object], *arguments: object) -> object:
+        """Call the store where its loop runs, as the service does."""
+
+        async def call() -> object:
+            return method(*arguments)
+
+        return self.runner.run(call())
+
+    async def settle(self, user: str, points: int, op_id: str | None) -> Answer:
+        """The durable answer to an update."""
+        answer = asyncio.get_running_loop().create_future()
+        self.store.update(SESSION, user, points, op_id, 0.0, lambda one: one.durable and answer.set_result(one))
+        return await answer
 
     @rule(user=USERS)
     def join(self, user: str) -> None:
-        self.store.join(SESSION, user, None, 0.0)
+        self.call(self.store.join, SESSION, user, None, 0.0)
         self.connected[user] = self.connected.get(user, 0) + 1
 
     @rule(user=USERS)
     def leave(self, user: str) -> None:
         if self.connected.get(user):
-            self.store.leave(SESSION, user, 0.0)
+            self.call(self.store.leave, SESSION, user, 0.0)
             self.connected[user] -= 1
 
     @rule(user=st.one_of(USERS, st.just("anchor")), points=POINTS, op_id=OP_IDS)
     def score(self, user: str, points: int, op_id: str | None) -> None:
         if not self.connected.get(user):
             return
-        answers: list[Answer] = []
         self.events.clear()
         known = (user, op_id) in self.first
         total = self.oracle.scores.get(user, 0) + points
         refused = not known and abs(total) > MAX_TOTAL
         try:
-            self.store.update(SESSION, user, points, op_id, 0.0, answers.append)
+            answer = self.runner.run(self.settle(user, points, op_id))
         except Refused as refusal:
             assert refused, refusal
-            assert answers == []
             assert self.events == []
             return
         assert not refused
@@ -96,7 +129,6 @@ class StoreAgainstOracle(RuleBasedStateMachine):
             self.version += 1
             if op_id is not None:
                 self.first[user, op_id] = points
-        (answer,) = answers
         assert answer.points == (self.first[user, op_id] if op_id is not None else points)
         assert (answer.score, answer.rank) == (self.oracle.scores.get(user, 0), self.oracle.rank(user))
         assert (answer.version, answer.total_players) == (self.version, len(self.oracle.scores))
@@ -110,14 +142,14 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     @rule()
     def populate(self) -> None:
         self.events.clear()
-        asyncio.run(self.store.populate(SESSION, 0.0))
+        self.runner.run(self.store.populate(SESSION, 0.0))
         self.oracle.scores |= {user.id: user.demo_score for user in DEMO_USERS.values()}
         self.version += 1
         assert [type(event) for event in self.events] == [Overwritten]
 
     @rule()
     def reset(self) -> None:
-        asyncio.run(self.store.reset(SESSION, 0.0))
+        self.runner.run(self.store.reset(SESSION, 0.0))
         self.oracle.scores.clear()
         self.version += 1
 
@@ -147,5 +179,56 @@ class StoreAgainstOracle(RuleBasedStateMachine):
         assert session.participants == sum(count > 0 for count in self.connected.values())
 
 
+class RedisAgainstOracle(StoreAgainstOracle):
+    """The same over a real Redis, and with another worker beside it, which has to show the same in the end."""
+
+    url = ""
+
+    async def new_store(self, ranking: Ranking) -> Store:
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+        self.other = RedisStore(self.url, rules=Rules(ranking), metrics=Metrics())
+        store = RedisStore(self.url, rules=Rules(ranking), metrics=Metrics())
+        await self.other.start()
+        await store.start()
+        return store
+
+    def lift(self, user: str, score: int) -> None:
+        self.runner.run(self._lift(user, score))
+
+    async def _lift(self, user: str, score: int) -> None:
+        # A populate sets whatever it is told to.
+        shared = self.store._shared[SESSION]
+        done = asyncio.get_running_loop().create_future()
+        shared.overwrite(Populate({user: score}), 0.0, done.set_result)
+        self.store._send(shared)
+        await done
+        self.version += 1
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.runner.run(self._agree())
+            self.runner.run(self.other.stop())
+        super().teardown()
+
+    async def _agree(self) -> None:
+        session = self.store.get(SESSION)
+        async with asyncio.timeout(10):
+            while True:
+                other = self.other.get(SESSION)
+                if other is not None and (other.epoch, other.version) == (session.epoch, session.version):
+                    break
+                await asyncio.sleep(0.005)
+        assert other.board.scores == session.board.scores
+
+
 StoreAgainstOracle.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestStoreAgainstOracle = StoreAgainstOracle.TestCase
+
+
+def test_a_store_over_redis_equals_the_oracle_too(empty_redis, redis_servers):
+    """Fewer runs, each over sockets."""
+    RedisAgainstOracle.url = empty_redis(next(iter(redis_servers)))
+    run_state_machine_as_test(
+        RedisAgainstOracle, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
+    )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import ssl
 import time
 import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from peer import Peer
@@ -17,7 +20,7 @@ from service.__main__ import Server, configure
 from service.app import create_app
 from service.heap import Heap
 from service.listening import bind, url_of
-from service.outlet import Batch, text_frame
+from service.outlet import Batch, broadcast, takes_nothing, text_frame
 from service.settings import Settings
 
 
@@ -144,19 +147,42 @@ async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(
     deaf.socket.transport.abort()
 
 
-@pytest.mark.parametrize("ending", ["closed", "cut"])
-async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(connect, ending):
-    """No cycle is left through it, however it ended, so a frozen heap does not leak."""
-    settings = Settings.read(port=0)
-    app = create_app(settings)
-    server = Server(configure(settings, app), settings)
-    listener = bind(settings)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0)
-    peer = await connect(f"ws{url_of(listener).removeprefix('http')}/ws")
-    await peer.join("alice")
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[tuple[Server, str]]]]:
+    """Serve in this process, where a test can look inside: the server and the address to connect to."""
+    servings: list[tuple[Server, asyncio.Task[None]]] = []
+
+    async def begin(**tls: object) -> tuple[Server, str]:
+        settings = Settings.read(port=0)
+        config = configure(settings, create_app(settings))
+        for name, value in tls.items():
+            setattr(config, name, value)
+        server, listener = Server(config, settings), bind(settings)
+        servings.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
+        while not server.started:
+            await asyncio.sleep(0)
+        return server, url_of(listener).replace("http", "wss" if tls else "ws", 1) + "/ws"
+
+    yield begin
+    for server, serving in servings:
+        server.should_exit = True
+        await serving
+    gc.unfreeze()
+
+
+def protocol_of(server: Server) -> wire.FanoutProtocol:
+    """The one connection that is open."""
     (protocol,) = (one for one in server.server_state.connections if isinstance(one, wire.FanoutProtocol))
+    return protocol
+
+
+@pytest.mark.parametrize("ending", ["closed", "cut"])
+async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(connect, serve, ending):
+    """No cycle is left through it, however it ended, so a frozen heap does not leak."""
+    server, url = await serve()
+    peer = await connect(url)
+    await peer.join("alice")
+    protocol = protocol_of(server)
     left = [weakref.ref(protocol), weakref.ref(protocol.conn)]
     del protocol
     gc.disable()
@@ -170,9 +196,40 @@ async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(co
                 await asyncio.sleep(0)
     finally:
         gc.enable()
-        server.should_exit = True
-        await serving
-        gc.unfreeze()
+
+
+async def test_under_tls_boards_go_through_the_transport(connect, serve):
+    """What the kernel is given directly would be in the clear."""
+    folder = Path(__file__).with_name("tls")
+    server, url = await serve(ssl_certfile=str(folder / "localhost.pem"), ssl_keyfile=str(folder / "localhost.key"))
+    context = ssl.create_default_context(cafile=str(folder / "localhost.pem"))
+    peers = [await connect(url, ssl=context) for _ in range(2)]
+    for peer, user in zip(peers, ["alice", "bob"], strict=True):
+        await peer.join(user)
+    assert all(
+        one.outlet.push is takes_nothing
+        for one in server.server_state.connections
+        if isinstance(one, wire.FanoutProtocol)
+    )
+    await peers[0].score(5)
+    for peer in peers:
+        assert (await peer.next("leaderboard-update"))["leaderboard"][0]["score"] == 5
+
+
+async def test_what_a_full_socket_did_not_take_follows_in_order(connect, serve):
+    """A frame is cut wherever the kernel stops taking; the reader finds none broken and none twice."""
+    server, url = await serve()
+    peer = await connect(url, max_queue=1)
+    await peer.join("alice")
+    outlet = protocol_of(server).outlet
+    sent = 0
+    while outlet.writable:
+        # Larger than any buffer is a multiple of, so that the cut falls inside a frame.
+        broadcast([outlet], Batch(b'{"type":"filler","data":{"n":%d,"x":"%s"}}' % (sent, b"x" * 4999)))
+        sent += 1
+    assert sent > 1
+    for number in range(sent):
+        assert (await peer.next("filler"))["n"] == number
 
 
 def test_the_heap_is_frozen_as_connections_come_and_thawed_when_all_are_gone(monkeypatch):

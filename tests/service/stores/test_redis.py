@@ -4,89 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
-import pytest
 import redis
+from stores import SESSION, agreed, scores, send, settled, until, wipe
 
-from loadtest.drive import RedisServer
-from service.core.session import Answer, Rules
+from service.core.session import Rules
 from service.metrics import Metrics
 from service.stores.redis import RedisStore
-
-NewStore = Callable[[RedisServer], Awaitable[RedisStore]]
-SESSION = "S"
-
-
-@pytest.fixture
-def server(start_redis: Callable[..., RedisServer], tmp_path: Path) -> RedisServer:
-    """A Redis that keeps its data in a folder."""
-    return start_redis(tmp_path)
-
-
-@pytest.fixture
-async def new_store() -> AsyncIterator[NewStore]:
-    """Start stores; all of them stop with the test."""
-    stores: list[RedisStore] = []
-
-    async def start(server: RedisServer) -> RedisStore:
-        store = RedisStore(server.url, rules=Rules(), metrics=Metrics())
-        stores.append(store)
-        await store.start()
-        return store
-
-    yield start
-    await asyncio.gather(*(store.stop() for store in stores))
-
-
-@pytest.fixture
-async def pair(new_store: NewStore, server: RedisServer) -> tuple[RedisStore, RedisStore]:
-    """Two stores in which the user `a` plays."""
-    stores = await new_store(server), await new_store(server)
-    for store in stores:
-        store.join(SESSION, "a", None, 0.0)
-    await until(lambda: all(store.get(SESSION).participants == 1 and store.ready for store in stores))
-    return stores
-
-
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Wait for the condition."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def scores(store: RedisStore) -> dict[str, int]:
-    return dict(store.get(SESSION).board.scores)
-
-
-def state(store: RedisStore) -> tuple[object, ...]:
-    session = store.get(SESSION)
-    return session.epoch, session.version, dict(session.board.scores)
-
-
-async def agreed(*stores: RedisStore) -> None:
-    """Wait until all show the same and nobody is degraded."""
-    await until(lambda: all(not one.degraded and state(one) == state(stores[0]) for one in stores))
-
-
-def send(store: RedisStore, points: int, op_id: str | None = None, user: str = "a") -> list[Answer]:
-    """Update; the answers appear in the list as they come."""
-    answers: list[Answer] = []
-    store.update(SESSION, user, points, op_id, 0.0, answers.append)
-    return answers
-
-
-async def settled(store: RedisStore, points: int, op_id: str | None = None) -> Answer:
-    answers = send(store, points, op_id)
-    await until(lambda: bool(answers) and answers[-1].durable)
-    return answers[-1]
-
-
-def wipe(server: RedisServer) -> None:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
 
 
 async def test_what_one_counts_the_other_shows(pair):
@@ -282,3 +206,22 @@ async def test_without_redis_at_the_start_the_show_begins(new_store, server, tmp
     await until(lambda: store.ready and not store.degraded)
     with redis.Redis.from_url(server.url) as client:
         assert client.zscore("leaderboard:{S}:1", "a") == 5
+
+
+async def test_redis_may_be_reached_by_a_socket_in_the_file_system(redis_binary, tmp_path):
+    """`unix://`, as on a machine that has no port to spare."""
+    path = tmp_path / "redis.sock"
+    process = await asyncio.create_subprocess_exec(
+        *(redis_binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    store = RedisStore(f"unix://{path}", rules=Rules(), metrics=Metrics())
+    try:
+        await until(path.exists)
+        await store.start()
+        store.join(SESSION, "a", None, 0.0)
+        assert (await settled(store, 5)).durable
+        await store.stop()
+    finally:
+        process.terminate()
+        await process.wait()
