@@ -113,14 +113,31 @@ class Stamp:
     updates: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A batch as it was applied.
+
+    It led from the version `since` to `stamp`. `repeated` has the adds that had been counted
+    before: their index, and the points that counted then.
+    """
+
+    worker: str
+    seq: int
+    since: int
+    stamp: Stamp
+    repeated: dict[int, int]
+    text: bytes
+
+
 @dataclass(slots=True)
 class Reading:
-    """A session as it was read in one go."""
+    """A session as it was read in one go, with the last batches, as far as they were not known to be known."""
 
     stamp: Stamp
     generation: int
     rows: dict[str, Row]
     names: dict[str, str]
+    recent: list[Applied] = field(default_factory=list)
 
 
 class Replica:

@@ -22,7 +22,20 @@ from typing import Final
 
 from service.core.people import default_username
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
-from service.core.replica import Add, Name, Op, Populate, Reading, Replica, Reset, Stamp, from_wire, to_wire
+from service.core.replica import (
+    Add,
+    Applied,
+    Name,
+    Op,
+    Populate,
+    Reading,
+    Replica,
+    Reset,
+    Row,
+    Stamp,
+    from_wire,
+    to_wire,
+)
 from service.core.session import CLEARED, POPULATED, Answer, Event, Restored, Session, check_total
 
 MAX_BATCH: Final = 200  # operations
@@ -48,7 +61,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes to Redis in one piece, byte for byte the same each time it has to be sent."""
+    """What goes to Redis in one piece, and once: its number is not used again, whether it arrived or not."""
 
     seq: int
     pending: tuple[Pending, ...]
@@ -56,19 +69,12 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """A batch as it was applied.
-
-    It led from the version `since` to `stamp`. `repeated` has the adds that had been counted
-    before: their index, and the points that counted then.
-    """
+class Lost:
+    """A worker's row that Redis does not have as it is known here: to be put back as `seq`, if it is `below` there."""
 
     worker: str
     seq: int
-    since: int
-    stamp: Stamp
-    repeated: dict[int, int]
-    text: bytes
+    below: int
 
 
 class Behind(Exception):
@@ -91,7 +97,7 @@ class SharedSession:
         self._told = 0  # so many of the unconfirmed are told; they are always the oldest
         self._ahead: dict[str, int] = {}  # the sum of what is told
         self._hiding = 0  # told resets: while there is one, nothing of the replica is shown
-        self._missed: list[tuple[Op, int | None]] = []  # applied, and not read yet
+        self._missed: list[Applied] = []  # heard of, and not read yet
         self._named: dict[str, str] = {}  # the names that are kept, or on their way to be
 
     def __len__(self) -> int:
@@ -102,6 +108,11 @@ class SharedSession:
     def alone(self) -> bool:
         """Whether something is shown that this process alone knows of."""
         return self._told > 0
+
+    @property
+    def known(self) -> Stamp:
+        """Up to where all batches were heard; before the first reading none."""
+        return self.replica.stamp if self.synced else Stamp("", -1)
 
     # Commands
 
@@ -205,7 +216,7 @@ class SharedSession:
     # What was sent comes back
 
     def next_batch(self) -> Batch | None:
-        """What is to be sent now: the same as before, as long as that is not confirmed."""
+        """What is to be confirmed next, and to be sent if it was not."""
         if self.in_flight is None and self._queue:
             pending = tuple(self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
             self._seq += 1
@@ -218,17 +229,15 @@ class SharedSession:
         comparable = self.synced and applied.stamp.epoch == known.epoch
         if comparable and applied.seq <= row.seq:
             return []  # it was read already
+        if not comparable or applied.since != known.version:
+            # The points will be read; of the ids this may be the only word.
+            self._missed.append(applied)
+            raise Behind
         mine = applied.worker == self._worker and self.in_flight is not None and self.in_flight.seq == applied.seq
         if mine and self.in_flight is not None:
-            pending = self.in_flight.pending
+            pending, self.in_flight = self.in_flight.pending, None
         else:
             pending = tuple(Pending(op, 0.0) for op in from_wire(applied.text))
-        if not comparable or applied.since != known.version:
-            # The points will be read; of the ids this is the only word.
-            self._missed += [(one.op, applied.repeated.get(index)) for index, one in enumerate(pending)]
-            raise Behind
-        if mine:
-            self.in_flight = None
         row.seq = applied.seq
         version = known.version
         events: list[Event] = []
@@ -238,10 +247,23 @@ class SharedSession:
                 self.replica.apply(applied.worker, one.op)
                 version += not isinstance(one.op, Name)
             self.replica.stamp = replace(applied.stamp, version=version)
-            self._confirm(one)
-            events += self._show_confirmed(one, first)
-            self._settle(one, first, now)
+            events += self._confirm(one, first, now)
+            if not mine:
+                events += self._drop_repeated(one.op, now)
         return events + self._return()
+
+    def lost(self, reading: Reading) -> list[Lost]:
+        """What Redis has lost, or must not take any more, before the reading can be adopted.
+
+        A batch in flight that is not in the reading is given up: its number is passed over, so that it
+        cannot be applied when it arrives late, and what it holds will be sent under another one.
+        """
+        lost = [Lost(worker, self.replica.row(worker).seq, self.replica.row(worker).seq)
+                for worker in self.replica.newer_than(reading)]  # fmt: skip
+        if self.in_flight is not None and reading.rows.get(self._worker, Row()).seq < self.in_flight.seq:
+            own = Lost(self._worker, self.in_flight.seq + 1, self.in_flight.seq)
+            lost = [own, *(one for one in lost if one.worker != self._worker)]
+        return lost
 
     def is_ahead_of(self, reading: Reading) -> bool:
         """Whether the stream has brought more than was read."""
@@ -254,23 +276,26 @@ class SharedSession:
         return stamp is None or stamp.epoch != known.epoch or stamp.version <= known.version
 
     def adopt(self, reading: Reading, now: float) -> list[Event]:
-        """Show what was read, and confirm what it holds of this process' own."""
-        before = (self.session.epoch, self.session.version)
+        """Show what was read, and confirm what it holds of this process' own. There should be nothing `lost` in it."""
+        before, synced = (self.session.epoch, self.session.version), self.synced
         known = self.replica.stamp
         self.replica.adopt(reading)
+        self.synced = True
         self._named = dict(reading.names)
         own: tuple[Pending, ...] = ()
-        if self.in_flight is not None and self.replica.row(self._worker).seq >= self.in_flight.seq:
-            own, self.in_flight = self.in_flight.pending, None
+        if self.in_flight is not None:
+            seq = self.replica.row(self._worker).seq
+            if seq == self.in_flight.seq:
+                own = self.in_flight.pending
+            else:
+                self._queue.extendleft(reversed(self.in_flight.pending))
+                self._seq = seq
+            self.in_flight = None
         # Of a new epoch it cannot be said what is new in it and what was put back.
-        unseen = reading.stamp.updates - known.updates if self.synced and reading.stamp.epoch == known.epoch else 0
+        unseen = reading.stamp.updates - known.updates if synced and reading.stamp.epoch == known.epoch else 0
         for one in own:
             unseen -= one.told and isinstance(one.op, Add)
-            self._confirm(one)
-        for op, first in self._missed:
-            self._remember(op, first, now)
-        self._missed.clear()
-        self.synced = True
+            self._agree(one)
         events: list[Event] = []
         for user_id, username in reading.names.items():
             if not self.session.is_connected(user_id):
@@ -283,12 +308,40 @@ class SharedSession:
             self.session.epoch, self.session.version = reading.stamp.epoch, reading.stamp.version
         for one in own:
             self._settle(one, None, now)
+        events += self._learn(reading.recent, now)
         if changed or before != (self.session.epoch, self.session.version):
             events.append(Restored(max(unseen, 0)))
         return events
 
-    def _confirm(self, one: Pending) -> None:
-        """It is agreed now, and so no longer ahead of what is."""
+    def _learn(self, recent: list[Applied], now: float) -> list[Event]:
+        """Remember the ids that were counted elsewhere while this process did not hear it."""
+        missed, self._missed = self._missed, []
+        ops = []
+        for applied in (*missed, *recent):
+            for index, op in enumerate(from_wire(applied.text)):
+                self._remember(op, applied.repeated.get(index), now)
+                ops.append(op)
+        return [event for op in ops for event in self._drop_repeated(op, now)] + self._return()
+
+    def _drop_repeated(self, op: Op, now: float) -> list[Event]:
+        """What was counted elsewhere is not sent; in flight already, it will be found to be a repetition there."""
+        if not isinstance(op, Add) or op.op_id is None:
+            return []
+        one = self._by_id.get((op.user_id, op.op_id))
+        if one is None or one not in self._queue:
+            return []
+        self._queue.remove(one)
+        return self._confirm(one, self.session.ops.recall(op.user_id, op.op_id), now)
+
+    def _confirm(self, one: Pending, first: int | None, now: float) -> list[Event]:
+        """It was counted, or found to be a repetition of what had counted `first`."""
+        self._agree(one)
+        events = self._show_confirmed(one, first)
+        self._settle(one, first, now)
+        return events
+
+    def _agree(self, one: Pending) -> None:
+        """It is no longer ahead of what is agreed."""
         if one.told:
             self._told -= 1
             self._hiding -= isinstance(one.op, Reset)
@@ -328,7 +381,9 @@ class SharedSession:
                 self._by_id.pop((op.user_id, op.op_id), None)
             points = op.points if first is None else first
             answer = self.session.answer(op.user_id, points, op.op_id)
-            one.settle(replace(answer, epoch=stamp.epoch, version=stamp.version))
+            # What is told of the shared epoch is what everybody shows in it, whatever else is shown here.
+            score = self.replica.totals.get(op.user_id, 0)
+            one.settle(replace(answer, score=score, epoch=stamp.epoch, version=stamp.version))
 
     def _remember(self, op: Op, first: int | None, now: float) -> None:
         if isinstance(op, Add) and op.op_id is not None:

@@ -2,6 +2,7 @@
 --
 -- KEYS  1 the session's hash  2 the hash of the workers' last batches
 -- ARGV  1 worker  2 seq  3 epoch  4 seconds an op id is remembered  5 channel  6 session  7 the operations (JSON)
+--       8 how many messages are kept for who has missed them
 -- Returns OK, or why nothing was done: SYNC (Redis is not where the worker thinks it is), KNOWN (done before).
 local state, seqs = KEYS[1], KEYS[2]
 local worker, seq, epoch = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -63,7 +64,11 @@ end
 
 redis.call('HSET', seqs, worker, seq)
 redis.call('HSET', state, 'generation', generation, 'version', version, 'updates', updates)
-redis.call('PUBLISH', ARGV[5], string.format(
+local message = string.format(
   '["batch","%s","%s","%s",%d,%d,%d,%d,[%s]]\n%s',
-  worker, ARGV[6], epoch, seq, from, version, updates, table.concat(repeated, ','), ARGV[7]))
+  worker, ARGV[6], epoch, seq, from, version, updates, table.concat(repeated, ','), ARGV[7])
+redis.call('PUBLISH', ARGV[5], message)
+-- Who does not hear it now reads it later.
+redis.call('ZADD', state .. ':recent', version, message)
+redis.call('ZREMRANGEBYRANK', state .. ':recent', 0, -1 - ARGV[8])
 return 'OK'

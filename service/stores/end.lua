@@ -8,6 +8,6 @@ local known = redis.call('HMGET', state, 'epoch', 'generation', 'version')
 if known[1] ~= ARGV[2] or known[3] ~= ARGV[3] then return 'SYNC' end
 local board = state .. ':' .. known[2]
 for _, worker in ipairs(redis.call('HKEYS', seqs)) do redis.call('UNLINK', board .. ':row:' .. worker) end
-redis.call('UNLINK', state, seqs, board, board .. ':names')
+redis.call('UNLINK', state, seqs, board, board .. ':names', state .. ':recent')
 redis.call('PUBLISH', ARGV[4], string.format('["ended","%s","%s"]', ARGV[1], ARGV[5]))
 return 'OK'

@@ -8,6 +8,7 @@ Keys, all of one session under one hash tag, so that they live together in a clu
     leaderboard:{S}:G:row:WORKER    hash    that worker's row: user → points
     leaderboard:{S}:G:names         hash    user → name, where it is not the one the id gives
     leaderboard:{S}:op:USER:ID      string  the points of an update that was counted, for 15 minutes
+    leaderboard:{S}:recent          zset    the last messages of the stream, by version
     leaderboard:sessions            set     the sessions there are
 
 Nothing here is sent twice by itself: whoever calls knows which scripts may be repeated (all of them)
@@ -29,12 +30,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from service.core.replica import Reading, Replica, Row, Stamp
-from service.core.shared import Applied, Batch
+from service.core.replica import Applied, Reading, Replica, Row, Stamp
+from service.core.shared import Batch, Lost
 
 CONNECT_SECONDS: Final = 0.3
 ANSWER_SECONDS: Final = 0.5
 OP_SECONDS: Final = 900  # an op id is remembered in Redis
+RECENT: Final = 1000  # batches of a session that can be read by who did not hear them
 
 LINK_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
@@ -66,28 +68,35 @@ class Link:
     async def apply(self, batches: Sequence[tuple[str, str, Batch]]) -> list[str]:
         """Apply batches of (session, epoch, batch), in one round trip; `OK`, `KNOWN` or `SYNC` for each."""
         calls = [
-            ("apply", session_id, (self._worker, batch.seq, epoch, OP_SECONDS, self._channel, session_id, batch.text))
+            (
+                "apply",
+                session_id,
+                (self._worker, batch.seq, epoch, OP_SECONDS, self._channel, session_id, batch.text, RECENT),
+            )
             for session_id, epoch, batch in batches
         ]
         return [answer.decode() for answer in await self._call(calls)]
 
-    async def read(self, sessions: Iterable[tuple[str, str]]) -> list[Reading]:
-        """The sessions as they are there, each with the epoch it gets where a new one is due."""
-        calls = [("read", session_id, (epoch,)) for session_id, epoch in sessions]
+    async def read(self, sessions: Iterable[tuple[str, str, Stamp]]) -> list[Reading]:
+        """The sessions as they are there; given are the epoch for where a new one is due, and what is known."""
+        calls = [("read", session_id, (epoch, known.epoch, known.version)) for session_id, epoch, known in sessions]
         if calls:
             await self._client.sadd(_REGISTRY, *(session_id for _, session_id, _ in calls))
         return [_reading(answer) for answer in await self._call(calls)]
 
-    async def restore(self, session_id: str, reading: Reading, replica: Replica, workers: Iterable[str]) -> None:
-        """Put the workers' rows back, as the replica has them; one that came too late changes nothing."""
+    async def restore(self, session_id: str, reading: Reading, replica: Replica, lost: Iterable[Lost]) -> None:
+        """Put rows back, as the replica has them; one that came too late changes nothing."""
         where = (reading.stamp.epoch, replica.generation, self._channel, session_id)
         calls = [
             (
                 "restore",
                 session_id,
-                (worker, row.seq, *where, to_json(row.points), to_json(replica.names), self._worker),
+                (
+                    *(one.worker, one.seq, *where, to_json(replica.row(one.worker).points), to_json(replica.names)),
+                    *(self._worker, one.below),
+                ),
             )
-            for worker, row in ((worker, replica.rows[worker]) for worker in workers)
+            for one in lost
         ]
         await self._call(calls)
 
@@ -117,8 +126,7 @@ class Link:
         while True:
             message = await self._stream.get_message(ignore_subscribe_messages=True, timeout=None)
             if message is not None:
-                head, _, text = message["data"].partition(b"\n")
-                yield from_json(head), text
+                yield message_of(message["data"])
 
     async def _call(self, calls: Sequence[tuple[str, str, tuple[Any, ...]]]) -> list[Any]:
         """Run scripts, each on one session, in one round trip. The last of them may have run when this raises."""
@@ -156,6 +164,12 @@ async def connected(url: str, worker: str) -> AsyncIterator[Link]:
                 await client.aclose()
 
 
+def message_of(data: bytes) -> tuple[list[Any], bytes]:
+    """What was published: the message, and the batch that came with it or nothing."""
+    head, _, text = data.partition(b"\n")
+    return from_json(head), text
+
+
 def applied(message: Sequence[Any], text: bytes) -> tuple[str, Applied]:
     """A `batch` message of the stream: the session, and what was applied to it."""
     _, worker, session_id, epoch, seq, since, version, updates, repeated = message
@@ -171,13 +185,14 @@ def _state(session_id: str) -> str:
 
 
 def _reading(answer: Sequence[Any]) -> Reading:
-    epoch, generation, version, updates, seqs, names, rows = answer
+    epoch, generation, version, updates, seqs, names, rows, missed = answer
     points = {worker: {user: int(sum_) for user, sum_ in _pairs(row).items()} for worker, row in _pairs(rows).items()}
     return Reading(
         Stamp(epoch.decode(), int(version), int(updates)),
         int(generation),
         {worker: Row(int(seq), points[worker]) for worker, seq in _pairs(seqs).items()},
         {user: name.decode() for user, name in _pairs(names).items()},
+        [applied(*message_of(data))[1] for data in missed],
     )
 
 

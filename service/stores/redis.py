@@ -22,9 +22,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.core.people import DEMO_USERS
 from service.core.presence import Came, Message, Presence, Went
-from service.core.replica import Add, Populate, Reading, Reset, Stamp
+from service.core.replica import Add, Applied, Populate, Reading, Reset, Stamp
 from service.core.session import Event, Restored, Rules, Session
-from service.core.shared import Applied, Batch, Behind, Heard, SharedSession
+from service.core.shared import Batch, Behind, Heard, SharedSession
 from service.embedded import EmbeddedServer
 from service.metrics import Metrics
 from service.stores.base import Settle
@@ -414,8 +414,9 @@ class RedisStore(LocalStore):
         while self._unread:
             chunk = [self._find(self._unread.pop()) for _ in range(min(len(self._unread), READ_AT_ONCE))]
             # Its first epoch is the one a session was shown in so far; another one begins where that was lost.
-            asked = [(one.session.id, _new_epoch() if one.synced else one.replica.stamp.epoch) for one in chunk]
-            readings = await link.read(asked)
+            readings = await link.read(
+                (one.session.id, _new_epoch() if one.synced else one.replica.stamp.epoch, one.known) for one in chunk
+            )
             self._seen_at = time.monotonic()
             for shared, reading in zip(chunk, readings, strict=True):
                 await self._adopt(link, shared, reading)
@@ -427,10 +428,10 @@ class RedisStore(LocalStore):
         if shared.is_ahead_of(reading):
             self._unread.add(session_id)  # the stream was faster
             return
-        newer = shared.replica.newer_than(reading)
-        if newer:
-            await link.restore(session_id, reading, shared.replica, newer)
-            self._metrics.redis_restores.inc(len(newer))
+        lost = shared.lost(reading)
+        if lost:
+            await link.restore(session_id, reading, shared.replica, lost)
+            self._metrics.redis_restores.inc(len(lost))
             self._unread.add(session_id)
             return
         self._emit(shared, shared.adopt(reading, time.time()))

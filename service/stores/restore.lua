@@ -3,7 +3,7 @@
 --
 -- KEYS  1 the session's hash  2 the hash of the workers' last batches
 -- ARGV  1 whose row  2 seq  3 epoch  4 generation  5 channel  6 session  7 the row {user: points}  8 names {user: name}
---       9 who puts it back
+--       9 who puts it back  10 the seq below which the row there has to be
 -- Returns OK, or SYNC when Redis is not where the caller thinks it is.
 local state, seqs = KEYS[1], KEYS[2]
 local worker, seq, epoch, generation = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -14,7 +14,7 @@ if known[1] ~= run or known[2] ~= epoch then return 'SYNC' end
 
 local current, version = tonumber(known[3]), tonumber(known[4])
 local last = tonumber(redis.call('HGET', seqs, worker) or 0)
-if generation <= current and seq <= last then return 'OK' end
+if generation <= current and last >= tonumber(ARGV[10]) then return 'OK' end
 
 local board = string.format('%s:%d', state, current)
 if generation > current then

@@ -8,9 +8,9 @@ import pytest
 
 from service.core.failures import Refused
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
-from service.core.replica import Add, Name, Populate, Reading, Reset, Row, Stamp, from_wire, to_wire
+from service.core.replica import Add, Applied, Name, Populate, Reading, Reset, Row, Stamp, from_wire, to_wire
 from service.core.session import Answer, Overwritten, Restored, Rules, Scored, Session
-from service.core.shared import MAX_BATCH, Applied, Behind, SharedSession
+from service.core.shared import MAX_BATCH, Behind, Lost, SharedSession
 
 WORKER = "w"
 
@@ -196,6 +196,37 @@ def test_what_was_read_confirms_the_batch_that_it_holds(shared: SharedSession):
     add(shared, 1)
     shared.next_batch()
     assert shared.adopt(Reading(Stamp("e", 3, 3), 1, {WORKER: Row(2, {"a": 8})}, {}), 0.0) == [Restored(1)]
+
+
+def test_a_batch_that_did_not_arrive_is_given_up_by_number(shared: SharedSession):
+    """Its number is passed over, and what was counted elsewhere meanwhile is not sent again."""
+    first, second = add(shared, 5, "op-00001"), add(shared, 2)
+    shared.next_batch()
+    empty = Reading(Stamp("f"), 1, {}, {})
+    assert shared.lost(empty) == [Lost(WORKER, 2, 1)]
+    heard = Applied("other", 1, 0, Stamp("f", 1, 1), {}, to_wire([Add("a", 5, "op-00001", 0.0)]))
+    rows = {WORKER: Row(2), "other": Row(1, {"a": 5})}
+    shared.adopt(Reading(Stamp("f", 2, 1), 1, rows, {}, [heard]), 0.0)
+    assert [(one.points, one.durable, one.version) for one in first] == [(5, True, 2)]
+    assert (second, shown(shared)) == ([], ("f", 2, {"a": 5}))
+    batch = shared.next_batch()
+    assert batch is not None
+    assert (batch.seq, [one.op.points for one in batch.pending]) == (3, [2])
+    shared.take(applied(shared), 0.0)
+    assert shown(shared) == ("f", 3, {"a": 7})
+
+
+def test_what_another_counts_first_is_not_sent(shared: SharedSession):
+    """It had been queued here, and told."""
+    add(shared, 1)
+    shared.next_batch()
+    answers = add(shared, 5, "op-00001")
+    shared.tell(9.0)
+    shared.take(of_another(shared, Add("a", 5, "op-00001", 0.0)), 0.0)
+    assert shown(shared)[2] == {"a": 6}
+    assert [one.durable for one in answers] == [False, True]
+    shared.take(applied(shared), 0.0)
+    assert (shown(shared), len(shared)) == (("e", 2, {"a": 6}), 0)
 
 
 def test_rows_that_are_known_better_are_named(shared: SharedSession):
