@@ -76,6 +76,45 @@ async def play_until_all_have_scored(players: list[Player], service: Service) ->
     return tasks
 
 
+async def test_an_absence_of_redis_is_visible_from_outside(start_service, start_redis):
+    """In boards, answers, /health and the metrics; and so is its end."""
+    redis = start_redis()
+    service = start_service("--redis-url", redis.url)
+    peer = await Peer.connect(service.ws_url)
+    await peer.join("alice")
+    assert (await peer.score(1))["durable"]
+    redis.stop(save=False)
+    assert (await peer.next("leaderboard-update", lambda board: board["degraded"]))["epoch"]
+    answer = await peer.score(2, opId="op-00001")
+    assert (answer["durable"], "~" in answer["epoch"]) == (False, True)
+    assert status(service) == ("degraded", 200)
+    counts = metrics(service)
+    assert (counts["leaderboard_degraded"], counts["leaderboard_redis_queue"]) == (1, 1)
+    redis.start()
+    second = await peer.next("user-rank-update", lambda rank: rank.get("opId") == "op-00001")
+    assert (second["durable"], "~" in second["epoch"], second["score"]) == (True, False, 3)
+    board = await peer.next("leaderboard-update", lambda board: not board["degraded"])
+    assert board["epoch"] == second["epoch"]
+    assert status(service) == ("healthy", 200)
+    counts = metrics(service)
+    assert (counts["leaderboard_degraded"], counts["leaderboard_redis_queue"]) == (0, 0)
+    # Redis came back empty, so that a row had to be put back.
+    assert counts["leaderboard_redis_restores_total"] >= 1
+    assert counts["leaderboard_redis_batches_total"] >= 2
+    assert counts["leaderboard_redis_seen_seconds"] < 2
+    await peer.close()
+
+
+def status(service: Service) -> tuple[str, int]:
+    health = httpx.get(f"{service.url}/health").json()["status"]
+    return health, httpx.get(f"{service.url}/ready").status_code
+
+
+def metrics(service: Service) -> dict[str, float]:
+    lines = httpx.get(f"{service.url}/metrics").text.splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
 async def test_a_stop_in_full_play_loses_no_answered_point(start_over):
     """Everybody who reads hears 1012, and who does not read holds up nothing."""
     one, two = start_over("--top", "1000"), start_over()
