@@ -70,6 +70,7 @@ class RedisStore(LocalStore):
         self._drained = asyncio.Event()
         self._drained.set()
         self._stopping = False
+        self._said = ""
         self._link: Link | None = None
         self._in_touch = False  # whether the link that was tried last has been read from
         self._away = True
@@ -265,7 +266,7 @@ class RedisStore(LocalStore):
                 async with connected(self._url, self._worker) as link:
                     await self._serve(link)
             except LINK_ERRORS as error:
-                log.info("the link to Redis broke: %s", error)
+                self._say_once(str(error))
             except Exception:
                 log.exception("the link to Redis failed")
                 self._metrics.background_failures.inc()
@@ -288,6 +289,12 @@ class RedisStore(LocalStore):
         finally:
             self._link = None
 
+    def _say_once(self, reason: str) -> None:
+        """Log why there is no link; the same reason, which comes twice a second, not again."""
+        if reason != self._said:
+            self._said = reason
+            log.info("no link to Redis: %s", reason)
+
     def _lose(self) -> None:
         if not self._away:
             self._away = True
@@ -303,6 +310,7 @@ class RedisStore(LocalStore):
         if self._away and self.ready:
             log.warning("Redis is back")
         self._away = False
+        self._said = ""
         self._read_once.set()
         self._note_degraded()
 

@@ -43,8 +43,11 @@ def naive() -> None:
 
 
 def no_seq_guard() -> None:
-    """Ours, but a batch that is sent again is applied again."""
+    """Ours, but a batch is applied whatever its number, also one that comes late and was given up."""
     _edit("apply", "if seq <= last then return 'KNOWN' end\n", "")
+    _edit("apply", "if seq > last + 1 then return 'SYNC' end\n", "")
+    # Otherwise the lower number would have the row put back as it was, which mends it.
+    _edit("apply", "redis.call('HSET', seqs, worker, seq)", "redis.call('HSET', seqs, worker, math.max(seq, last))")
 
 
 def no_dedupe() -> None:
