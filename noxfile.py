@@ -46,7 +46,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """Open the live demo in JupyterLab; `-- --no-browser --port 8890` and the like go to JupyterLab."""
+    """Open the live demo in JupyterLab; `-- --redis` over a Redis to stop; other options go to JupyterLab."""
     install(session, "all")
     session.run("python", "-m", "cockpit", *session.posargs, **PATIENT)
 
