@@ -48,7 +48,6 @@ export function boardOf(data) {
 	};
 }
 
-/** The own standing after a `user-rank-update`. */
 export function standingOf(data) {
 	return {
 		epoch: data.epoch ?? null,
@@ -67,7 +66,7 @@ export function standingOn(board, userId, standing) {
 	return board.rows.length >= board.totalPlayers ? { epoch, version, score: 0, rank: null } : standing;
 }
 
-/** The board with the own row below it, `pinned`, where the player is ranked outside what it shows. */
+/** The board, with the own row `pinned` below where it has none. */
 export function pinned(board, player, { rank, score }) {
 	const { rows } = board;
 	if (!player || rank === null || !rows.length || rows.some(({ userId }) => userId === player.userId)) return board;
@@ -75,7 +74,7 @@ export function pinned(board, player, { rank, score }) {
 	return { ...board, rows: [...rows, own] };
 }
 
-/** A time since something, in ms, as briefly as it can be said. */
+/** How long ago, of ms, in short. */
 export function ago(ms) {
 	const seconds = Math.max(0, Math.floor(ms / 1000));
 	if (seconds < 2) return "just now";

@@ -220,7 +220,7 @@ export class View {
 		put("pick-title", player ? "Switch player" : "Play as");
 	}
 
-	/** Draws an avatar, or an initial without one, or without a font for it. */
+	/** Draws an avatar, or an initial without one or a font for it. */
 	#face(node, avatar, name) {
 		write(node, this.#emoji && avatar ? avatar : ([...name][0] ?? "").toUpperCase());
 		return node;
@@ -358,12 +358,14 @@ export class View {
 	}
 
 	#glide(before) {
-		const homes = new Map([...before.keys()].map((row) => [row, this.#home(row.node)]));
-		for (const [row, was] of before) {
-			const home = homes.get(row);
+		const moves = [...before].map(([row, was]) => ({ row, was, home: this.#home(row.node) }));
+		const low = -$("board").getBoundingClientRect().top;
+		const inWindow = (y) => Math.abs(y - low - innerHeight / 2) < innerHeight / 2 + 99;
+		for (const { row, was, home } of moves) {
 			const [left, top] = [was.left - home.left, was.top - home.top];
 			if (!row.node.isConnected || (Math.abs(left) < 1 && Math.abs(top) < 1)) continue;
 			row.move?.cancel();
+			if (!inWindow(home.top) && !inWindow(was.top + was.y)) continue; // at no cost for what nobody sees
 			const from = `translate(${left + was.x}px, ${top + was.y}px)`;
 			mark(row.node, { rising: top > 0 }); // who climbs passes in front
 			row.move = this.#animate(row.node, [{ transform: from }, { transform: "none" }], MOVE);
