@@ -14,6 +14,8 @@ The rules in full:
   answer was not durable is held back until the durable one came or the run is over.
 - Pairs without a board after `PATIENCE` seconds are lost. Updates without an answer are
   *unanswered*: whether they counted is for the comparison of boards to find out.
+- A receiver's screen is *old* from the moment at which an update was meant until the board that brings it.
+  For each of its boards the oldest update that it brought counts: the peaks of the age of what was shown.
 - Reach is counted in versions, so that it covers the updates of all generator processes: a receiver is
   owed each version of the session, and has missed those that a board says were told before it
   (`version - updates` above what the receiver had last). A board with `updates` 0 – a snapshot, or the
@@ -27,7 +29,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +43,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _NO_INTS: Final[Ints] = np.empty(0, np.int64)
+_NO_FLOATS: Final[Floats] = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Resolved:
     send_lag: Floats  # intended → sent
     skew: Floats  # per board: last receiver minus first
     inside: Floats  # per board: from the oldest folded update's receipt to the encoding
+    age: Floats  # per receiver and board: how long the oldest update that it brought had not been shown
     boards: int = 0
     board_updates: int = 0  # the `updates` of those boards
 
@@ -93,6 +96,7 @@ class Counts:
     pairs_lost: int = 0
     versions_owed: int = 0
     versions_missed: int = 0
+    gaps: int = 0  # boards that showed their receiver that it had missed versions
     reordered: int = 0  # boards whose version was lower than one before on the same socket
 
 
@@ -131,6 +135,8 @@ class Ledger:
         self._last_version = _NO_INTS
         self._last_epoch = _NO_INTS
         self._skews: dict[int, tuple[float, float]] = {}
+        # The newest board of each receiver, and the age that it ended: (receiver, time, age).
+        self._peaks: tuple[Ints, Floats, Floats] = (_NO_INTS, _NO_FLOATS, _NO_FLOATS)
 
     # Who takes part
 
@@ -156,6 +162,11 @@ class Ledger:
     def receivers(self) -> int:
         """How many take part."""
         return int((np.isfinite(self._since) & np.isinf(self._until)).sum())
+
+    @property
+    def seen(self) -> int:
+        """How many ever took part."""
+        return int(np.isfinite(self._since).sum())
 
     # Updates
 
@@ -250,18 +261,19 @@ class Ledger:
 
     def resolve(self, now: float, *, final: bool = False) -> Resolved:
         """Turn what was logged since the last call into pairs. `final`: what is still open then is lost."""
-        latencies: list[Floats] = []
-        resolved = Resolved(np.empty(0), np.array(self._acks), np.array(self._send_lags), np.empty(0), np.empty(0))
+        acks, send_lags = np.array(self._acks), np.array(self._send_lags)
+        resolved = Resolved(_NO_FLOATS, acks, send_lags, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS)
         for times in (self._acks, self._send_lags):
             del times[:]
         self._close_receipts(now, resolved, final=final)
         self._release(now, final=final)
+        brought: tuple[Ints, Floats, Floats] = (_NO_INTS, _NO_FLOATS, _NO_FLOATS)
         if len(self._open_update):
-            latencies.extend(self._match())
+            brought = self._match()
             self._give_up(now, final=final)
+        resolved.latency = brought[2]
+        resolved.age = self._note_ages(*brought, final=final)
         self._forget(now)
-        if latencies:
-            resolved.latency = np.concatenate(latencies)
         return resolved
 
     def _epoch(self, epoch: str) -> int:
@@ -300,7 +312,9 @@ class Ledger:
         same = (epoch == previous_epoch) & (time >= self._begins)
         gained = version - previous
         self.counts.versions_owed += int(gained[same & (gained > 0)].sum())
-        self.counts.versions_missed += int(np.maximum(floor - previous, 0)[same & (gained > 0)].sum())
+        missed = np.maximum(floor - previous, 0)[same & (gained > 0)]
+        self.counts.versions_missed += int(missed.sum())
+        self.counts.gaps += int((missed > 0).sum())
         self.counts.reordered += int((same & (gained < 0)).sum())
         last = np.append(first[1:], True)
         self._last_version[receiver[last]] = version[last]
@@ -356,8 +370,8 @@ class Ledger:
             self._open_update = np.append(self._open_update, np.full(len(owed), number))
             self._open_receiver = np.append(self._open_receiver, owed)
 
-    def _match(self) -> Iterator[Floats]:
-        """Find each open pair's first board; yield latencies, keep what found none."""
+    def _match(self) -> tuple[Ints, Floats, Floats]:
+        """Find each open pair's first board: (receiver, time, latency) of those found; keep what found none."""
         receiver = np.concatenate([_NO_INTS, *(part[0] for part in self._history)])
         version = np.concatenate([_NO_INTS, *(part[1] for part in self._history)])
         epoch = np.concatenate([_NO_INTS, *(part[2] for part in self._history)])
@@ -383,9 +397,27 @@ class Ledger:
         has = np.isfinite(came)
         self.counts.pairs_received += int(has.sum())
         intended = np.array([entry.intended for entry in entries])[which]
-        yield came[has] - intended[has]
+        found_by = self._open_receiver[has]
         self._open_update = self._open_update[~has]
         self._open_receiver = self._open_receiver[~has]
+        return found_by, came[has], came[has] - intended[has]
+
+    def _note_ages(self, receiver: Ints, time: Floats, latency: Floats, *, final: bool) -> Floats:
+        """The peaks of age that are over. A receiver's newest board is kept back: an answer may still add to it."""
+        receiver, time, latency = (
+            np.append(kept, new) for kept, new in zip(self._peaks, (receiver, time, latency), strict=True)
+        )
+        if not len(receiver):
+            return _NO_FLOATS
+        order = np.lexsort((time, receiver))
+        receiver, time, latency = receiver[order], time[order], latency[order]
+        starts = np.flatnonzero(np.append(True, (receiver[1:] != receiver[:-1]) | (time[1:] != time[:-1])))
+        age: Floats = np.maximum.reduceat(latency, starts)
+        receiver, time = receiver[starts], time[starts]
+        newest = np.append(receiver[1:] != receiver[:-1], True) & (not final)
+        self._peaks = (receiver[newest], time[newest], age[newest])
+        ended: Floats = age[~newest]
+        return ended
 
     def _give_up(self, now: float, *, final: bool) -> None:
         if not len(self._open_update):
