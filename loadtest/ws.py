@@ -112,8 +112,15 @@ class Socket:
 
     def abort(self) -> None:
         """End it here and now, without a word to the server and without `on_close`."""
-        self._on_close = None
-        self._end(_ABNORMAL)
+        if self._on_close is not None:
+            self._on_close = None
+            self._end(_ABNORMAL)
+
+    def stop_reading(self) -> None:
+        """Read no more and let the kernel hold as little as it can: what a stuck client looks like from outside."""
+        if self._on_close is not None:
+            self._watcher.stop()
+            self._fd.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 1)
 
     # In
 
