@@ -1,6 +1,9 @@
 """`python -m loadtest`: play a swarm or a score log from the command line.
 
 run SCENARIO     send a swarm, measure it, judge it
+ramp             find the knee: the most players with whom all gates hold
+compare A B      is one lot of runs slower than another, and how sure is that
+report RUN       a run as one HTML page
 replay FILE      play a score log and compare the board with a fold of it
 
 A command is imported when it is called for: the replay needs nothing but the service's own
@@ -19,6 +22,9 @@ WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130  # as a shell says it: 128 and SIGINT
 COMMANDS: Final = {
     "run": "send a swarm, measure it, judge it",
+    "ramp": "find the knee: the most players with whom all gates hold",
+    "compare": "is one lot of runs slower than another, and how sure is that",
+    "report": "a run as one HTML page",
     "replay": "play a score log and compare the board with a fold of it",
 }
 EXTRA: Final = {"numpy", "locust", "gevent", "psutil"}  # what the extra `loadtest` of elsa-leaderboard brings

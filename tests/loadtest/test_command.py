@@ -51,4 +51,4 @@ def test_each_command_has_its_own_help(refuse) -> None:
     """`--help` behind a command shows its options, and an unknown command names those there are."""
     assert "--spawn-rate" in refuse("run", "--help").out
     assert "--admin-token" in refuse("replay", "--help").out
-    assert "'run', 'replay'" in refuse("walk").err
+    assert "'run', 'ramp', 'compare', 'report', 'replay'" in refuse("walk").err
