@@ -22,7 +22,7 @@ CONFIDENCE: Final = 0.95
 # Of all of them less is better.
 METRICS: Final = (
     "latency_p50", "latency_p99", "latency_p99.9", "age_p99", "ack_p50", "ack_p99", "inside_p99", "skew_p99",
-    "join_p99", "service_us_per_frame", "service_memory_max", "generator_us_per_frame",
+    "join_p99", "service_us_per_board", "service_memory_max", "generator_us_per_board",
 )  # fmt: skip
 _OWN: Final = "generator"  # metrics of the ruler itself begin so: shown, and no merit of the service
 

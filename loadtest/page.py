@@ -135,9 +135,11 @@ def _counts(result: Line) -> list[str]:
         "errors": ", ".join(f"{count} × {code}" for code, count in totals["errors"].items()) or "none",
         "connections closed by the service": ", ".join(f"{n} × {code}" for code, n in totals["closes"].items())
         or "none",
-        "service: share of a core, µs CPU for a frame": _pair(metrics["service_cpu"], metrics["service_us_per_frame"]),
+        "service: share of a core, µs CPU for a board received": _pair(
+            metrics["service_cpu"], metrics["service_us_per_board"]
+        ),
         "service: most memory, growth": _memory(metrics),
-        "generators: µs CPU for a frame": _round(metrics["generator_us_per_frame"]),
+        "generators: µs CPU for a board received": _round(metrics["generator_us_per_board"]),
         "receive times": "stamped by the kernel" if totals["stamped"] else "taken when read: generator's lag included",
     }
     cells = (f"<tr><td>{escape(name)}</td><td>{_cell(value)}</td></tr>" for name, value in rows.items())

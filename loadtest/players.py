@@ -89,7 +89,8 @@ class Swarm:
         self.ended = False  # the run is over: connections that end now are ours
         self.receive_lags = array("d")
         self.loop_lags = array("d")
-        self.frames = 0
+        self.boards = 0  # frames that were one
+        self.others = 0
         self.run = f"{random.SystemRandom().getrandbits(40):010x}"
         self.updates = 0
         self.answers = 0
@@ -99,8 +100,8 @@ class Swarm:
         self._last_at = 0
         self._before = (0,) * 8
         self._cpu = (time.time(), time.thread_time())
-        # Frames and bytes received, and CPU seconds used, when measuring began.
-        self._at_begin: tuple[int, int, float] | None = None
+        # Frames, bytes and boards received, and CPU seconds used, when measuring began.
+        self._at_begin: tuple[int, int, int, float] | None = None
         self._counting: gevent.Greenlet | None = None
         self._probe = gevent.spawn(self._probe_loop)
 
@@ -276,7 +277,7 @@ class Swarm:
 
     def _tell_counts(self, line: Second) -> None:
         current = (
-            self.updates, self.answers, *self._received, self.tally.errors.total(), self.tally.closes.total(),
+            self.updates, self.answers, *self._received[:2], self.tally.errors.total(), self.tally.closes.total(),
             self.ledger.counts.versions_owed, self.ledger.counts.versions_missed,
         )  # fmt: skip
         (
@@ -287,9 +288,9 @@ class Swarm:
         self._before = current
 
     @property
-    def _received(self) -> tuple[int, int]:
-        """Frames and bytes so far."""
-        return self.frames, sum(player.bytes_received for player in self.players)
+    def _received(self) -> tuple[int, int, int]:
+        """Frames, bytes and boards so far."""
+        return self.boards + self.others, sum(player.bytes_received for player in self.players), self.boards
 
     def _count_received(self) -> None:
         """What was received in the measured time, from its own beginning to its own end."""
@@ -304,9 +305,10 @@ class Swarm:
         if counting is None:
             return
         if self._at_begin is not None:
-            now = self._received
-            self.tally.frames, self.tally.bytes = now[0] - self._at_begin[0], now[1] - self._at_begin[1]
-            self.tally.shares[self.name] = {"cpuSeconds": round(time.process_time() - self._at_begin[2], 6)}
+            now = (*self._received, time.process_time())
+            frames, size, boards, cpu = (new - old for new, old in zip(now, self._at_begin, strict=True))
+            self.tally.frames, self.tally.bytes, self.tally.boards_received = int(frames), int(size), int(boards)
+            self.tally.shares[self.name] = {"cpuSeconds": round(cpu, 6)}
         if counting is not gevent.getcurrent():
             counting.kill(block=False)
 
@@ -504,9 +506,9 @@ class Player:
         """The hot path: a board costs a look-up and three numbers."""
         swarm, socket = self._swarm, self._socket
         assert socket is not None
-        swarm.frames += 1
         kind = data[start + _TYPE_AT] if stop - start > _TYPE_AT else 0
         if kind == _BOARD:
+            swarm.boards += 1
             number = swarm.number_of(bytes(data[start : start + _HEAD_SIZE]))
             if number is None:
                 number = swarm.see(data, start, stop)
@@ -515,7 +517,9 @@ class Player:
                 self._joined.set()  # who watches is answered by a board
             if swarm.begins <= socket.read_at < swarm.halts:
                 swarm.receive_lags.append(socket.read_at - socket.arrived_at)
-        elif kind == _RANK:
+            return
+        swarm.others += 1
+        if kind == _RANK:
             self._rank(data, start, stop, socket.arrived_at)
         elif kind == _ERROR:
             self._error(json.loads(data[start:stop])["data"])

@@ -107,8 +107,8 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
         lines.append(_row("clock", "no kernel stamps here: latencies contain the generator's own lag"))
-    if metrics["generator_us_per_frame"] is not None:
-        lines.append(_row("", f"{metrics['generator_us_per_frame']:.1f} µs CPU for each frame received"))
+    if metrics["generator_us_per_board"] is not None:
+        lines.append(_row("", f"{metrics['generator_us_per_board']:.1f} µs CPU for each board received"))
     lines += _service(metrics)
     lines.append("")
     for number, (gate, held) in enumerate(judgement.gates):
@@ -153,11 +153,11 @@ def _boards(tally: Tally, metrics: Mapping[str, float | None]) -> str:
 
 
 def _service(metrics: Mapping[str, float | None]) -> list[str]:
-    share, each, memory = (metrics[f"service_{name}"] for name in ("cpu", "us_per_frame", "memory_max"))
+    share, each, memory = (metrics[f"service_{name}"] for name in ("cpu", "us_per_board", "memory_max"))
     if share is None or each is None or memory is None:
         return []
     growth = metrics["service_memory_growth"] or 1.0
-    text = f"{share:.0%} of a core, {each:.1f} µs for each frame received, {memory / 1e6:.0f} MB ({growth - 1:+.1%})"
+    text = f"{share:.0%} of a core, {each:.1f} µs for each board received, {memory / 1e6:.0f} MB ({growth - 1:+.1%})"
     return [_row("service", text)]
 
 

@@ -51,7 +51,8 @@ class Tally:
     players: int = 0  # that took part at the end
     frames: int = 0
     bytes: int = 0
-    boards: int = 0
+    boards_received: int = 0  # frames that were boards, at every receiver
+    boards: int = 0  # different ones
     board_updates: int = 0
     seconds: float = 0.0  # measured
     stamped: bool = True  # the kernel told when a message was there
@@ -71,6 +72,7 @@ class Tally:
         self.players += other.players
         self.frames += other.frames
         self.bytes += other.bytes
+        self.boards_received += other.boards_received
         # Each process sees every board of the session.
         if other.boards > self.boards:
             self.boards, self.board_updates = other.boards, other.board_updates
@@ -84,7 +86,17 @@ class Tally:
         plain["counts"] = asdict(self.counts)
         for name in ("errors", "closes", "busy", "shares", "service"):
             plain[name] = dict(getattr(self, name))
-        for name in ("wrong", "players", "frames", "bytes", "boards", "board_updates", "seconds", "stamped"):
+        for name in (
+            "wrong",
+            "players",
+            "frames",
+            "bytes",
+            "boards_received",
+            "boards",
+            "board_updates",
+            "seconds",
+            "stamped",
+        ):
             plain[name] = getattr(self, name)
         return plain
 
@@ -130,7 +142,8 @@ def metrics(tally: Tally, players_asked: int) -> dict[str, float | None]:
     named["players_asked"] = players_asked
     named["cpu_max"] = max((share for shares in tally.busy.values() for share in shares), default=None)
     own = sum(share["cpuSeconds"] for share in tally.shares.values())
-    named["generator_us_per_frame"] = own / tally.frames * 1e6 if tally.frames and tally.shares else None
+    received = tally.boards_received
+    named["generator_us_per_board"] = own / received * 1e6 if received and tally.shares else None
     return named | _of_service(tally)
 
 
@@ -144,7 +157,7 @@ def _of_service(tally: Tally) -> dict[str, float | None]:
     cpu = sum(one["cpuSeconds"] for one in seen)
     return {
         "service_cpu": sum(shares) if seen else None,
-        "service_us_per_frame": cpu / tally.frames * 1e6 if seen and tally.frames else None,
+        "service_us_per_board": cpu / tally.boards_received * 1e6 if seen and tally.boards_received else None,
         "service_memory_max": max(memory, default=None),
         "service_memory_growth": growth,
     }
