@@ -18,9 +18,12 @@ from loadtest.report import read
 REPOSITORY = Path(__file__).parents[2]
 
 
+LOCUSTFILE = "loadtest/locustfile.py"
+
+
 def command(url: str, out: Path, *more: str) -> list[str]:
     return [
-        "-f", "loadtest/locustfile.py", "--host", url, "--users", "5", "--spawn-rate", "5", "--rate", "40",
+        "-f", LOCUSTFILE, "--host", url, "--users", "5", "--spawn-rate", "5", "--rate", "40",
         "--warm-up", "0.2", "--measure", "3", "--out", str(out), *more,
     ]  # fmt: skip
 
@@ -64,6 +67,40 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     assert board["num_requests"] == metrics["pairs"]
     assert board["max_response_time"] == pytest.approx(metrics["latency_max"] * 1000)
     assert board["median_response_time"] != round(board["median_response_time"])
+
+
+async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
+    """Started by hand as master and two workers, the pairs are each worker's own, and the totals their sum."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    out = tmp_path / "run.jsonl"
+    ways = [
+        ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2",
+         "--headless"],
+        *[["--worker", "--master-host", "127.0.0.1", "--master-port", port]] * 2,
+    ]  # fmt: skip
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "locust", *(command(service.url, out) if number == 0 else ["-f", LOCUSTFILE]), *way,
+            cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )
+        for number, way in enumerate(ways)
+    ]  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(process.wait() for process in processes))
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    result = read(out)[-1]
+    shares = result["totals"]["shares"].values()
+    assert sorted(share["receivers"] for share in shares) == [2, 3]
+    assert sum(share["updates"] * share["receivers"] for share in shares) == result["metrics"]["pairs"] > 0
+    assert [reason for reason in result["reasons"] if "generator" not in reason] == []
 
 
 async def test_locusts_files_have_the_pairs(loadtest, service, tmp_path) -> None:
