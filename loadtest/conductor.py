@@ -15,6 +15,7 @@ Each process takes the two moments from its own clock, as all its latencies.
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import platform
 import secrets
@@ -44,6 +45,7 @@ from loadtest.usage import Meter
 
 CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
 GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
+SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
 _SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
 
 
@@ -110,6 +112,8 @@ class Conductor:
         self._finishing.clear()
         if not self._is_worker:
             # Workers get the options from here, so this is how they learn of the run.
+            if not rest.split(self.environment.host or ""):
+                raise ValueError("expected a service to send players to, --host http://…, got none")
             options.session = self._session_asked or f"load-{secrets.token_hex(4)}"
             options.generators = self._runner.worker_count if self._is_master else 1
             asked = self._runner.target_user_count or options.num_users or 1
@@ -263,6 +267,8 @@ class Conductor:
     def _mark_faults(self, run: _Run, scenario: Scenario, origin: float) -> None:
         for offset, what in scenario.faults():
             gevent.sleep(max(origin + offset - time.time(), 0.0))
+            if origin + offset >= run.ends:
+                return
             run.file.mark(time.time(), what)
 
     def _watch_service(self, run: _Run) -> None:
@@ -350,12 +356,14 @@ class Conductor:
 
     def _count_seconds(self, swarm: Swarm) -> None:
         # On the clock's own seconds, so that those of all processes are the same ones.
-        due = float(int(time.time()))
-        while True:
-            due += 1.0
-            gevent.sleep(max(due - time.time(), 0.0))
+        start = int(time.time())
+        for number in itertools.count(1):
+            gevent.sleep(max(start + number / SLICES - time.time(), 0.0))
             if self._finished or swarm is not self.swarm:
                 return
+            if number % SLICES:
+                swarm.absorb()
+                continue
             line = swarm.second()
             if self._is_worker:
                 self._unreported.append(line)

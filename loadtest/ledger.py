@@ -21,7 +21,7 @@ The rules in full:
   (`version - updates` above what the receiver had last). A board with `updates` 0 – a snapshot, or the
   one after the service skipped a slow socket – tells the whole state and misses nothing.
 
-Nothing is computed per delivery: the reader appends three numbers, and once a second `resolve`
+Nothing is computed per delivery: the reader appends three numbers, and now and then `resolve`
 turns them into pairs in bulk. All times are seconds on one clock. No I/O, no clock of its own.
 """
 
@@ -124,8 +124,8 @@ class Ledger:
         # Of the measured updates, since the last `resolve`.
         self._acks = array("d")
         self._send_lags = array("d")
-        # Receipts that may still be needed: (receiver, version, epoch, time), ordered by time.
-        self._history: list[tuple[Ints, Ints, Ints, Floats]] = []
+        # Receipts that may still be needed: (receiver, version, epoch, time) and the latest time of each lot.
+        self._history: list[tuple[Ints, Ints, Ints, Floats, float]] = []
         # Pairs that wait for their board.
         self._open_update = _NO_INTS
         self._open_receiver = _NO_INTS
@@ -257,7 +257,7 @@ class Ledger:
         self.counts.versions_owed += missed
         self.counts.versions_missed += missed
 
-    # Once a second
+    # Ten times a second
 
     def resolve(self, now: float, *, final: bool = False) -> Resolved:
         """Turn what was logged since the last call into pairs. `final`: what is still open then is lost."""
@@ -290,7 +290,7 @@ class Ledger:
             version = np.array(self._board_version, np.int64)[row]
             epoch = np.array(self._board_epoch, np.int64)[row]
             floor = np.array(self._board_floor, np.int64)[row]
-            self._history.append((receiver, version, epoch, time))
+            self._history.append((receiver, version, epoch, time, float(time.max())))
             self._count_versions(receiver, version, epoch, floor, time)
             self._note_skew(board, time)
         self._close_boards(now, resolved, final=final)
@@ -372,12 +372,15 @@ class Ledger:
 
     def _match(self) -> tuple[Ints, Floats, Floats]:
         """Find each open pair's first board: (receiver, time, latency) of those found; keep what found none."""
-        receiver = np.concatenate([_NO_INTS, *(part[0] for part in self._history)])
-        version = np.concatenate([_NO_INTS, *(part[1] for part in self._history)])
-        epoch = np.concatenate([_NO_INTS, *(part[2] for part in self._history)])
-        time = np.concatenate([np.empty(0), *(part[3] for part in self._history)])
         numbers, which = np.unique(self._open_update, return_inverse=True)
         entries = [self._updates[number] for number in numbers.tolist()]
+        # No board brings an update before it was sent.
+        earliest = min(entry.sent for entry in entries)
+        parts = [part for part in self._history if part[4] >= earliest]
+        receiver = np.concatenate([_NO_INTS, *(part[0] for part in parts)])
+        version = np.concatenate([_NO_INTS, *(part[1] for part in parts)])
+        epoch = np.concatenate([_NO_INTS, *(part[2] for part in parts)])
+        time = np.concatenate([_NO_FLOATS, *(part[3] for part in parts)])
         came = np.full(len(self._open_update), np.inf)
         for one in {epoch for entry in entries for epoch in entry.told}:
             rows = np.flatnonzero(epoch == one)
@@ -436,7 +439,7 @@ class Ledger:
             if number not in still_open:
                 del self._updates[number]
         horizon = min((entry.sent for entry in self._updates.values()), default=now) - _SETTLED
-        self._history = [part for part in self._history if part[3].max() >= horizon]
+        self._history = [part for part in self._history if part[4] >= horizon]
         # A board's row is needed until the last receiver has logged it; sockets lag by seconds, not by minutes.
         oldest = min(self._skews, default=self._boards_before + len(self._board_version))
         drop = min(oldest, self._boards_before + len(self._board_version)) - self._boards_before

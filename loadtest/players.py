@@ -163,7 +163,7 @@ class Swarm:
 
     def second(self) -> Second:
         """Close a second: what became known in it."""
-        self._absorb()
+        self.absorb()
         wall, cpu = time.time(), time.thread_time()
         line, self._line = self._line, Second(0, "")
         self._last_at = max(int(wall), self._last_at + 1)
@@ -176,8 +176,8 @@ class Swarm:
         self._tell_counts(line)
         return line
 
-    def _absorb(self, *, final: bool = False) -> None:
-        """Take from the ledger what became known, into the totals and the second that is open."""
+    def absorb(self, *, final: bool = False) -> None:
+        """Take from the ledger what became known, into the totals and the second that is open; often is cheaper."""
         resolved = self.ledger.resolve(time.time(), final=final)
         receive, loop = np.array(self.receive_lags), np.array(self.loop_lags)
         for lags in (self.receive_lags, self.loop_lags):
@@ -222,7 +222,7 @@ class Swarm:
             except rest.Unreachable as error:
                 self.tally.wrong.append(f"the final board could not be read: {error}")
                 break
-            self._absorb()
+            self.absorb()
             behind = sum(self._behind(truth, number) for number, truth in enumerate(truths))
             if not behind or time.time() > ends:
                 break
@@ -243,7 +243,7 @@ class Swarm:
         """Close the books: what has not arrived by now is lost."""
         self.ended = True
         self._probe.kill(block=False)
-        self._absorb(final=True)
+        self.absorb(final=True)
         line = self.second()
         self.tally.counts = self.ledger.counts
         self.tally.seconds = max(self.halts - self.begins, 0.0) if self.begins < self.halts else 0.0
