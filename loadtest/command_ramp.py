@@ -7,7 +7,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from loadtest.command_run import USELESS, WRONG_USAGE, add_shape, check, send, target_for
 from loadtest.drive import ServiceFailed
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         options.players = options.most
         check(options)
         with target_for(options) as target:
-            trials = []
+            trials: list[dict[str, Any]] = []
             while (players := search.next()) is not None:
                 options.players = players
                 out = folder / f"{len(trials) + 1:03}-{players}.jsonl"

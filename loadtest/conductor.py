@@ -36,7 +36,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest import rest
 from loadtest.gates import MOMENT, Gate, Judgement, cut_short, judge
-from loadtest.histogram import Histogram
+from loadtest.histogram import Histogram, reported
 from loadtest.players import Floats, Swarm
 from loadtest.report import RunFile, progress, summary
 from loadtest.scenarios import SCENARIOS, Options, Scenario
@@ -46,6 +46,7 @@ from loadtest.usage import Meter
 CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
 GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
 SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
+LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
 _SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
 
 
@@ -86,10 +87,10 @@ class Conductor:
         self._finishing = gevent.event.Event()
         self._unreported: list[Second] = []
         self._session_asked = self._options.session
-        self._is_worker = isinstance(self._runner, WorkerRunner)
+        self.is_worker = isinstance(self._runner, WorkerRunner)
         self._is_master = isinstance(self._runner, MasterRunner)
         events: Any = environment.events
-        if self._is_worker:
+        if self.is_worker:
             self._runner.register_message("swarm-play", self._on_play)
             self._runner.register_message("swarm-finish", self._on_finish, concurrent=True)
             events.report_to_master.add_listener(self._report_seconds)
@@ -110,7 +111,7 @@ class Conductor:
         options = self._options
         self._finished = False
         self._finishing.clear()
-        if not self._is_worker:
+        if not self.is_worker:
             # Workers get the options from here, so this is how they learn of the run.
             if not rest.split(self.environment.host or ""):
                 raise ValueError("expected a service to send players to, --host http://…, got none")
@@ -128,13 +129,13 @@ class Conductor:
                 urls=rest.split(self.environment.host or ""),
                 session_id=options.session,
                 scenario=scenario_of(options),
-                stream=self._runner.worker_index if self._is_worker else 0,
+                stream=self._runner.worker_index if self.is_worker else 0,
                 stamps=not options.no_kernel_stamps,
                 on_request=self._on_request,
                 on_pairs=self._on_pairs,
             )
             gevent.spawn(self._count_seconds, self.swarm)
-            if self._is_worker:
+            if self.is_worker:
                 gevent.spawn(self._tell_joined, self.swarm)
 
     def finish(self) -> None:
@@ -147,7 +148,7 @@ class Conductor:
         try:
             if self.swarm is not None:
                 self._settle(self.swarm)
-            if not self._is_worker:
+            if not self.is_worker:
                 self._close_run(ended)
         finally:
             self._finishing.set()
@@ -157,7 +158,7 @@ class Conductor:
         if swarm.players:
             swarm.settle()
         line = swarm.finish()
-        if self._is_worker:
+        if self.is_worker:
             self._unreported.append(line)
             self._runner.send_message(
                 "swarm-result",
@@ -258,7 +259,8 @@ class Conductor:
         if self.swarm is not None:
             self.swarm.play(warm_up=options.warm_up, measure=options.measured or None)
         if options.measured:
-            gevent.sleep(options.warm_up + options.measured)
+            # Workers begin a moment later and end by their own clocks.
+            gevent.sleep(options.warm_up + options.measured + (LATE_START if self._is_master else 0.0))
             if self.headless:
                 self._runner.quit()
             else:
@@ -365,7 +367,7 @@ class Conductor:
                 swarm.absorb()
                 continue
             line = swarm.second()
-            if self._is_worker:
+            if self.is_worker:
                 self._unreported.append(line)
             elif self._run is not None:
                 self._take_second(self._run, line)
@@ -402,7 +404,7 @@ class Conductor:
 
 def fine_bucket(milliseconds: float) -> float:
     """The middle of the histogram's bucket, in milliseconds, for Locust's own rounding (whole ones, two digits)."""
-    return round(Histogram([milliseconds / 1000]).buckets()[0][0] * 1000, 3)
+    return round(reported(milliseconds / 1000) * 1000, 3)
 
 
 def count_finely() -> None:

@@ -125,4 +125,4 @@ class Search:
 
 def sign_test(more: int, trials: int) -> float:
     """The chance of at least `more` heads in so many throws of a fair coin."""
-    return sum(math.comb(trials, heads) for heads in range(more, trials + 1)) / 2**trials
+    return math.fsum(math.comb(trials, heads) * 0.5**trials for heads in range(more, trials + 1))

@@ -23,6 +23,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtest import broadcast_tab, rest, scorelog
 from loadtest.conductor import Conductor, count_finely
@@ -157,9 +158,12 @@ def _finish(environment: Environment, **_: Any) -> None:
 def _end(**_: Any) -> None:
     """Locust has printed its tables: now ours, so that it is what stays on the screen."""
     for conductor in _conductors.values():
+        options: Any = conductor.environment.parsed_options
         if conductor.page and conductor.headless:
             sys.stdout.write(conductor.page)
             sys.stdout.flush()
+        if not conductor.is_worker and options.csv_prefix:
+            gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # until Locust has written the last pairs, too
     for service in _services:
         service.stop()
 

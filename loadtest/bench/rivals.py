@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 EVERY = 0.5  # seconds
@@ -44,7 +45,7 @@ def watch(url: str, hello: str, count: int, start: Callable[[Callable[[], None]]
             boards[number] += text[9] == "l"  # {"type":"leaderboard-update"
 
     for number in range(count):
-        start(lambda number=number: receive(number))
+        start(partial(receive, number))
     while True:
         time.sleep(EVERY)
         say(sum(opened), sum(boards))

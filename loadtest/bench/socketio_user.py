@@ -18,7 +18,8 @@ class Watcher(SocketIOUser):
 
     def on_start(self) -> None:
         """Connect."""
-        self.sio.connect(self.host, transports=["websocket"])
+        client: Any = self.sio  # its methods carry no types
+        client.connect(self.host, transports=["websocket"])
 
     @task
     def stay(self) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.conductor import fine_bucket
-from loadtest.histogram import ERROR
 from loadtest.report import read
 
 REPOSITORY = Path(__file__).parents[2]
@@ -26,12 +24,6 @@ def command(url: str, out: Path, *more: str) -> list[str]:
         "-f", LOCUSTFILE, "--host", url, "--users", "5", "--spawn-rate", "5", "--rate", "40",
         "--warm-up", "0.2", "--measure", "3", "--out", str(out), *more,
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("milliseconds", [0.07, 0.9, 3.333, 47.2, 99.96, 512.3, 40_000.0])
-def test_locusts_buckets_are_the_histograms(milliseconds: float) -> None:
-    """Locust rounds to whole milliseconds and two digits; here to the histogram's buckets, within its error."""
-    assert fine_bucket(milliseconds) == pytest.approx(milliseconds, rel=ERROR + 0.001 / milliseconds)
 
 
 async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) -> None:
@@ -56,7 +48,8 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
         await process.wait()
     result = read(out)[-1]
     metrics = result["metrics"]
-    assert '"extended_tabs": [{"key": "broadcast"' in page or "broadcast" in page
+    assert '"extended_tabs"' in page.replace("&#34;", '"')
+    assert "Broadcast" in page
     (table,) = stats["extended_stats"]
     rows = {row["name"]: row for row in table["data"]}
     latency = rows["score → other screen"]
@@ -65,7 +58,7 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     assert f"last verdict: {result['verdict']}" in rows
     board = next(entry for entry in stats["stats"] if entry["name"] == "board")
     assert board["num_requests"] == metrics["pairs"]
-    assert board["max_response_time"] == pytest.approx(metrics["latency_max"] * 1000)
+    assert board["max_response_time"] == pytest.approx(metrics["latency_max"] * 1000, abs=1)
     assert board["median_response_time"] != round(board["median_response_time"])
 
 

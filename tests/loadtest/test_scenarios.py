@@ -90,7 +90,7 @@ def test_a_replay_without_a_log_is_refused(changed, expected) -> None:
 async def play(loadtest, scenario: str, out: Path, *more: str) -> dict:
     """A short run; its last line. What others did to the generator meanwhile is left out of the reasons."""
     ended = await loadtest(
-        "run", scenario, "--players", str(PLAYERS), "--rate", "20", "--duration", "4s", "--warm-up", "0.5s",
+        "run", scenario, "--players", str(PLAYERS), "--rate", "12", "--duration", "4s", "--warm-up", "0.5s",
         "--out", str(out), *more,
     )  # fmt: skip
     assert ended.status in {0, 3, 4}, ended.err
