@@ -83,7 +83,6 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="service to send them at; several of one leaderboard: players are spread (default: one started for this)",
     )
-    parser.add_argument("locust", nargs="*", help=argparse.SUPPRESS)
 
 
 def duration(text: str) -> float:
@@ -222,7 +221,7 @@ def send(options: argparse.Namespace, target: Target, out: Path, *, quiet: bool 
     # The package must be found from wherever this was started.
     path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
     with _on(target.cores):
-        return _to_its_end([*command, *options.locust], {**os.environ, "PYTHONPATH": path}, quiet=quiet)
+        return _to_its_end([*command, *options.beyond], {**os.environ, "PYTHONPATH": path}, quiet=quiet)
 
 
 def _to_its_end(command: list[str], environment: dict[str, str], *, quiet: bool) -> int:

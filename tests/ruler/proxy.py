@@ -44,7 +44,8 @@ class Proxy:
             for way in (self._up(reader, to_service), self._down(from_service, late), self._pour(late, writer))
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            # The client went, or has all that the service said.
+            await asyncio.wait([ways[0], ways[2]], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
