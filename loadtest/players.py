@@ -9,12 +9,13 @@ Times are Unix seconds on this machine's clock, because that is the clock of the
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import gevent
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from loadtest import rest
 from loadtest.histogram import Histogram
 from loadtest.ledger import BoardHead, Ledger
-from loadtest.scenarios import Role, Scenario
+from loadtest.scenarios import Break, Role, Scenario
 from loadtest.tally import Second, Tally
 from loadtest.ws import ConnectFailed, Socket, connect
 
@@ -81,6 +82,7 @@ class Swarm:
         self.on_request = on_request
         self.on_pairs = on_pairs
         self.ledger = Ledger()
+        self.log_receiver, self.log_board, self.log_time = self.ledger.log
         self.tally = Tally()
         self.players: list[Player] = []
         self._seats = 0  # receivers of the ledger that were handed out
@@ -94,7 +96,7 @@ class Swarm:
         self.run = f"{random.SystemRandom().getrandbits(40):010x}"
         self.updates = 0
         self.answers = 0
-        self._heads: dict[bytes, int] = {}
+        self.heads: dict[bytes, int] = {}  # of boards seen lately, with the ledger's numbers
         self._older_heads: dict[bytes, int] = {}
         self._line = Second(0, "")
         self._last_at = 0
@@ -152,14 +154,10 @@ class Swarm:
         number = self._older_heads.get(key)
         if number is None:
             number = self.ledger.board(_head(data, start, stop))
-        if len(self._heads) >= _REMEMBERED_HEADS:
-            self._older_heads, self._heads = self._heads, {}
-        self._heads[key] = number
+        if len(self.heads) >= _REMEMBERED_HEADS:
+            self._older_heads, self.heads = self.heads, {}
+        self.heads[key] = number
         return number
-
-    def number_of(self, head: bytes) -> int | None:
-        """The ledger's number for a board seen before."""
-        return self._heads.get(head)
 
     def second(self) -> Second:
         """Close a second: what became known in it."""
@@ -379,7 +377,10 @@ class Player:
         """Score whenever the schedule says so; returns when it ends or the swarm halts."""
         swarm = self._swarm
         swarm.started.wait()
-        self._pausing = gevent.spawn(self._come_and_go)
+        breaks = swarm.scenario.breaks(self.index, swarm.stream)
+        first_break = next(breaks, None)
+        if first_break is not None:  # a greenlet costs memory
+            self._pausing = gevent.spawn(self._come_and_go, itertools.chain([first_break], breaks))
         if self.role is not Role.PLAYS:
             return
         first = time.time()
@@ -414,10 +415,10 @@ class Player:
             self._wants_seat = True
             self._swarm.ledger.leave(self.seat, time.time())
 
-    def _come_and_go(self) -> None:
+    def _come_and_go(self, breaks: Iterator[Break]) -> None:
         """End the connection when the scenario says so, and come back."""
         swarm = self._swarm
-        for one in swarm.scenario.breaks(self.index, swarm.stream):
+        for one in breaks:
             at = swarm.origin + one.at
             wait = at - time.time()
             if wait > 0:
@@ -509,10 +510,12 @@ class Player:
         kind = data[start + _TYPE_AT] if stop - start > _TYPE_AT else 0
         if kind == _BOARD:
             swarm.boards += 1
-            number = swarm.number_of(bytes(data[start : start + _HEAD_SIZE]))
+            number = swarm.heads.get(bytes(data[start : start + _HEAD_SIZE]))
             if number is None:
                 number = swarm.see(data, start, stop)
-            swarm.ledger.received(self.seat, number, socket.arrived_at)
+            swarm.log_receiver(self.seat)
+            swarm.log_board(number)
+            swarm.log_time(socket.arrived_at)
             if not self.takes_part and self.role is Role.WATCHES:
                 self._joined.set()  # who watches is answered by a board
             if swarm.begins <= socket.read_at < swarm.halts:

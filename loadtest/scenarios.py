@@ -15,6 +15,7 @@ from enum import Enum
 from itertools import count
 from pathlib import Path
 from typing import Final, Protocol, Self
+from zlib import crc32
 
 import numpy as np
 
@@ -139,9 +140,9 @@ class Steady:
         return self.schedule.times(player, stream)
 
     def points(self, player: int, stream: int) -> Iterator[int]:
-        random = np.random.default_rng([self.seed, stream, player, 1])
-        while True:
-            yield POINTS[int(random.integers(len(POINTS)))]
+        # By hash: a generator of random numbers for each player would cost more memory than its socket.
+        for number in count():
+            yield POINTS[crc32(b"%d %d %d %d" % (self.seed, stream, player, number)) % len(POINTS)]
 
     def breaks(self, player: int, stream: int) -> Iterator[Break]:
         return iter(())
