@@ -52,7 +52,6 @@ async def test_what_stands_behind_two_dashes_goes_to_locust(loadtest, service) -
     ended = await loadtest("run", "steady", "--url", service.url, "--rate", "2", "--", "--no-such-option")
     assert ended.status == 2
     assert "unrecognized arguments: --no-such-option" in ended.err
-    assert "usage: locust" in ended.err
 
 
 def test_each_command_has_its_own_help(refuse) -> None:
