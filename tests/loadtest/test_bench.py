@@ -272,7 +272,7 @@ def result() -> dict[str, object]:
 @pytest.mark.parametrize("name", generator.LABELS)
 def test_every_receiver_is_measured_alike(name: str, cores: Cores, monkeypatch: pytest.MonkeyPatch):
     """This load test and the others get boards on each connection, and cost CPU and memory that is measured."""
-    for what, value in (("FEW", 2), ("CONNECTIONS", 12), ("WARM_UP", 0.5)):
+    for what, value in (("FEW", 30), ("CONNECTIONS", 40), ("WARM_UP", 0.5)):
         monkeypatch.setattr(generator, what, value)
     monkeypatch.setitem(generator.HZ, name, 20.0)
     said: list[str] = []
