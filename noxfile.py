@@ -85,10 +85,24 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def page(session: nox.Session) -> None:
+    """What a lively page costs the browser; `-- tests/static/pictures.py` draws its pictures in docs/ anew."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", *(session.posargs or ["tests/static/bench_page.py"]))
+
+
+@nox.session(default=False)
 def fallback(session: nox.Session) -> None:
     """The same tests with services that run without the fan-out extension, all but those about it."""
     install(session, "all", groups=("test",))
     session.run("pytest", "--without-extension", "-m", "not extension", *session.posargs)
+
+
+@nox.session(default=False)
+def ruler(session: nox.Session) -> None:
+    """Proofs of the load test's measuring, with faults of known size; wants a machine with nothing else to do."""
+    install(session, "loadtest", groups=("test",))
+    session.run("pytest", "tests/ruler", *session.posargs)
 
 
 def install_browser(session: nox.Session) -> None:
