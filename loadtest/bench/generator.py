@@ -45,12 +45,11 @@ OURS = "this"
 LABELS = {
     OURS: "this load test, one in twenty plays",
     "this-all": "this load test, everybody plays",
-    "sync-threads": "websockets.sync, threads",
     "sync-gevent": "websockets.sync, gevent",
     "socketio-user": "Locust's SocketIOUser",
 }
 # Boards a second: as many as each can receive on a core without falling behind.
-HZ = {OURS: 20.0, "this-all": 20.0, "sync-threads": 8.0, "sync-gevent": 8.0, "socketio-user": 1.0}
+HZ = {OURS: 20.0, "this-all": 20.0, "sync-gevent": 8.0, "socketio-user": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +133,7 @@ def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Seen:
             audience.ask("target", **target(int(port)))
             audience.connect(1)
             play_session(audience, rows, HZ[name])
-            way = name.removeprefix("sync-")
-            command = [sys.executable, "-m", "loadtest.bench.rivals", way, port, str(connections), f"bench-{rows}"]
+            command = [sys.executable, "-m", "loadtest.bench.rivals", port, str(connections), f"bench-{rows}"]
             return _rival(command, connections, cores, seconds)
     finally:
         service.stop()

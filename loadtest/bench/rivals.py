@@ -1,6 +1,6 @@
 """Receivers that others would write, to measure this load test's own cost against.
 
-    python -m loadtest.bench.rivals threads|gevent PORT COUNT SESSION
+    python -m loadtest.bench.rivals PORT COUNT SESSION
     locust -f loadtest/bench/socketio_user.py --headless …
 
 Each opens so many connections and receives boards, and says twice a second on stdout, as a line of JSON, how many
@@ -51,21 +51,13 @@ def watch(url: str, hello: str, count: int, start: Callable[[Callable[[], None]]
         say(sum(opened), sum(boards))
 
 
-def main(way: str, port: str, count: str, session: str) -> None:
-    """Receive as told, until the end of this process."""
-    if way == "gevent":
-        from gevent import monkey, spawn  # noqa: PLC0415
+def main(port: str, count: str, session: str) -> None:
+    """Receive until the end of this process, on gevent as in Locust; a thousand real threads do not even begin."""
+    from gevent import monkey, spawn  # noqa: PLC0415 - first of all in the process
 
-        monkey.patch_all()
-        start: Callable[[Callable[[], None]], Any] = spawn
-    else:
-        threading.stack_size(256 * 1024)
-
-        def start(run: Callable[[], None]) -> Any:
-            threading.Thread(target=run, daemon=True).start()
-
+    monkey.patch_all()
     hello = json.dumps({"type": "watch-demo", "data": {"sessionId": session}})
-    watch(f"ws://127.0.0.1:{port}/ws", hello, int(count), start)
+    watch(f"ws://127.0.0.1:{port}/ws", hello, int(count), spawn)
 
 
 if __name__ == "__main__":
