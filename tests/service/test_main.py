@@ -183,12 +183,15 @@ def test_workers_share_one_port_and_one_board(start_service):
     """Over a Redis of their own; all of it ends with the first process, however that ends."""
     service = start_service("--workers", "2", "--redis-url", "embedded")
     family = psutil.Process(service.pid)
-    workers: set[int] = set()
     versions: set[tuple[str, int]] = set()
-    while len(workers) < 2:
-        # A new connection each time, so that each worker gets one sooner or later.
-        metrics = httpx.get(f"{service.url}/metrics").text
-        workers.add(int(float(re.search(r"^process_start_time_seconds (\S+)", metrics, re.MULTILINE)[1]) * 100))
+    port = int(service.url.rsplit(":", 1)[1])
+    listening = [
+        pid
+        for pid in workers_of(service.pid)
+        for one in psutil.Process(pid).net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    ]
+    assert len(set(listening)) == len(listening) == 2
     httpx.post(f"{service.url}/api/demo/populate")
     until = time.monotonic() + 10
     while len(versions) != 1 and time.monotonic() < until:
