@@ -12,6 +12,7 @@ import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -200,6 +201,13 @@ def _on(cores: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def send(options: argparse.Namespace, target: Target, out: Path, *, quiet: bool = False) -> int:
     """Send one swarm and write the run to `out`; return its exit status. Raises `ServiceFailed`, KeyboardInterrupt."""
     command = [
@@ -211,7 +219,10 @@ def send(options: argparse.Namespace, target: Target, out: Path, *, quiet: bool 
     ]  # fmt: skip
     command += ["--player-rate", str(_each(options))]
     if options.processes > 1:
-        command += ["--processes", str(options.processes)]
+        # At Locust's own port the processes of two runs would take each other for theirs.
+        port = str(_free_port())
+        command += ["--processes", str(options.processes), "--master-bind-host", "127.0.0.1"]
+        command += ["--master-bind-port", port, "--master-port", port]
     for gate in options.gate or ():
         command += ["--gate", gate]
     if options.log is not None:
