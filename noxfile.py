@@ -91,6 +91,13 @@ def fallback(session: nox.Session) -> None:
     session.run("pytest", "--without-extension", "-m", "not extension", *session.posargs)
 
 
+@nox.session(default=False)
+def ruler(session: nox.Session) -> None:
+    """Proofs of the load test's measuring, with faults of known size; wants a machine with nothing else to do."""
+    install(session, "loadtest", groups=("test",))
+    session.run("pytest", "tests/ruler", *session.posargs)
+
+
 def install_browser(session: nox.Session) -> None:
     """Install Debian's Chromium where there is none yet."""
     if shutil.which("chromium"):

@@ -1,6 +1,9 @@
 """`python -m loadtest`: play a swarm or a score log from the command line.
 
 run SCENARIO     send a swarm, measure it, judge it
+ramp             find the knee: the most players with whom all gates hold
+compare A B      is one lot of runs slower than another, and how sure is that
+report RUN       a run as one HTML page
 replay FILE      play a score log and compare the board with a fold of it
 
 A command is imported when it is called for: the replay needs nothing but the service's own
@@ -19,8 +22,12 @@ WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130  # as a shell says it: 128 and SIGINT
 COMMANDS: Final = {
     "run": "send a swarm, measure it, judge it",
+    "ramp": "find the knee: the most players with whom all gates hold",
+    "compare": "is one lot of runs slower than another, and how sure is that",
+    "report": "a run as one HTML page",
     "replay": "play a score log and compare the board with a fold of it",
 }
+PASSING: Final = {"run", "ramp"}
 EXTRA: Final = {"numpy", "locust", "gevent", "psutil"}  # what the extra `loadtest` of elsa-leaderboard brings
 
 
@@ -39,8 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 pass, 2 wrong usage, 3 fail, 4 invalid, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next(iter(arguments), None)
+    # What stands behind -- is for Locust, with the commands that start it.
+    end = arguments.index("--") if command in PASSING and "--" in arguments else len(arguments)
     try:
-        options = parser(command).parse_args(arguments)
+        options = parser(command).parse_args(arguments[:end], argparse.Namespace(beyond=arguments[end + 1 :]))
         status: int = options.run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -14,22 +14,29 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from loadtest import rest
+from loadtest import rest, scorelog
 from loadtest.drive import Service, ServiceFailed
 from loadtest.gates import DEFAULT_GATES, parse_gates
 from loadtest.limits import TooManySockets, raise_file_limit
-from loadtest.scenarios import SCENARIOS, Options
+from loadtest.page import page
+from loadtest.report import read
+from loadtest.scenarios import ARRIVALS, PURPOSES, SCENARIOS, Options, Scenario
 from loadtest.tally import KNOWN_METRICS
 
 WRONG_USAGE = 2
+DEFAULT_PLAYERS = 200
+USELESS = (ValueError, scorelog.Unreadable, TooManySockets, ServiceFailed, rest.Unreachable)  # what cannot be run
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+_DURATIONS = {"soak": 3600.0}
+_DEFAULT_DURATION = 30.0
 _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -44,25 +51,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "What stands behind -- goes to Locust as it is. Ctrl-C ends a run early, with what was measured until then; "
         "a second one ends it at once, with nothing."
     )
-    parser.add_argument("scenario", choices=sorted(SCENARIOS), help="what the players do")
-    parser.add_argument("--players", type=int, default=200, help="(default %(default)s)")
+    scenarios = "; ".join(f"{name}: {purpose}" for name, purpose in PURPOSES.items())
+    parser.add_argument("scenario", choices=list(SCENARIOS), metavar="SCENARIO", help=scenarios)
+    parser.add_argument("--players", type=int, help="(default 200; of a replay, one for each of the log's users)")
+    add_shape(parser)
+    parser.add_argument("--out", type=Path, help="file for the run (default runs/<time>-<scenario>.jsonl)")
+    parser.set_defaults(run=run)
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """What every command that sends swarms wants to know, but for the number of players."""
     parser.add_argument("--rate", type=float, default=40.0, help="updates a second, together (default %(default)s)")
     parser.add_argument("--player-rate", type=float, help="updates a second of each player, instead of --rate")
-    parser.add_argument("--duration", type=_duration, default=30.0, help="measured time, like 30s or 5m (default 30s)")
+    parser.add_argument("--arrivals", choices=ARRIVALS, default="poisson", help="(default %(default)s)")
+    parser.add_argument("--log", type=Path, metavar="FILE.csv", help="the log of a replay")
+    parser.add_argument("--speed", type=float, default=1.0, help="of a replay: times faster than the log (default 1)")
     parser.add_argument(
-        "--warm-up", type=_duration, default=3.0, help="time between all joined and measured (default 3s)"
+        "--duration",
+        type=duration,
+        help="measured time, like 30s or 5m (default 30s; of a soak 1h, of a replay as long as the log)",
+    )
+    parser.add_argument(
+        "--warm-up", type=duration, default=3.0, help="time between all joined and measured (default 3s)"
     )
     parser.add_argument("--spawn-rate", type=float, default=100.0, help="new players a second (default %(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="generator processes (default %(default)s)")
     parser.add_argument("--gate", action="append", help=f"repeatable (default {' '.join(DEFAULT_GATES)})")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file for the run (default runs/<time>-<scenario>.jsonl)")
-    parser.add_argument("--url", help="service to send them at (default: one started for this)")
-    parser.add_argument("locust", nargs="*", help=argparse.SUPPRESS)
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--url",
+        action="append",
+        help="service to send them at; several of one leaderboard: players are spread (default: one started for this)",
+    )
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
+    """Seconds out of a text like 30s, 500ms or 5m."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError(f"expected a time like 30s, 500ms or 5m, got {text}")
@@ -72,24 +96,52 @@ def _duration(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     """Run the swarm; return its exit status."""
     try:
-        _check(options)
-        with _target(options) as target, _on(target.cores):
-            return _locust(options, target)
-    except (ValueError, TooManySockets, ServiceFailed, rest.Unreachable) as error:
+        check(options)
+        out = options.out or Path(f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{options.scenario}.jsonl")
+        with target_for(options) as target:
+            status = send(options, target, out)
+    except USELESS as error:
         sys.stderr.write(f"loadtest run: {error}\n")
         return WRONG_USAGE
+    if out.exists():
+        out.with_suffix(".html").write_text(page(read(out)), "utf-8")
+        sys.stderr.write(f" {out.with_suffix('.html')}\n")
+    return status
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Raise ValueError, `TooManySockets` or ModuleNotFoundError for what cannot be run."""
+def check(options: argparse.Namespace) -> None:
+    """Fill in what follows from the scenario.
+
+    Raises one of `USELESS`, or ModuleNotFoundError, for what cannot be run.
+    """
     for name in ("locust", "psutil"):
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    if options.players < 1 or options.processes < 1 or options.spawn_rate <= 0:
+    if options.processes < 1 or options.spawn_rate <= 0 or (options.players is not None and options.players < 1):
         raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
     parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
-    SCENARIOS[options.scenario](Options(rate=_each(options), seed=options.seed))
+    asked = options.players
+    options.players = asked or DEFAULT_PLAYERS
+    scenario = _scenario(options)
+    if scenario.members is not None:
+        options.players = max(asked or 0, scenario.members)
+    if options.duration is None:
+        options.duration = scenario.lasts or _DURATIONS.get(options.scenario, _DEFAULT_DURATION)
     raise_file_limit(math.ceil(options.players / options.processes))
+
+
+def _scenario(options: argparse.Namespace) -> Scenario:
+    return SCENARIOS[options.scenario](
+        Options(
+            rate=_each(options),
+            seed=options.seed,
+            process=options.arrivals,
+            warm_up=options.warm_up,
+            generators=options.processes,
+            file=options.log,
+            speed=options.speed,
+        )
+    )
 
 
 def _each(options: argparse.Namespace) -> float:
@@ -99,23 +151,29 @@ def _each(options: argparse.Namespace) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    url: str
+class Target:
+    """Where a swarm is sent."""
+
+    urls: Sequence[str]
     pid: int | None = None
     cores: frozenset[int] = frozenset()  # for the generators; empty: any
 
 
 @contextlib.contextmanager
-def _target(options: argparse.Namespace) -> Iterator[_Target]:
+def target_for(options: argparse.Namespace) -> Iterator[Target]:
+    """The services that the options name, or one of our own while this lasts. Raises one of `USELESS`."""
     if options.url is not None:
-        rest.identify(options.url)
-        yield _Target(options.url)
+        for url in options.url:
+            rest.identify(url)
+        yield Target(options.url)
         return
+    # A log knows no limits of a connection.
+    fast = 1_000_000 if options.scenario == "replay" else 100
     limits = {
         "max-connections": max(options.players + 100, 10_000),
         "max-players": max(options.players, 20_000),
-        "rate": 100,
-        "burst": 200,
+        "rate": fast,
+        "burst": 2 * fast,
     }
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     apart = len(cores) >= 2
@@ -125,7 +183,7 @@ def _target(options: argparse.Namespace) -> Iterator[_Target]:
         with _on(frozenset(cores[:1]) if apart else frozenset()):
             service = stack.enter_context(Service(arguments))
         sys.stderr.write(f"started a service at {service.url}\n")
-        yield _Target(service.url, service.pid, frozenset(cores[1:]) if apart else frozenset())
+        yield Target([service.url], service.pid, frozenset(cores[1:]) if apart else frozenset())
 
 
 @contextlib.contextmanager
@@ -142,28 +200,31 @@ def _on(cores: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _locust(options: argparse.Namespace, target: _Target) -> int:
+def send(options: argparse.Namespace, target: Target, out: Path, *, quiet: bool = False) -> int:
+    """Send one swarm and write the run to `out`; return its exit status. Raises `ServiceFailed`, KeyboardInterrupt."""
     command = [
         sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel", "WARNING",
-        "--host", target.url, "--users", str(options.players), "--spawn-rate", str(options.spawn_rate),
+        "--host", ",".join(target.urls), "--users", str(options.players), "--spawn-rate", str(options.spawn_rate),
         "--scenario", options.scenario, "--warm-up", str(options.warm_up),
-        "--measure", str(options.duration), "--seed", str(options.seed),
+        "--measure", str(options.duration), "--seed", str(options.seed), "--arrivals", options.arrivals,
+        "--out", str(out),
     ]  # fmt: skip
     command += ["--player-rate", str(_each(options))]
     if options.processes > 1:
         command += ["--processes", str(options.processes)]
     for gate in options.gate or ():
         command += ["--gate", gate]
-    if options.out is not None:
-        command += ["--out", str(options.out)]
+    if options.log is not None:
+        command += ["--log", str(options.log), "--speed", str(options.speed)]
     if target.pid is not None:
         command += ["--service-pid", str(target.pid)]
     # The package must be found from wherever this was started.
     path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
-    return _to_its_end([*command, *options.locust], {**os.environ, "PYTHONPATH": path})
+    with _on(target.cores):
+        return _to_its_end([*command, *options.beyond], {**os.environ, "PYTHONPATH": path}, quiet=quiet)
 
 
-def _to_its_end(command: list[str], environment: dict[str, str]) -> int:
+def _to_its_end(command: list[str], environment: dict[str, str], *, quiet: bool) -> int:
     """Run Locust; return its exit status. Raises KeyboardInterrupt when it was interrupted before it could judge.
 
     SIGINT and SIGTERM reach it as one SIGTERM. Once Locust is ready it ends the run on that: it settles and
@@ -185,7 +246,10 @@ def _to_its_end(command: list[str], environment: dict[str, str]) -> int:
     try:
         # In a group of its own, so that a terminal's Ctrl-C comes from here alone; whoever is in the background
         # may not read from a terminal.
-        swarm = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
+        out = subprocess.DEVNULL if quiet else None
+        swarm = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, process_group=0
+        )
         if signals:  # while it was started
             swarm.terminate()
         status = swarm.wait()

@@ -15,6 +15,7 @@ Each process takes the two moments from its own clock, as all its latencies.
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import platform
 import secrets
@@ -28,20 +29,24 @@ from typing import Any, Final, cast
 
 import gevent
 import gevent.event
-import numpy as np
 import psutil
+from locust import stats as locust_stats
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
-from locust.stats import bucket_response_time
 
+from loadtest import rest
 from loadtest.gates import MOMENT, Gate, Judgement, cut_short, judge
+from loadtest.histogram import Histogram, reported
 from loadtest.players import Floats, Swarm
 from loadtest.report import RunFile, progress, summary
-from loadtest.scenarios import SCENARIOS, Options
-from loadtest.tally import Second, Tally, metrics
+from loadtest.scenarios import SCENARIOS, Options, Scenario
+from loadtest.tally import COURSES, Second, Tally, metrics
+from loadtest.usage import Meter
 
 CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
 GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
+SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
+LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
 _SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
 
 
@@ -56,8 +61,11 @@ class _Run:
     joined: dict[str, int] = field(default_factory=dict)  # worker → players
     seconds: dict[int, Second] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
-    service: tuple[float, int] | None = None  # its CPU seconds and memory when the players began
-    directing: gevent.Greenlet | None = None
+    meters: list[Meter] = field(default_factory=list)  # of the service, one for each address
+    begins: float = float("inf")  # Unix seconds of the measured time, by this process' clock
+    ends: float = float("inf")
+    loads: dict[int, dict[str, dict[str, float]]] = field(default_factory=dict)  # second → address → what it used
+    greenlets: list[gevent.Greenlet] = field(default_factory=list)
 
 
 class Conductor:
@@ -71,6 +79,7 @@ class Conductor:
         self.swarm: Swarm | None = None
         self.judgement: Judgement | None = None
         self.page = ""  # the summary of the last run
+        self.so_far = Second(0, "")  # all seconds of the last run together
         self._gates = gates
         self._say = say
         self._run: _Run | None = None
@@ -78,10 +87,10 @@ class Conductor:
         self._finishing = gevent.event.Event()
         self._unreported: list[Second] = []
         self._session_asked = self._options.session
-        self._is_worker = isinstance(self._runner, WorkerRunner)
+        self.is_worker = isinstance(self._runner, WorkerRunner)
         self._is_master = isinstance(self._runner, MasterRunner)
         events: Any = environment.events
-        if self._is_worker:
+        if self.is_worker:
             self._runner.register_message("swarm-play", self._on_play)
             self._runner.register_message("swarm-finish", self._on_finish, concurrent=True)
             events.report_to_master.add_listener(self._report_seconds)
@@ -102,27 +111,31 @@ class Conductor:
         options = self._options
         self._finished = False
         self._finishing.clear()
-        if not self._is_worker:
-            asked = self._runner.target_user_count or options.num_users or 1
+        if not self.is_worker:
             # Workers get the options from here, so this is how they learn of the run.
+            if not rest.split(self.environment.host or ""):
+                raise ValueError("expected a service to send players to, --host http://…, got none")
             options.session = self._session_asked or f"load-{secrets.token_hex(4)}"
+            options.generators = self._runner.worker_count if self._is_master else 1
+            asked = self._runner.target_user_count or options.num_users or 1
             options.updates_a_player = options.rate / asked if options.rate else options.player_rate
-            SCENARIOS[options.scenario](Options(rate=options.updates_a_player, seed=options.seed))
-            self._run = self._begin_run(asked)
-            self._run.directing = gevent.spawn(self._direct, self._run)
+            scenario = scenario_of(options)
+            if scenario.members and asked < scenario.members:
+                raise ValueError(f"expected --users {scenario.members}, one for each of the log's, got {asked}")
+            options.measured = options.measure or scenario.lasts or 0.0
+            self._run = self._begin_run(asked, scenario)
         if not self._is_master:
-            scenario = SCENARIOS[options.scenario](Options(rate=options.updates_a_player, seed=options.seed))
             self.swarm = Swarm(
-                url=self.environment.host or "",
+                urls=rest.split(self.environment.host or ""),
                 session_id=options.session,
-                scenario=scenario,
-                stream=self._runner.worker_index if self._is_worker else 0,
+                scenario=scenario_of(options),
+                stream=self._runner.worker_index if self.is_worker else 0,
                 stamps=not options.no_kernel_stamps,
                 on_request=self._on_request,
                 on_pairs=self._on_pairs,
             )
             gevent.spawn(self._count_seconds, self.swarm)
-            if self._is_worker:
+            if self.is_worker:
                 gevent.spawn(self._tell_joined, self.swarm)
 
     def finish(self) -> None:
@@ -135,7 +148,7 @@ class Conductor:
         try:
             if self.swarm is not None:
                 self._settle(self.swarm)
-            if not self._is_worker:
+            if not self.is_worker:
                 self._close_run(ended)
         finally:
             self._finishing.set()
@@ -145,7 +158,7 @@ class Conductor:
         if swarm.players:
             swarm.settle()
         line = swarm.finish()
-        if self._is_worker:
+        if self.is_worker:
             self._unreported.append(line)
             self._runner.send_message(
                 "swarm-result",
@@ -159,8 +172,9 @@ class Conductor:
         run = self._run
         if run is None:
             return
-        if run.directing is not None and run.directing is not gevent.getcurrent():
-            run.directing.kill(block=False)
+        for greenlet in run.greenlets:
+            if greenlet is not gevent.getcurrent():
+                greenlet.kill(block=False)
         if self._is_master:
             self._runner.send_message("swarm-finish")
             self._gather(run)
@@ -169,6 +183,7 @@ class Conductor:
             tally.merge(one)
         if self._is_master and len(run.tallies) < len(run.joined):
             tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
+        tally.service = {meter.url: meter.total for meter in run.meters}
         # Who was stopped in the web UI is not asked for any more.
         asked = min(run.asked, self._runner.target_user_count or run.asked)
         named = metrics(tally, asked)
@@ -178,8 +193,7 @@ class Conductor:
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)
-        facts = {**run.facts, "service": self._service_cost(run)}
-        self.page = summary(facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
+        self.page = summary(run.facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
         if not self.headless:
             self._say(self.page)
 
@@ -187,15 +201,15 @@ class Conductor:
         """Why a run that lasted so many seconds, connecting included, measured too few to be judged."""
         run_time = float(self._options.run_time or 0)
         left = run_time - lasted
-        if self._options.measure:
+        if self._options.measured:
             over = run_time and left <= MOMENT
-            return cut_short(measured, self._options.measure, "--run-time ended the run" if over else "interrupted")
+            return cut_short(measured, self._options.measured, "--run-time ended the run" if over else "interrupted")
         # Without --measure it would have measured until --run-time.
         return cut_short(measured, measured + left if left > MOMENT else None)
 
     # What the leader does
 
-    def _begin_run(self, asked: int) -> _Run:
+    def _begin_run(self, asked: int, scenario: Scenario) -> _Run:
         options = self._options
         path = Path(options.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{options.scenario}.jsonl")
         facts: dict[str, Any] = {
@@ -206,8 +220,12 @@ class Conductor:
             "arguments": {
                 "players": asked,
                 "updatesPerSecondAndPlayer": options.updates_a_player,
+                "arrivals": options.arrivals,
+                "log": Path(options.log).name,
+                "speed": options.speed,
+                "processes": options.generators,
                 "warmUpSeconds": options.warm_up,
-                "measureSeconds": options.measure,
+                "measureSeconds": options.measured,
                 "seed": options.seed,
                 "kernelStamps": not options.no_kernel_stamps,
                 "gates": [gate.text for gate in self._gates],
@@ -216,9 +234,14 @@ class Conductor:
         }
         file = RunFile(path)
         file.begin(facts)
-        return _Run(facts, file, asked)
+        self.so_far = Second(0, "")
+        pids = {0: options.service_pid or None}
+        urls = rest.split(self.environment.host or "")
+        run = _Run(facts, file, asked, meters=[Meter(url, pids.get(number)) for number, url in enumerate(urls)])
+        run.greenlets = [gevent.spawn(self._direct, run, scenario), gevent.spawn(self._watch_service, run)]
+        return run
 
-    def _direct(self, run: _Run) -> None:
+    def _direct(self, run: _Run, scenario: Scenario) -> None:
         """Wait for all players, then let them play; after the measured time stop the test."""
         options = self._options
         patience = time.monotonic() + run.asked / (options.spawn_rate or 1) + CONNECT_PATIENCE
@@ -227,22 +250,49 @@ class Conductor:
         # What lives now lives to the end: a full collection would only stop the loop for it.
         gc.collect()
         gc.freeze()
-        run.service = self._service_now()
+        origin = time.time()
+        run.begins = origin + options.warm_up
+        run.ends = run.begins + (options.measured or float("inf"))
+        run.greenlets.append(gevent.spawn(self._mark_faults, run, scenario, origin))
         if self._is_master:
-            self._runner.send_message("swarm-play", {"warm_up": options.warm_up, "measure": options.measure or None})
+            self._runner.send_message("swarm-play", {"warm_up": options.warm_up, "measure": options.measured or None})
         if self.swarm is not None:
-            self.swarm.play(warm_up=options.warm_up, measure=options.measure or None)
-        if options.measure:
-            gevent.sleep(options.warm_up + options.measure)
+            self.swarm.play(warm_up=options.warm_up, measure=options.measured or None)
+        if options.measured:
+            # Workers begin a moment later and end by their own clocks.
+            gevent.sleep(options.warm_up + options.measured + (LATE_START if self._is_master else 0.0))
             if self.headless:
                 self._runner.quit()
             else:
                 self._runner.stop()
 
+    def _mark_faults(self, run: _Run, scenario: Scenario, origin: float) -> None:
+        for offset, what in scenario.faults():
+            gevent.sleep(max(origin + offset - time.time(), 0.0))
+            if origin + offset >= run.ends:
+                return
+            run.file.mark(time.time(), what)
+
+    def _watch_service(self, run: _Run) -> None:
+        """Once a second read what the service used; note when its process stops and goes on."""
+        while True:
+            gevent.sleep(1.0 - time.time() % 1.0)
+            for meter in run.meters:
+                now, ran = time.time(), meter.runs
+                load = meter.read(now, measured=run.begins <= now - 0.5 <= run.ends)
+                if load is not None:
+                    run.loads.setdefault(int(now), {})[meter.url] = load
+                if meter.runs != ran:
+                    run.file.mark(now, "the service goes on" if meter.runs else "the service is stopped")
+
     def _joined(self, run: _Run) -> int:
         return self.swarm.joined if self.swarm is not None else sum(run.joined.values())
 
     def _take_second(self, run: _Run, second: Second) -> None:
+        for name in COURSES:
+            getattr(self.so_far, name).merge(getattr(second, name))
+        self.so_far.owed += second.owed
+        self.so_far.missed += second.missed
         known = run.seconds.get(second.at)
         run.seconds[second.at] = second if known is None else known.merge(second)
         self._write_seconds(run)
@@ -253,6 +303,8 @@ class Conductor:
         for at in sorted(run.seconds):
             if final or at <= time.time() - whole:
                 second = run.seconds.pop(at)
+                # Read over the network it may be a second old.
+                second.service = run.loads.pop(at, {}) or run.loads.pop(at - 1, {})
                 run.file.second(second)
                 self._say(progress(second))
 
@@ -260,24 +312,6 @@ class Conductor:
         ends = time.monotonic() + GATHER_PATIENCE
         while len(run.tallies) < len(run.joined) and time.monotonic() < ends:
             gevent.sleep(0.02)
-
-    def _service_now(self) -> tuple[float, int] | None:
-        """CPU seconds and resident bytes of the service, when it is known and on this machine."""
-        pid = self._options.service_pid
-        if not pid:
-            return None
-        try:
-            process = psutil.Process(pid)
-            times = process.cpu_times()
-            return times.user + times.system, process.memory_info().rss
-        except psutil.Error:
-            return None
-
-    def _service_cost(self, run: _Run) -> str | None:
-        now = self._service_now()
-        if run.service is None or now is None:
-            return None
-        return f"{now[0] - run.service[0]:.1f} s CPU since the players began, {now[1] / 1e6:.0f} MB resident"
 
     # What workers say, and what they are told
 
@@ -324,14 +358,16 @@ class Conductor:
 
     def _count_seconds(self, swarm: Swarm) -> None:
         # On the clock's own seconds, so that those of all processes are the same ones.
-        due = float(int(time.time()))
-        while True:
-            due += 1.0
-            gevent.sleep(max(due - time.time(), 0.0))
+        start = int(time.time())
+        for number in itertools.count(1):
+            gevent.sleep(max(start + number / SLICES - time.time(), 0.0))
             if self._finished or swarm is not self.swarm:
                 return
+            if number % SLICES:
+                swarm.absorb()
+                continue
             line = swarm.second()
-            if self._is_worker:
+            if self.is_worker:
                 self._unreported.append(line)
             elif self._run is not None:
                 self._take_second(self._run, line)
@@ -352,25 +388,43 @@ class Conductor:
         if not len(latencies):
             return
         stats = self._runner.stats
-        milliseconds = latencies * 1000
-        values, counts = _buckets(milliseconds)
+        buckets = [(middle * 1000, count) for middle, count in Histogram(latencies).buckets()]
+        smallest, largest = float(latencies.min()) * 1000, float(latencies.max()) * 1000
         now = time.time()
         for entry in (stats.get("board", "WS"), stats.total):
             entry.num_requests += len(latencies)
             entry.num_reqs_per_sec[int(now)] += len(latencies)
             entry.last_request_timestamp = now
-            entry.total_response_time += float(milliseconds.sum())
-            smallest = float(milliseconds.min())
+            entry.total_response_time += float(latencies.sum()) * 1000
             entry.min_response_time = min(smallest, entry.min_response_time or smallest)
-            entry.max_response_time = max(float(milliseconds.max()), entry.max_response_time)
-            for value, count in zip(values, counts, strict=True):
-                entry.response_times[value] += count
+            entry.max_response_time = max(largest, entry.max_response_time)
+            for milliseconds, count in buckets:
+                entry.response_times[round(milliseconds, 3)] += count
 
 
-def _buckets(milliseconds: Floats) -> tuple[list[int], list[int]]:
-    """Locust's rounding and the count of each rounded value."""
-    values, counts = np.unique(np.round(milliseconds, 1), return_counts=True)
-    return [bucket_response_time(value) for value in values.tolist()], counts.tolist()
+def fine_bucket(milliseconds: float) -> float:
+    """The middle of the histogram's bucket, in milliseconds, for Locust's own rounding (whole ones, two digits)."""
+    return round(reported(milliseconds / 1000) * 1000, 3)
+
+
+def count_finely() -> None:
+    """Have Locust's tables, charts, CSV and HTML tell the histogram's percentiles."""
+    setattr(locust_stats, "bucket_response_time", fine_bucket)  # noqa: B010 - declared to give whole numbers
+
+
+def scenario_of(options: Any) -> Scenario:
+    """The scenario that the options name. Raises ValueError and `scorelog.Unreadable` for what cannot be played."""
+    return SCENARIOS[options.scenario](
+        Options(
+            rate=options.updates_a_player,
+            seed=options.seed,
+            process=options.arrivals,
+            warm_up=options.warm_up,
+            generators=options.generators,
+            file=Path(options.log) if options.log else None,
+            speed=options.speed,
+        )
+    )
 
 
 def _environment() -> dict[str, Any]:

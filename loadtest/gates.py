@@ -26,7 +26,16 @@ COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
 }
 UNITS: Final[dict[str, float]] = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "%": 1e-2}
-TIMES: Final = ("latency", "ack", "connect", "join", "skew", "inside", "lag")  # metrics of time begin with one of these
+TIMES: Final = (
+    "latency",
+    "age",
+    "ack",
+    "connect",
+    "join",
+    "skew",
+    "inside",
+    "lag",
+)  # metrics of time begin with one of these
 DEFAULT_GATES: Final = ("reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
 
 MAX_LAG: Final = 0.005  # seconds: below this the generator's lag is never held against it

@@ -125,6 +125,15 @@ def _bucket(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
     return clipped
 
 
+def reported(seconds: float) -> float:
+    """What a histogram would report of a single value."""
+    if seconds <= 0:
+        return middle_of(0)
+    mantissa, exponent = math.frexp(seconds)
+    bucket = (exponent - 1 - LOWEST) * SUB + int((mantissa - 0.5) * (2 * SUB))
+    return middle_of(min(max(bucket, 0), BUCKETS - 1))
+
+
 def middle_of(bucket: int) -> float:
     """The value in seconds by which a bucket is reported."""
     octave, sub = divmod(bucket, SUB)

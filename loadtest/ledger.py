@@ -14,12 +14,14 @@ The rules in full:
   answer was not durable is held back until the durable one came or the run is over.
 - Pairs without a board after `PATIENCE` seconds are lost. Updates without an answer are
   *unanswered*: whether they counted is for the comparison of boards to find out.
+- A receiver's screen is *old* from the moment at which an update was meant until the board that brings it.
+  For each of its boards the oldest update that it brought counts: the peaks of the age of what was shown.
 - Reach is counted in versions, so that it covers the updates of all generator processes: a receiver is
   owed each version of the session, and has missed those that a board says were told before it
   (`version - updates` above what the receiver had last). A board with `updates` 0 – a snapshot, or the
   one after the service skipped a slow socket – tells the whole state and misses nothing.
 
-Nothing is computed per delivery: the reader appends three numbers, and once a second `resolve`
+Nothing is computed per delivery: the reader appends three numbers, and now and then `resolve`
 turns them into pairs in bulk. All times are seconds on one clock. No I/O, no clock of its own.
 """
 
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +44,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _NO_INTS: Final[Ints] = np.empty(0, np.int64)
+_NO_FLOATS: Final[Floats] = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Resolved:
     send_lag: Floats  # intended → sent
     skew: Floats  # per board: last receiver minus first
     inside: Floats  # per board: from the oldest folded update's receipt to the encoding
+    age: Floats  # per receiver and board: how long the oldest update that it brought had not been shown
     boards: int = 0
     board_updates: int = 0  # the `updates` of those boards
 
@@ -93,6 +97,7 @@ class Counts:
     pairs_lost: int = 0
     versions_owed: int = 0
     versions_missed: int = 0
+    gaps: int = 0  # boards that showed their receiver that it had missed versions
     reordered: int = 0  # boards whose version was lower than one before on the same socket
 
 
@@ -120,8 +125,8 @@ class Ledger:
         # Of the measured updates, since the last `resolve`.
         self._acks = array("d")
         self._send_lags = array("d")
-        # Receipts that may still be needed: (receiver, version, epoch, time), ordered by time.
-        self._history: list[tuple[Ints, Ints, Ints, Floats]] = []
+        # Receipts that may still be needed: (receiver, version, epoch, time) and the latest time of each lot.
+        self._history: list[tuple[Ints, Ints, Ints, Floats, float]] = []
         # Pairs that wait for their board.
         self._open_update = _NO_INTS
         self._open_receiver = _NO_INTS
@@ -131,6 +136,8 @@ class Ledger:
         self._last_version = _NO_INTS
         self._last_epoch = _NO_INTS
         self._skews: dict[int, tuple[float, float]] = {}
+        # The newest board of each receiver, and the age that it ended: (receiver, time, age).
+        self._peaks: tuple[Ints, Floats, Floats] = (_NO_INTS, _NO_FLOATS, _NO_FLOATS)
 
     # Who takes part
 
@@ -156,6 +163,11 @@ class Ledger:
     def receivers(self) -> int:
         """How many take part."""
         return int((np.isfinite(self._since) & np.isinf(self._until)).sum())
+
+    @property
+    def seen(self) -> int:
+        """How many ever took part."""
+        return int(np.isfinite(self._since).sum())
 
     # Updates
 
@@ -233,6 +245,11 @@ class Ledger:
         self._board.append(board)
         self._time.append(now)
 
+    @property
+    def log(self) -> tuple[Callable[[int], None], Callable[[int], None], Callable[[float], None]]:
+        """What `received` does, for a reader in a hurry: append receiver, board, time; each of them, in any order."""
+        return self._receiver.append, self._board.append, self._time.append
+
     def holds(self, epoch: str, version: int) -> Bools:
         """Per receiver: whether its last board, as of the last `resolve`, is this one."""
         held: Bools = (self._last_epoch == self._epochs.get(epoch, -2)) & (self._last_version == version)
@@ -246,22 +263,23 @@ class Ledger:
         self.counts.versions_owed += missed
         self.counts.versions_missed += missed
 
-    # Once a second
+    # Ten times a second
 
     def resolve(self, now: float, *, final: bool = False) -> Resolved:
         """Turn what was logged since the last call into pairs. `final`: what is still open then is lost."""
-        latencies: list[Floats] = []
-        resolved = Resolved(np.empty(0), np.array(self._acks), np.array(self._send_lags), np.empty(0), np.empty(0))
+        acks, send_lags = np.array(self._acks), np.array(self._send_lags)
+        resolved = Resolved(_NO_FLOATS, acks, send_lags, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS)
         for times in (self._acks, self._send_lags):
             del times[:]
         self._close_receipts(now, resolved, final=final)
         self._release(now, final=final)
+        brought: tuple[Ints, Floats, Floats] = (_NO_INTS, _NO_FLOATS, _NO_FLOATS)
         if len(self._open_update):
-            latencies.extend(self._match())
+            brought = self._match()
             self._give_up(now, final=final)
+        resolved.latency = brought[2]
+        resolved.age = self._note_ages(*brought, final=final)
         self._forget(now)
-        if latencies:
-            resolved.latency = np.concatenate(latencies)
         return resolved
 
     def _epoch(self, epoch: str) -> int:
@@ -278,7 +296,7 @@ class Ledger:
             version = np.array(self._board_version, np.int64)[row]
             epoch = np.array(self._board_epoch, np.int64)[row]
             floor = np.array(self._board_floor, np.int64)[row]
-            self._history.append((receiver, version, epoch, time))
+            self._history.append((receiver, version, epoch, time, float(time.max())))
             self._count_versions(receiver, version, epoch, floor, time)
             self._note_skew(board, time)
         self._close_boards(now, resolved, final=final)
@@ -300,7 +318,9 @@ class Ledger:
         same = (epoch == previous_epoch) & (time >= self._begins)
         gained = version - previous
         self.counts.versions_owed += int(gained[same & (gained > 0)].sum())
-        self.counts.versions_missed += int(np.maximum(floor - previous, 0)[same & (gained > 0)].sum())
+        missed = np.maximum(floor - previous, 0)[same & (gained > 0)]
+        self.counts.versions_missed += int(missed.sum())
+        self.counts.gaps += int((missed > 0).sum())
         self.counts.reordered += int((same & (gained < 0)).sum())
         last = np.append(first[1:], True)
         self._last_version[receiver[last]] = version[last]
@@ -356,14 +376,17 @@ class Ledger:
             self._open_update = np.append(self._open_update, np.full(len(owed), number))
             self._open_receiver = np.append(self._open_receiver, owed)
 
-    def _match(self) -> Iterator[Floats]:
-        """Find each open pair's first board; yield latencies, keep what found none."""
-        receiver = np.concatenate([_NO_INTS, *(part[0] for part in self._history)])
-        version = np.concatenate([_NO_INTS, *(part[1] for part in self._history)])
-        epoch = np.concatenate([_NO_INTS, *(part[2] for part in self._history)])
-        time = np.concatenate([np.empty(0), *(part[3] for part in self._history)])
+    def _match(self) -> tuple[Ints, Floats, Floats]:
+        """Find each open pair's first board: (receiver, time, latency) of those found; keep what found none."""
         numbers, which = np.unique(self._open_update, return_inverse=True)
         entries = [self._updates[number] for number in numbers.tolist()]
+        # No board brings an update before it was sent.
+        earliest = min(entry.sent for entry in entries)
+        parts = [part for part in self._history if part[4] >= earliest]
+        receiver = np.concatenate([_NO_INTS, *(part[0] for part in parts)])
+        version = np.concatenate([_NO_INTS, *(part[1] for part in parts)])
+        epoch = np.concatenate([_NO_INTS, *(part[2] for part in parts)])
+        time = np.concatenate([_NO_FLOATS, *(part[3] for part in parts)])
         came = np.full(len(self._open_update), np.inf)
         for one in {epoch for entry in entries for epoch in entry.told}:
             rows = np.flatnonzero(epoch == one)
@@ -383,9 +406,27 @@ class Ledger:
         has = np.isfinite(came)
         self.counts.pairs_received += int(has.sum())
         intended = np.array([entry.intended for entry in entries])[which]
-        yield came[has] - intended[has]
+        found_by = self._open_receiver[has]
         self._open_update = self._open_update[~has]
         self._open_receiver = self._open_receiver[~has]
+        return found_by, came[has], came[has] - intended[has]
+
+    def _note_ages(self, receiver: Ints, time: Floats, latency: Floats, *, final: bool) -> Floats:
+        """The peaks of age that are over. A receiver's newest board is kept back: an answer may still add to it."""
+        receiver, time, latency = (
+            np.append(kept, new) for kept, new in zip(self._peaks, (receiver, time, latency), strict=True)
+        )
+        if not len(receiver):
+            return _NO_FLOATS
+        order = np.lexsort((time, receiver))
+        receiver, time, latency = receiver[order], time[order], latency[order]
+        starts = np.flatnonzero(np.append(True, (receiver[1:] != receiver[:-1]) | (time[1:] != time[:-1])))
+        age: Floats = np.maximum.reduceat(latency, starts)
+        receiver, time = receiver[starts], time[starts]
+        newest = np.append(receiver[1:] != receiver[:-1], True) & (not final)
+        self._peaks = (receiver[newest], time[newest], age[newest])
+        ended: Floats = age[~newest]
+        return ended
 
     def _give_up(self, now: float, *, final: bool) -> None:
         if not len(self._open_update):
@@ -404,7 +445,7 @@ class Ledger:
             if number not in still_open:
                 del self._updates[number]
         horizon = min((entry.sent for entry in self._updates.values()), default=now) - _SETTLED
-        self._history = [part for part in self._history if part[3].max() >= horizon]
+        self._history = [part for part in self._history if part[4] >= horizon]
         # A board's row is needed until the last receiver has logged it; sockets lag by seconds, not by minutes.
         oldest = min(self._skews, default=self._boards_before + len(self._board_version))
         drop = min(oldest, self._boards_before + len(self._board_version)) - self._boards_before

@@ -6,6 +6,8 @@
 Locust owns the users, its web UI, its processes and its options; the conductor owns the
 measurement. Without `--host` and headless a service of our own is started for the run.
 
+`--host` may name several services, with commas between them: players are spread over them.
+
 Locust answers `--help` before it reads this file, so the swarm's options are not in there:
 `--help-all` shows them, too.
 """
@@ -16,19 +18,20 @@ import sys
 from typing import Any
 
 import gevent
-from locust import User, events, task
+from locust import User, events, tag, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from loadtest import rest
-from loadtest.conductor import Conductor
+from loadtest import broadcast_tab, rest, scorelog
+from loadtest.conductor import Conductor, count_finely
 from loadtest.drive import Service
 from loadtest.gates import DEFAULT_GATES, parse_gates
 from loadtest.limits import TooManySockets, raise_file_limit
 from loadtest.players import Player
-from loadtest.scenarios import SCENARIOS
+from loadtest.scenarios import ARRIVALS, SCENARIOS
 from loadtest.tally import KNOWN_METRICS
 
 _WRONG_USAGE = 2
@@ -50,6 +53,7 @@ class QuizPlayer(User):
         self.player = swarm.player()
         self.player.join()
 
+    @tag("score", "watch")
     @task
     def play(self) -> None:
         """Score until the schedule ends, then stay and watch."""
@@ -72,6 +76,11 @@ def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, default=0.0, help="updates a second of all players together, instead of --player-rate"
     )
+    parser.add_argument(
+        "--arrivals", choices=ARRIVALS, default="poisson", help="how a player's scores are spread over time"
+    )
+    parser.add_argument("--log", default="", help="score log (CSV) for the scenario replay")
+    parser.add_argument("--speed", type=float, default=1.0, help="times faster than the log, for the scenario replay")
     parser.add_argument("--session", default="", help="session to play in (default: a new one for each run)")
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of the schedules: the same seed, the same intended times"
@@ -110,8 +119,8 @@ def _begin(environment: Environment, **_: Any) -> None:
     try:
         gates = parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
         raise_file_limit(options.num_users or 0)
-        if environment.host and alone:
-            rest.identify(environment.host)
+        for url in rest.split(environment.host or "") if alone else ():
+            rest.identify(url)
     except (ValueError, TooManySockets, rest.Unreachable) as error:
         _say(f"loadtest: {error}")
         sys.exit(_WRONG_USAGE)
@@ -121,7 +130,10 @@ def _begin(environment: Environment, **_: Any) -> None:
         environment.host = service.url
         options.service_pid = service.pid
         _say(f"started a service at {service.url}")
-    _conductors[id(environment)] = Conductor(environment, gates, _say)
+    count_finely()
+    conductor = _conductors[id(environment)] = Conductor(environment, gates, _say)
+    if environment.web_ui is not None:
+        broadcast_tab.add_to(environment.web_ui, conductor)
     _hooks.test_start.add_listener(_start)
     _hooks.test_stopping.add_listener(_finish)
     _hooks.quitting.add_listener(_finish)
@@ -131,7 +143,7 @@ def _begin(environment: Environment, **_: Any) -> None:
 def _start(environment: Environment, **_: Any) -> None:
     try:
         _conductors[id(environment)].start()
-    except ValueError as error:
+    except (ValueError, scorelog.Unreadable) as error:
         _say(f"loadtest: {error}")
         environment.process_exit_code = _WRONG_USAGE
         runner: Any = environment.runner
@@ -146,9 +158,12 @@ def _finish(environment: Environment, **_: Any) -> None:
 def _end(**_: Any) -> None:
     """Locust has printed its tables: now ours, so that it is what stays on the screen."""
     for conductor in _conductors.values():
+        options: Any = conductor.environment.parsed_options
         if conductor.page and conductor.headless:
             sys.stdout.write(conductor.page)
             sys.stdout.flush()
+        if not conductor.is_worker and options.csv_prefix:
+            gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # until Locust has written the last pairs, too
     for service in _services:
         service.stop()
 

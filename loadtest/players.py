@@ -9,12 +9,13 @@ Times are Unix seconds on this machine's clock, because that is the clock of the
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import gevent
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from loadtest import rest
 from loadtest.histogram import Histogram
 from loadtest.ledger import BoardHead, Ledger
-from loadtest.scenarios import Scenario
+from loadtest.scenarios import Break, Role, Scenario
 from loadtest.tally import Second, Tally
 from loadtest.ws import ConnectFailed, Socket, connect
 
@@ -56,7 +57,7 @@ class Refused(Exception):
 class Swarm:
     """This process' share of one run.
 
-    `stream` is the number of the process among all generators, `on_request` is told
+    The players are spread over `urls`. `stream` is the number of the process among all generators, `on_request` is told
     (name, seconds, bytes, failure) of everything that a person at Locust's table wants to see, `on_pairs` gets
     the latencies of the pairs, many at once.
     """
@@ -64,7 +65,7 @@ class Swarm:
     def __init__(
         self,
         *,
-        url: str,
+        urls: Sequence[str],
         session_id: str,
         scenario: Scenario,
         stream: int,
@@ -72,8 +73,8 @@ class Swarm:
         on_request: OnRequest,
         on_pairs: OnPairs,
     ) -> None:
-        self.url = url
-        self.ws_url = rest.ws_url(url)
+        self.urls = urls
+        self.ws_urls = [rest.ws_url(url) for url in urls]
         self.session_id = session_id
         self.scenario = scenario
         self.stream = stream
@@ -81,32 +82,42 @@ class Swarm:
         self.on_request = on_request
         self.on_pairs = on_pairs
         self.ledger = Ledger()
+        self.log_receiver, self.log_board, self.log_time = self.ledger.log
         self.tally = Tally()
         self.players: list[Player] = []
+        self._seats = 0  # receivers of the ledger that were handed out
         self.started = gevent.event.Event()
         self.origin = self.begins = self.halts = float("inf")
         self.ended = False  # the run is over: connections that end now are ours
         self.receive_lags = array("d")
         self.loop_lags = array("d")
-        self.frames = 0
+        self.boards = 0  # frames that were one
+        self.others = 0
         self.run = f"{random.SystemRandom().getrandbits(40):010x}"
         self.updates = 0
         self.answers = 0
-        self._heads: dict[bytes, int] = {}
+        self.heads: dict[bytes, int] = {}  # of boards seen lately, with the ledger's numbers
         self._older_heads: dict[bytes, int] = {}
         self._line = Second(0, "")
         self._last_at = 0
-        self._before = (0, 0, 0, 0, 0, 0)
+        self._before = (0,) * 8
         self._cpu = (time.time(), time.thread_time())
-        self._at_begin: tuple[int, int] | None = None  # frames and bytes received when measuring began
+        # Frames, bytes and boards received, and CPU seconds used, when measuring began.
+        self._at_begin: tuple[int, int, int, float] | None = None
         self._counting: gevent.Greenlet | None = None
         self._probe = gevent.spawn(self._probe_loop)
 
     def player(self) -> Player:
         """One more player."""
-        player = Player(self, len(self.players))
+        player = Player(self, len(self.players), (len(self.players) + self.stream) % len(self.urls))
         self.players.append(player)
         return player
+
+    def take_seat(self) -> int:
+        """The number of a new receiver, which is owed nothing before it has joined."""
+        seat, self._seats = self._seats, self._seats + 1
+        self.ledger.enter(seat, float("inf"))
+        return seat
 
     def play(self, *, warm_up: float, measure: float | None) -> None:
         """Start the schedule now and measure after `warm_up` seconds, for `measure` seconds or until `halt`."""
@@ -126,8 +137,8 @@ class Swarm:
 
     @property
     def joined(self) -> int:
-        """Players that take part now."""
-        return self.ledger.receivers
+        """Players that are there now."""
+        return self.ledger.receivers + sum(player.stuck for player in self.players)
 
     @property
     def phase(self) -> str:
@@ -143,18 +154,14 @@ class Swarm:
         number = self._older_heads.get(key)
         if number is None:
             number = self.ledger.board(_head(data, start, stop))
-        if len(self._heads) >= _REMEMBERED_HEADS:
-            self._older_heads, self._heads = self._heads, {}
-        self._heads[key] = number
+        if len(self.heads) >= _REMEMBERED_HEADS:
+            self._older_heads, self.heads = self.heads, {}
+        self.heads[key] = number
         return number
-
-    def number_of(self, head: bytes) -> int | None:
-        """The ledger's number for a board seen before."""
-        return self._heads.get(head)
 
     def second(self) -> Second:
         """Close a second: what became known in it."""
-        self._absorb()
+        self.absorb()
         wall, cpu = time.time(), time.thread_time()
         line, self._line = self._line, Second(0, "")
         self._last_at = max(int(wall), self._last_at + 1)
@@ -167,8 +174,8 @@ class Swarm:
         self._tell_counts(line)
         return line
 
-    def _absorb(self, *, final: bool = False) -> None:
-        """Take from the ledger what became known, into the totals and the second that is open."""
+    def absorb(self, *, final: bool = False) -> None:
+        """Take from the ledger what became known, into the totals and the second that is open; often is cheaper."""
         resolved = self.ledger.resolve(time.time(), final=final)
         receive, loop = np.array(self.receive_lags), np.array(self.loop_lags)
         for lags in (self.receive_lags, self.loop_lags):
@@ -180,7 +187,10 @@ class Swarm:
         self._line.lag.record(np.concatenate([resolved.send_lag, receive, loop]))
         self.tally.latency.merge(latency)
         self.tally.ack.merge(ack)
+        self._line.skew.record(resolved.skew)
+        self._line.inside.record(resolved.inside)
         for name, values in (
+            ("age", resolved.age),
             ("skew", resolved.skew),
             ("inside", resolved.inside),
             ("send_lag", resolved.send_lag),
@@ -202,40 +212,49 @@ class Swarm:
         ends = time.time() + SETTLE_TIMEOUT
         while self.ledger.waiting and time.time() < ends:
             gevent.sleep(0.02)
-        truth: rest.Board | None = None
+        truths: list[rest.Board] = []
         behind = 0
         while True:
             try:
-                truth = rest.board(self.url, self.session_id)
+                truths = [rest.board(url, self.session_id) for url in self.urls]
             except rest.Unreachable as error:
                 self.tally.wrong.append(f"the final board could not be read: {error}")
                 break
-            self._absorb()
-            there = [player.index for player in self.players if player.takes_part]
-            holds = self.ledger.holds(truth.epoch, truth.version)
-            behind = sum(not holds[index] for index in there)
+            self.absorb()
+            behind = sum(self._behind(truth, number) for number, truth in enumerate(truths))
             if not behind or time.time() > ends:
                 break
             gevent.sleep(0.1)
         if behind:
             self.tally.wrong.append(f"{behind} of {len(self.players)} clients do not hold the service's final board")
-        if truth is not None:
-            self.ledger.owe_rest(truth.epoch, truth.version)
-            self._check_scores(truth)
-        self.tally.players = sum(player.connected for player in self.players)
+        if truths:
+            self.ledger.owe_rest(truths[0].epoch, truths[0].version)
+            self._check_scores(truths)
+        self.tally.players = sum(player.present for player in self.players)
+
+    def _behind(self, truth: rest.Board, at: int) -> int:
+        """How many who take part at the address of this number do not hold its board."""
+        holds = self.ledger.holds(truth.epoch, truth.version)
+        return sum(not holds[player.seat] for player in self.players if player.takes_part and player.address == at)
 
     def finish(self) -> Second:
         """Close the books: what has not arrived by now is lost."""
         self.ended = True
         self._probe.kill(block=False)
-        self._absorb(final=True)
+        self.absorb(final=True)
         line = self.second()
         self.tally.counts = self.ledger.counts
         self.tally.seconds = max(self.halts - self.begins, 0.0) if self.begins < self.halts else 0.0
+        counts = self.ledger.counts
+        share = {"receivers": self.ledger.seen, "updates": counts.updates, "pairs": counts.pairs_received}
+        self.tally.shares[self.name] = {"cpuSeconds": 0.0} | self.tally.shares.get(self.name, {}) | share
         return line
 
-    def _check_scores(self, truth: rest.Board) -> None:
-        came = {entry["userId"]: entry["score"] for entry in truth.entries}
+    def _check_scores(self, truths: list[rest.Board]) -> None:
+        came = {entry["userId"]: entry["score"] for entry in truths[0].entries}
+        for other, url in zip(truths[1:], self.urls[1:], strict=True):
+            if {entry["userId"]: entry["score"] for entry in other.entries} != came:
+                self.tally.wrong.append(f"the board at {url} has other scores than that at {self.urls[0]}")
         doubtful = self.ledger.doubtful
         wrong = [
             f"{player.user_id} has {came.get(player.user_id)}, acknowledged were {points}"
@@ -245,25 +264,36 @@ class Swarm:
         ]
         if wrong:
             self.tally.wrong.append(f"{len(wrong)} scores differ from what was acknowledged: {'; '.join(wrong[:3])}")
+        truth = self.scenario.truth(self.stream)
+        wrong = [
+            f"{user} has {came.get(user)}, expected {points}"
+            for user, points in (truth or {}).items()
+            if came.get(user) != points
+        ]
+        if wrong:
+            self.tally.wrong.append(f"{len(wrong)} scores differ from the log's: {'; '.join(wrong[:3])}")
 
     def _tell_counts(self, line: Second) -> None:
         current = (
-            self.updates, self.answers, *self._received, self.tally.errors.total(), self.tally.closes.total(),
+            self.updates, self.answers, *self._received[:2], self.tally.errors.total(), self.tally.closes.total(),
+            self.ledger.counts.versions_owed, self.ledger.counts.versions_missed,
         )  # fmt: skip
-        line.sent, line.answered, line.frames, line.bytes, line.errors, line.closes = (
+        (
+            line.sent, line.answered, line.frames, line.bytes, line.errors, line.closes, line.owed, line.missed,
+        ) = (
             new - old for new, old in zip(current, self._before, strict=True)
-        )
+        )  # fmt: skip
         self._before = current
 
     @property
-    def _received(self) -> tuple[int, int]:
-        """Frames and bytes so far."""
-        return self.frames, sum(player.bytes_received for player in self.players)
+    def _received(self) -> tuple[int, int, int]:
+        """Frames, bytes and boards so far."""
+        return self.boards + self.others, sum(player.bytes_received for player in self.players), self.boards
 
     def _count_received(self) -> None:
         """What was received in the measured time, from its own beginning to its own end."""
         gevent.sleep(max(self.begins - time.time(), 0.0))
-        self._at_begin = self._received
+        self._at_begin = (*self._received, time.process_time())
         if self.halts < float("inf"):
             gevent.sleep(max(self.halts - time.time(), 0.0))
             self._stop_counting()
@@ -273,8 +303,10 @@ class Swarm:
         if counting is None:
             return
         if self._at_begin is not None:
-            now = self._received
-            self.tally.frames, self.tally.bytes = now[0] - self._at_begin[0], now[1] - self._at_begin[1]
+            now = (*self._received, time.process_time())
+            frames, size, boards, cpu = (new - old for new, old in zip(now, self._at_begin, strict=True))
+            self.tally.frames, self.tally.bytes, self.tally.boards_received = int(frames), int(size), int(boards)
+            self.tally.shares[self.name] = {"cpuSeconds": round(cpu, 6)}
         if counting is not gevent.getcurrent():
             counting.kill(block=False)
 
@@ -289,24 +321,34 @@ class Swarm:
 
 
 class Player:
-    """One person with one socket. `index` is its number in this process and in the ledger."""
+    """One person with one socket. `index` is its number in this process, `address` that of its service.
 
-    def __init__(self, swarm: Swarm, index: int) -> None:
+    Its `seat` is its number as a receiver of the ledger: a new one each time it comes back after it left.
+    """
+
+    def __init__(self, swarm: Swarm, index: int, address: int) -> None:
+        known = swarm.scenario.who(index, swarm.stream)
         self.index = index
-        self.user_id = f"p{swarm.stream}-{index:05d}"
+        self.address = address
+        self.role = swarm.scenario.role(index, swarm.stream)
+        self.user_id, self._name = known or (f"p{swarm.stream}-{index:05d}", f"Player {swarm.stream}-{index}")
         self.takes_part = False
+        self.stuck = False  # is there, and does not read
+        self.seat = -1
+        self._wants_seat = True
         self._swarm = swarm
-        self._name = f"Player {swarm.stream}-{index}"
         self._socket: Socket | None = None
         self._bytes_before = 0  # of earlier sockets
         self._joined: gevent.event.Event = gevent.event.Event()
         self._pending: dict[str, bytes] = {}
         self._left = False
+        self._away = False  # left, and will be back
+        self._pausing: gevent.Greenlet | None = None
 
     @property
-    def connected(self) -> bool:
-        """Whether the player is in the session with an open socket."""
-        return self.takes_part and self._socket is not None and self._socket.open
+    def present(self) -> bool:
+        """Whether the player is in the session with an open socket, or outside as the scenario wants it."""
+        return self._away or self.stuck or (self.takes_part and self._socket is not None and self._socket.open)
 
     @property
     def bytes_received(self) -> int:
@@ -335,11 +377,19 @@ class Player:
         """Score whenever the schedule says so; returns when it ends or the swarm halts."""
         swarm = self._swarm
         swarm.started.wait()
-        points = swarm.scenario.points(self.index, swarm.stream)
+        breaks = swarm.scenario.breaks(self.index, swarm.stream)
+        first_break = next(breaks, None)
+        if first_break is not None:  # a greenlet costs memory
+            self._pausing = gevent.spawn(self._come_and_go, itertools.chain([first_break], breaks))
+        if self.role is not Role.PLAYS:
+            return
         first = time.time()
-        for offset in swarm.scenario.times(self.index, swarm.stream):
+        for offset, worth in zip(
+            swarm.scenario.times(self.index, swarm.stream),
+            swarm.scenario.points(self.index, swarm.stream),
+            strict=False,  # points may go on
+        ):
             intended = swarm.origin + offset
-            worth = next(points)
             if swarm.origin < first - 1.0 and intended < first:
                 continue  # joined in the middle of the run: what lies before was never meant
             wait = intended - time.time()
@@ -347,16 +397,57 @@ class Player:
                 gevent.sleep(wait)
             if intended >= swarm.halts:
                 return
-            self._score(worth, intended)
+            if not self._away:  # who is outside does not mean to score
+                self._score(worth, intended)
 
     def leave(self) -> None:
-        """Leave on purpose."""
+        """Leave on purpose, for good."""
         self._left = True
-        if self.takes_part:
-            self.takes_part = False
-            self._swarm.ledger.leave(self.index, time.time())
+        if self._pausing is not None:
+            self._pausing.kill(block=False)
+        self._stand_up()
         if self._socket is not None:
             self._socket.close()
+
+    def _stand_up(self) -> None:
+        if self.takes_part:
+            self.takes_part = False
+            self._wants_seat = True
+            self._swarm.ledger.leave(self.seat, time.time())
+
+    def _come_and_go(self, breaks: Iterator[Break]) -> None:
+        """End the connection when the scenario says so, and come back."""
+        swarm = self._swarm
+        for one in breaks:
+            at = swarm.origin + one.at
+            wait = at - time.time()
+            if wait > 0:
+                gevent.sleep(wait)
+            if at >= swarm.halts:
+                return
+            if one.abrupt:
+                self._break_off()
+            else:
+                self._go_out(one.away)
+            self.join()
+
+    def _break_off(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
+        self._joined = gevent.event.Event()
+
+    def _go_out(self, seconds: float) -> None:
+        """Leave, with everything answered that was sent, and wait outside."""
+        ends = time.time() + 1.0
+        while self._pending and time.time() < ends:
+            gevent.sleep(0.01)
+        self._away = True
+        self._stand_up()
+        if self._socket is not None:
+            self._socket.close()
+        gevent.sleep(seconds)
+        self._break_off()
+        self._away = False
 
     def _connect(self) -> None:
         swarm = self._swarm
@@ -364,27 +455,39 @@ class Player:
         began = time.time()
         if self._socket is not None:
             self._bytes_before += self._socket.bytes_received
-        self._socket = connect(swarm.ws_url, self._text, self._closed, stamps=swarm.stamps)
+        if self._wants_seat:
+            self._wants_seat = False
+            self.seat = swarm.take_seat()
+        self._socket = connect(swarm.ws_urls[self.address], self._text, self._closed, stamps=swarm.stamps)
         connected = time.time()
         swarm.tally.stamped &= self._socket.stamped
         swarm.tally.connect.record(connected - began)
         swarm.on_request("connect", connected - began, 0, None)
         self._socket.start()
-        data = {"userId": self.user_id, "sessionId": swarm.session_id, "username": self._name}
-        self._socket.send(json.dumps({"type": "join-demo", "data": data}).encode())
+        self._socket.send(json.dumps(self._hello).encode())
         if not self._joined.wait(JOIN_TIMEOUT):
             self._socket.abort()
-            raise Refused(f"no answer to join-demo within {JOIN_TIMEOUT:g} s")
+            raise Refused(f"no answer to {self._hello['type']} within {JOIN_TIMEOUT:g} s")
         if not self._socket.open:
-            raise Refused("the connection was closed before join-demo was answered")
+            raise Refused(f"the connection was closed before {self._hello['type']} was answered")
         joined = time.time()
         swarm.tally.join.record(joined - connected)
         swarm.on_request("join", joined - connected, 0, None)
-        if not self.takes_part and not self._left:
+        if self.role is Role.STUCK:
+            self.stuck = True
+            self._socket.stop_reading()
+        elif not self.takes_part and not self._left:
             self.takes_part = True
-            swarm.ledger.enter(self.index, joined)
+            swarm.ledger.enter(self.seat, joined)
         for text in list(self._pending.values()):
             self._socket.send(text)
+
+    @property
+    def _hello(self) -> dict[str, Any]:
+        if self.role is Role.WATCHES:
+            return {"type": "watch-demo", "data": {"sessionId": self._swarm.session_id}}
+        data = {"userId": self.user_id, "sessionId": self._swarm.session_id, "username": self._name}
+        return {"type": "join-demo", "data": data}
 
     def _score(self, points: int, intended: float) -> None:
         swarm = self._swarm
@@ -404,16 +507,22 @@ class Player:
         """The hot path: a board costs a look-up and three numbers."""
         swarm, socket = self._swarm, self._socket
         assert socket is not None
-        swarm.frames += 1
         kind = data[start + _TYPE_AT] if stop - start > _TYPE_AT else 0
         if kind == _BOARD:
-            number = swarm.number_of(bytes(data[start : start + _HEAD_SIZE]))
+            swarm.boards += 1
+            number = swarm.heads.get(bytes(data[start : start + _HEAD_SIZE]))
             if number is None:
                 number = swarm.see(data, start, stop)
-            swarm.ledger.received(self.index, number, socket.arrived_at)
+            swarm.log_receiver(self.seat)
+            swarm.log_board(number)
+            swarm.log_time(socket.arrived_at)
+            if not self.takes_part and self.role is Role.WATCHES:
+                self._joined.set()  # who watches is answered by a board
             if swarm.begins <= socket.read_at < swarm.halts:
                 swarm.receive_lags.append(socket.read_at - socket.arrived_at)
-        elif kind == _RANK:
+            return
+        swarm.others += 1
+        if kind == _RANK:
             self._rank(data, start, stop, socket.arrived_at)
         elif kind == _ERROR:
             self._error(json.loads(data[start:stop])["data"])
@@ -459,7 +568,7 @@ class Player:
         swarm = self._swarm
         was_in = self._joined.is_set()
         self._joined.set()  # whoever waits for the join sees a closed socket
-        if self._left or swarm.ended:
+        if self._left or self._away or swarm.ended:
             return
         swarm.tally.closes[str(code)] += 1
         swarm.on_request("connection", 0.0, 0, Refused(f"closed with {code}"))

@@ -4,6 +4,7 @@
 
 - `run`, first: what ran where – arguments, versions, machine, target, session;
 - `second`, one a second: `tally.Second`;
+- `mark`, now and then: at which time (Unix seconds) what was done to the service or its players;
 - `result`, last: metrics, totals (`tally.Tally`) and the verdict.
 
 Everything that shows a run – the page at the end, live charts, comparisons – reads these lines.
@@ -38,6 +39,10 @@ class RunFile:
     def second(self, second: Second) -> None:
         """Write a line of the course."""
         self._write({"kind": "second", **second.to_dict()})
+
+    def mark(self, at: float, text: str) -> None:
+        """Write down that something was done to the service or to its players."""
+        self._write({"kind": "mark", "at": round(at, 3), "text": text})
 
     def end(self, tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> None:
         """Write the last line and close the file."""
@@ -88,6 +93,7 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     ]
     for name, label in (
         ("latency", "score → other screen"),
+        ("age", "age of what is shown"),
         ("ack", "score → answer"),
         ("inside", "inside the service"),
         ("skew", "first → last screen"),
@@ -101,8 +107,9 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
         lines.append(_row("clock", "no kernel stamps here: latencies contain the generator's own lag"))
-    if facts.get("service"):
-        lines.append(_row("service", str(facts["service"])))
+    if metrics["generator_us_per_board"] is not None:
+        lines.append(_row("", f"{metrics['generator_us_per_board']:.1f} µs CPU for each board received"))
+    lines += _service(metrics)
     lines.append("")
     for number, (gate, held) in enumerate(judgement.gates):
         lines.append(_row("gates" if number == 0 else "", f"{'held  ' if held else 'MISSED'}  {gate}"))
@@ -143,6 +150,15 @@ def _pairs(metrics: Mapping[str, float | None]) -> str:
 def _boards(tally: Tally, metrics: Mapping[str, float | None]) -> str:
     each = f"{_number(metrics['boards_per_second'])}/s with {_number(metrics['updates_per_board'])} updates each"
     return f"{each}; {tally.frames:,} frames, {tally.bytes / 1e6:,.1f} MB received"
+
+
+def _service(metrics: Mapping[str, float | None]) -> list[str]:
+    share, each, memory = (metrics[f"service_{name}"] for name in ("cpu", "us_per_board", "memory_max"))
+    if share is None or each is None or memory is None:
+        return []
+    growth = metrics["service_memory_growth"] or 1.0
+    text = f"{share:.0%} of a core, {each:.1f} µs for each board received, {memory / 1e6:.0f} MB ({growth - 1:+.1%})"
+    return [_row("service", text)]
 
 
 def _generator(shares: list[float]) -> str:

@@ -28,6 +28,11 @@ class Board:
     epoch: str
 
 
+def split(urls: str) -> list[str]:
+    """The addresses in a text that may name several, with commas between them."""
+    return [url for url in (one.strip() for one in urls.split(",")) if url]
+
+
 def ws_url(url: str) -> str:
     """The WebSocket address of the service at this HTTP address."""
     try:
@@ -73,6 +78,26 @@ def reset(url: str, session_id: str, admin_token: str | None = None) -> None:
     """Clear the session's scores. Raises `Unreachable`, also when the service does not allow it."""
     headers = {"Authorization": f"Bearer {admin_token}"} if admin_token else {}
     _call("POST", url, f"/api/demo/reset?sessionId={session_id}", headers)
+
+
+def metrics(url: str) -> dict[str, float]:
+    """The samples without labels that `/metrics` has in Prometheus' text form; none where there is no such page."""
+    ws_url(url)
+    try:
+        with urllib.request.urlopen(url.rstrip("/") + "/metrics", timeout=TIMEOUT) as answer:  # noqa: S310 - as below
+            text = answer.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return {}
+    samples = (line.split() for line in text.splitlines() if line and line[0] != "#" and "{" not in line)
+    return {parts[0]: float(parts[1]) for parts in samples if len(parts) >= 2 and _is_number(parts[1])}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _call(method: str, url: str, path: str, headers: dict[str, str] | None = None) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 
 Process = Literal["poisson", "constant"]
 PROCESSES: Final[tuple[Process, ...]] = ("poisson", "constant")
-_AT_ONCE = 64  # gaps drawn together
+_AT_ONCE = 8  # gaps drawn together: more would only cost memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Socket:
     """
 
     __slots__ = (
-        "_close_code", "_fd", "_leftover", "_on_close", "_out", "_reader", "_tls", "_watcher", "_writable",
+        "_close_code", "_fd", "_feed", "_leftover", "_on_close", "_out", "_tls", "_watcher", "_writable",
         "arrived_at", "bytes_received", "read_at", "reads", "stamped",
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ class Socket:
     ) -> None:
         self._fd = fd
         self._tls = tls
-        self._reader = FrameReader(on_text, self._control)
+        self._feed = FrameReader(on_text, self._control).feed
         self._on_close: OnClose | None = on_close
         self._close_code: int | None = None
         self._out = bytearray()
@@ -112,8 +112,15 @@ class Socket:
 
     def abort(self) -> None:
         """End it here and now, without a word to the server and without `on_close`."""
-        self._on_close = None
-        self._end(_ABNORMAL)
+        if self._on_close is not None:
+            self._on_close = None
+            self._end(_ABNORMAL)
+
+    def stop_reading(self) -> None:
+        """Read no more and let the kernel hold as little as it can: what a stuck client looks like from outside."""
+        if self._on_close is not None:
+            self._watcher.stop()
+            self._fd.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 1)
 
     # In
 
@@ -141,10 +148,13 @@ class Socket:
             return
         self.reads += 1
         self.bytes_received += size
-        if self._tls is None:
-            self._take(_BUFFER, size)
-        else:
+        if self._tls is not None:
             self._take_encrypted(size)
+            return
+        try:
+            self._feed(_BUFFER, size)
+        except BrokenStream as broken:
+            self._break(broken.code)
 
     def _take_encrypted(self, size: int) -> None:
         assert self._tls is not None
@@ -159,10 +169,13 @@ class Socket:
 
     def _take(self, data: bytearray, size: int) -> None:
         try:
-            self._reader.feed(data, size)
+            self._feed(data, size)
         except BrokenStream as broken:
-            self.close(broken.code)
-            self._end(broken.code)
+            self._break(broken.code)
+
+    def _break(self, code: int) -> None:
+        self.close(code)
+        self._end(code)
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:

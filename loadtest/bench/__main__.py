@@ -6,6 +6,7 @@ service   the whole service: 1000 players, 200 score updates a second
 churn     2000 joins at once, then 200 joins and leaves a second
 idle      memory of an idle connection, and the pause of a full garbage collection
 stores    what an update costs over Redis and in memory
+generator what a received board costs this load test, and what it costs other receivers
 all       all of them
 """
 
@@ -17,13 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest.bench import crowd, fanout, idle, report, stores, stuck
+from loadtest.bench import crowd, fanout, generator, idle, report, stores, stuck
 from loadtest.bench.contestants import CONTESTANTS, rows_for
 from loadtest.bench.fanout import Plan
 from loadtest.bench.machine import Cores, NotLinux, environment
 from loadtest.limits import TooManySockets, raise_file_limit
 
-COMMANDS = ("fanout", "stuck", "service", "churn", "idle", "stores", "all")
+COMMANDS = ("fanout", "stuck", "service", "churn", "idle", "stores", "generator", "all")
 QUICK = {"rounds": 2, "clients": [1000], "sizes": [1024], "window": 2.0}
 
 
@@ -118,8 +119,14 @@ def _stores(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
     return stores.run(cores, say, rounds=rounds, seconds=options.window or 6.0)
 
 
+def _generator(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
+    rounds = options.rounds or (1 if options.quick else 5)
+    return generator.run(list(generator.LABELS), cores, say, rounds=rounds, seconds=options.window or 8.0)
+
+
 MEASURE = {
     "fanout": _fanout, "stuck": _stuck, "service": _service, "churn": _churn, "idle": _idle, "stores": _stores,
+    "generator": _generator,
 }  # fmt: skip
 
 

@@ -99,6 +99,8 @@ def markdown(result: dict[str, Any]) -> str:
         lines += _held(part["bounds"]) + _where(part["environment"])
     if "stores" in result:
         lines += _stores(result["stores"])
+    if "generator" in result:
+        lines += _generator(result["generator"])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -125,6 +127,27 @@ def _stores(part: dict[str, Any]) -> list[str]:
         "",
     ]
     return lines + _held(part["bounds"]) + _where(part["environment"])
+
+
+def _generator(part: dict[str, Any]) -> list[str]:
+    lines = [
+        "## The load test itself", "",
+        ("CPU time of the receiving process for each board of 1 KB that it received on 1000 connections, alone on its "
+        "core; memory from 100 to 1000 connections. This load test measures every pair meanwhile, the others only "
+        "receive and count."), "",
+    ]  # fmt: skip
+    rows = [
+        (
+            row["label"], "{median:.1f}".format(**row["us_per_board"]),
+            "{min:.1f}–{max:.1f}".format(**row["us_per_board"]),
+            "–" if row["ours_to_this"] is None else "{median:.3f}".format(**row["ours_to_this"]),
+            "{median:.1f} KB".format(**row["kb_per_connection"]),
+            "{median:.1f}".format(**row["boards_per_second"]),
+        )
+        for row in part["rows"]
+    ]  # fmt: skip
+    head = ("receiver", "µs for a board", "range", "this load test ÷ it", "memory for a connection", "boards a second")
+    return lines + _table(head, rows) + _held(part["bounds"]) + _where(part["environment"])
 
 
 def _fanout(part: dict[str, Any]) -> list[str]:

@@ -86,6 +86,11 @@ class Under:
                 assert line, f"it ended without {what!r}:\n{self._err}"
                 self._err += line.decode()
 
+    async def breathe(self) -> None:
+        """Let it go on for a moment; it must not have ended."""
+        await asyncio.sleep(0.02)
+        assert self._process.returncode is None
+
     def interrupt(self) -> None:
         os.killpg(self._process.pid, signal.SIGINT)
 

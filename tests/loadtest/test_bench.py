@@ -17,7 +17,7 @@ import pytest
 import websockets
 
 from loadtest.bench import __main__ as command
-from loadtest.bench import contestants, figures, machine, report, stuck
+from loadtest.bench import contestants, figures, generator, machine, report, stuck
 from loadtest.bench.audience import Audience, AudienceFailed
 from loadtest.bench.contestants import CONTESTANTS, OURS, Contestant, NotHere, Ours, Program, StartFailed, board
 from loadtest.bench.fanout import Plan, run, table
@@ -267,6 +267,35 @@ def result() -> dict[str, object]:
         "missing": {"node-ws": "Node.js is not on this machine"},
         "labels": {name: CONTESTANTS[name].label for name in names}, "table": table(trials), "trials": trials,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", generator.LABELS)
+def test_every_receiver_is_measured_alike(name: str, cores: Cores, monkeypatch: pytest.MonkeyPatch):
+    """This load test and the others get boards on each connection, and cost CPU and memory that is measured."""
+    for what, value in (("FEW", 30), ("CONNECTIONS", 40), ("WARM_UP", 0.5)):
+        monkeypatch.setattr(generator, what, value)
+    monkeypatch.setitem(generator.HZ, name, 20.0)
+    said: list[str] = []
+    found = generator.run([name], cores, said.append, rounds=1, seconds=2.0)
+    (row,) = found["rows"]
+    assert row["us_per_board"]["median"] > 1
+    assert 5 < row["boards_per_second"]["median"] < 25
+    assert len(found["bounds"]) == (2 if name == generator.OURS else 0)
+    assert "µs for a board" in said[0]
+
+
+def test_the_load_tests_cost_has_a_table(tmp_path: Path):
+    """The part about the load test says what it costs, beside others, and whether it holds its bounds."""
+    trials = [
+        {"name": name, "us_per_board": cost, "kb_per_connection": 12.0, "boards_per_second": 20.0}
+        for name, cost in ((generator.OURS, 8.0), ("sync-gevent", 40.0), (generator.OURS, 10.0), ("sync-gevent", 20.0))
+    ]
+    rows = generator.table(trials, [generator.OURS, "sync-gevent"])
+    bounds = generator.bounds(rows)
+    assert [one["found"] <= one["bound"] for one in bounds] == [True, True, True]
+    report.save(tmp_path, "generator", {"rows": rows, "bounds": bounds}, {"cpu": "a processor"})
+    page = (tmp_path / "benchmark.md").read_text(encoding="utf-8")
+    assert "| websockets.sync, gevent | 30.0 | 20.0–40.0 | 0.350 |" in page
 
 
 def test_a_missed_bound_is_shown_as_missed():

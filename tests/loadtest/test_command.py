@@ -47,8 +47,15 @@ def test_each_part_of_the_extra_is_asked_for(refuse, monkeypatch, name) -> None:
     assert (ended.status, ended.err) == (2, f"loadtest: run needs {name}: pip install '.[loadtest]'\n")
 
 
+async def test_what_stands_behind_two_dashes_goes_to_locust(loadtest, service) -> None:
+    """Options that Locust alone knows pass through; one that it does not know either is its error."""
+    ended = await loadtest("run", "steady", "--url", service.url, "--rate", "2", "--", "--no-such-option")
+    assert ended.status == 2
+    assert "unrecognized arguments: --no-such-option" in ended.err
+
+
 def test_each_command_has_its_own_help(refuse) -> None:
     """`--help` behind a command shows its options, and an unknown command names those there are."""
     assert "--spawn-rate" in refuse("run", "--help").out
     assert "--admin-token" in refuse("replay", "--help").out
-    assert "'run', 'replay'" in refuse("walk").err
+    assert "'run', 'ramp', 'compare', 'report', 'replay'" in refuse("walk").err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.histogram import ERROR, Histogram
+from loadtest.histogram import ERROR, Histogram, reported
 
 seconds = st.floats(min_value=1e-6, max_value=3600, allow_nan=False)
 lists = st.lists(seconds, min_size=1, max_size=200)
@@ -21,6 +21,13 @@ def test_a_value_is_reported_within_one_percent(value: float) -> None:
     histogram = Histogram([value, value / 2, value * 2])
     assert ERROR < 0.01
     assert histogram.percentile(50) == pytest.approx(value, rel=ERROR)
+
+
+@given(seconds)
+def test_a_single_value_is_reported_as_in_a_histogram(value: float) -> None:
+    """The shortcut for one value gives the bucket that recording it gives."""
+    assert reported(value) == Histogram([value]).buckets()[0][0]
+    assert reported(-value) == Histogram([-value]).buckets()[0][0]
 
 
 @given(lists, st.sampled_from([1, 10, 50, 90, 99, 99.9, 100]))

@@ -292,3 +292,43 @@ def test_bulk_resolution_equals_the_naive_enumeration(story_of: tuple[Story, int
     assert sorted(latencies) == pytest.approx(expected)
     assert books.counts.pairs_lost == lost
     assert books.counts.pairs_owed == len(story.updates) * receivers
+
+
+def test_the_age_of_a_screen_is_that_of_the_oldest_update_a_board_brings() -> None:
+    """A board that brings three updates ends one age, that of the oldest; the newest board's is kept for an answer."""
+    books = ledger(2)
+    for number in range(3):
+        one_update(books, number, number + 1, 1.0 + number)
+    for receiver in range(2):
+        books.received(receiver, books.board(head(3, 3)), 5.0 + receiver)
+    # An answer that comes late is of the same board.
+    books.sent(3, sender=0, intended=0.5, now=0.5, points=1)
+    assert not len(books.resolve(6.5).age)
+    books.answered(3, "e", 3, durable=True, now=7.0)
+    one_update(books, 4, 4, 8.0)
+    books.received(0, books.board(head(4)), 8.25)
+    assert books.resolve(9.0).age.tolist() == [4.5]
+    assert books.resolve(10.0, final=True).age.tolist() == [0.25, 5.5]
+
+
+def test_a_gap_is_counted_once() -> None:
+    """However many versions a board jumped over, it shows one gap."""
+    books = ledger(1)
+    books.received(0, books.board(head(1)), 1.0)
+    books.received(0, books.board(head(5)), 2.0)
+    books.received(0, books.board(head(6)), 3.0)
+    books.resolve(4.0)
+    assert (books.counts.gaps, books.counts.versions_missed) == (1, 3)
+
+
+def test_who_has_no_place_yet_is_owed_nothing() -> None:
+    """Boards may come before the join is answered: they are logged, and nothing is owed."""
+    books = ledger(1)
+    books.enter(1, math.inf)
+    one_update(books, 0, 1, 1.0)
+    for receiver in range(2):
+        books.received(receiver, books.board(head(1)), 1.5)
+    assert books.resolve(2.0).latency.tolist() == [0.5]
+    assert (books.receivers, books.seen) == (1, 1)
+    books.enter(1, 2.0)
+    assert (books.receivers, books.seen) == (2, 2)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import gevent
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from loadtest.ws import ConnectFailed, Socket, connect
 
+CERTIFICATE = Path(__file__).with_name("loopback.pem")
 LARGE = "l" * 300_000  # more than one read takes
 
 
@@ -22,7 +26,7 @@ def server(handler: Callable[[ServerConnection], None], **options: object) -> It
         thread.start()
         host, port = running.socket.getsockname()
         try:
-            yield f"ws://{host}:{port}/ws"
+            yield f"{'wss' if 'ssl' in options else 'ws'}://{host}:{port}/ws"
         finally:
             running.shutdown()
             thread.join()
@@ -53,8 +57,19 @@ class Client:
             gevent.sleep(0.005)
 
 
-def test_it_talks_with_another_library() -> None:
-    """Texts of every size come and go whole, a ping is answered, and a close ends with its code, once."""
+@pytest.fixture(params=["ws", "wss"])
+def security(request, monkeypatch) -> dict[str, object]:
+    """The options of a server without and with TLS."""
+    if request.param == "ws":
+        return {}
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))  # whom clients trust
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return {"ssl": context}
+
+
+def test_it_talks_with_another_library(security) -> None:
+    """Texts of every size come and go whole, a ping is answered, a close ends with its code, once; with TLS, too."""
     ponged = threading.Event()
 
     def handler(peer: ServerConnection) -> None:
@@ -70,7 +85,7 @@ def test_it_talks_with_another_library() -> None:
             else:
                 peer.send(text)
 
-    with server(handler) as url:
+    with server(handler, **security) as url:
         client = Client(url)
         sent = ["", "a", "m" * 125, "m" * 126, "é" * 40_000, LARGE]
         for text in sent:
@@ -122,6 +137,38 @@ def test_a_refusal_is_told_with_its_status() -> None:
         with pytest.raises(ConnectFailed) as failed:
             Client(url)
         assert failed.value.status == 403
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(monkeypatch) -> None:
+    """Over TLS a server is checked: without trust there is no connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with server(silent, ssl=context) as url, pytest.raises(ConnectFailed, match="certificate verify failed"):
+        Client(url)
+
+
+def test_a_reader_who_stops_is_seen_by_the_server() -> None:
+    """A socket that stops reading fills up: the server's sends wait, however little there is to say."""
+    waits = threading.Event()
+
+    def handler(peer: ServerConnection) -> None:
+        peer.recv()
+        peer.socket.settimeout(0.3)
+        try:
+            for _ in range(1000):
+                peer.send(LARGE)
+        except (OSError, ConnectionClosed):
+            waits.set()
+
+    with server(handler) as url:
+        client = Client(url)
+        client.socket.stop_reading()
+        client.socket.send(b"begin")
+        assert waits.wait(20)
+        client.socket.abort()
+        client.socket.abort()  # which is no harm
+        assert client.codes == []
 
 
 def test_a_closed_port_is_told() -> None:

@@ -1,0 +1,103 @@
+"""Two lots of runs against each other. The run is the unit: what happens within one is not independent.
+
+For each metric the ratio of the geometric means, B to A, with an interval from the bootstrap: runs are drawn again
+with replacement, each lot by itself, and the middle 95 % of the ratios are the interval. A difference is *shown*
+when the interval does not contain 1. With a single run on a side there is a ratio and no interval.
+
+Pure: lines of `run.jsonl` in, rows out.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+RESAMPLES: Final = 10_000
+CONFIDENCE: Final = 0.95
+# Of all of them less is better.
+METRICS: Final = (
+    "latency_p50", "latency_p99", "latency_p99.9", "age_p99", "ack_p50", "ack_p99", "inside_p99", "skew_p99",
+    "join_p99", "service_us_per_board", "service_memory_max", "generator_us_per_board",
+)  # fmt: skip
+_OWN: Final = "generator"  # metrics of the ruler itself begin so: shown, and no merit of the service
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric: the medians of A and B, the ratio B to A and its interval (None with a single run)."""
+
+    metric: str
+    a: float
+    b: float
+    ratio: float
+    interval: tuple[float, float] | None
+
+    @property
+    def verdict(self) -> str:
+        """What is shown of B: `worse`, `better`, or neither."""
+        if self.interval is None or self.interval[0] <= 1 <= self.interval[1]:
+            return ""
+        return "worse" if self.ratio > 1 else "better"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it speaks of the service."""
+        return not self.metric.startswith(_OWN)
+
+
+def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], *, seed: int = 1) -> list[Row]:
+    """The rows for two lots of results (the last lines of runs), for each metric that all of them have."""
+    rows = []
+    for metric in METRICS:
+        ours, theirs = ([one["metrics"].get(metric) for one in lot] for lot in (a, b))
+        if all(value is not None and value > 0 for value in (*ours, *theirs)):
+            rows.append(
+                Row(metric, statistics.median(ours), statistics.median(theirs), *ratio(ours, theirs, seed=seed))
+            )
+    return rows
+
+
+def ratio(a: Sequence[float], b: Sequence[float], *, seed: int = 1) -> tuple[float, tuple[float, float] | None]:
+    """The ratio of the geometric means, B to A, and its bootstrap interval."""
+    logs_a, logs_b = np.log(np.asarray(a, np.float64)), np.log(np.asarray(b, np.float64))
+    middle = math.exp(float(logs_b.mean() - logs_a.mean()))
+    if min(len(a), len(b)) < 2:
+        return middle, None
+    random = np.random.default_rng(seed)
+    means = [logs[random.integers(len(logs), size=(RESAMPLES, len(logs)))].mean(axis=1) for logs in (logs_b, logs_a)]
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.exp(np.percentile(means[0] - means[1], [tail, 100 - tail]))
+    return middle, (float(low), float(high))
+
+
+def doubts(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why a comparison of these runs (their first lines) may mislead; one sentence each."""
+    found = []
+    if min(len(a), len(b)) < 5:
+        found.append(f"{len(a)} and {len(b)} runs: five of each are what an interval needs")
+    started = sorted([(one["started"], "A") for one in a] + [(one["started"], "B") for one in b])
+    order = "".join(lot for _, lot in started)
+    if min(len(a), len(b)) > 1 and order in {"A" * len(a) + "B" * len(b), "B" * len(b) + "A" * len(a)}:
+        found.append(f"the runs were not interleaved ({order}): what changed on the machine meanwhile is in the ratio")
+    for name in sorted(set().union(*(one["arguments"] for one in (*a, *b))) - {"gates"}):
+        values = {json_of(one["arguments"].get(name)) for one in (*a, *b)}
+        if len(values) > 1:
+            found.append(f"not the same {name}: {', '.join(sorted(values))}")
+    if len({one["scenario"] for one in (*a, *b)}) > 1:
+        found.append("not the same scenario")
+    found += [
+        f"not the same {name}"
+        for name in ("python", "system", "machine", "usableCpus", "memoryBytes")
+        if len({json_of(one["environment"].get(name)) for one in (*a, *b)}) > 1
+    ]
+    return found
+
+
+def json_of(value: object) -> str:
+    """A value of a run's first line as a reader writes it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import gevent
+import numpy as np
+import pytest
+
+from loadtest.histogram import ERROR
+from loadtest.players import Swarm
+from loadtest.scenarios import SCENARIOS, Options
+from loadtest.tally import PERCENTILES, metrics
+
+PLAYERS = 10
+
+
+def test_percentiles_are_those_of_the_raw_pairs(service) -> None:
+    """Of a small run every reported percentile is numpy's of all latencies, within the histogram's error, below 1 %."""
+    pairs: list[np.ndarray] = []
+    swarm = Swarm(
+        urls=[service.url],
+        session_id="raw",
+        scenario=SCENARIOS["steady"](Options(rate=10.0, seed=1)),
+        stream=0,
+        stamps=True,
+        on_request=lambda *_: None,
+        on_pairs=pairs.append,
+    )
+    everybody = [swarm.player() for _ in range(PLAYERS)]
+    gevent.joinall([gevent.spawn(player.join) for player in everybody], raise_error=True)
+    playing = [gevent.spawn(player.play) for player in everybody]
+    swarm.play(warm_up=0.2, measure=3.0)
+    for _ in range(4):
+        gevent.sleep(0.8)
+        swarm.second()
+    swarm.halt()
+    gevent.joinall(playing, raise_error=True)
+    swarm.settle()
+    swarm.finish()
+    raw = np.concatenate(pairs)
+    assert len(raw) == swarm.ledger.counts.updates * PLAYERS > 1000
+    named = metrics(swarm.tally, PLAYERS)
+    for label, percent in PERCENTILES.items():
+        exact = np.percentile(raw, percent, method="inverted_cdf")
+        assert named[f"latency_{label}"] == pytest.approx(exact, rel=ERROR)
+    assert ERROR < 0.01
+    assert named["latency_max"] == raw.max()
+    assert swarm.tally.wrong == []
+    for player in everybody:
+        player.leave()
