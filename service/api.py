@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import segno
 import swagger_ui_bundle
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
@@ -42,6 +44,14 @@ _DOCS_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 )
+
+
+def qr_svg(text: str) -> bytes:
+    """A QR code of `text`, dark on white with its quiet zone, as an SVG that takes any size."""
+    image = io.BytesIO()
+    code = segno.make_qr(text, error="m")
+    code.save(image, kind="svg", xmldecl=False, omitsize=True, svgclass=None, lineclass=None, light="#fff")
+    return image.getvalue()
 
 
 class _Answer(BaseModel):
@@ -137,6 +147,7 @@ class Api:
         router.add_api_route("/api/demo/populate", self.populate, methods=["POST"], dependencies=guard)
         router.add_api_route("/api/demo/reset", self.reset, methods=["POST"], dependencies=guard)
         router.add_api_route("/api/demo", self.demo)
+        router.add_api_route("/api/qr", self.qr, response_class=Response)
         router.add_api_route("/health", self.health)
         router.add_api_route("/ready", self.ready)
         router.add_api_route("/metrics", self.metrics, response_class=Response)
@@ -219,6 +230,11 @@ class Api:
                 for session in self._store.sessions
             },
         )
+
+    # Not a coroutine, so that it runs in a thread: a long address takes some 15 ms.
+    def qr(self, to: Annotated[str, Query(pattern=r"^https?://[!-~]+$", max_length=250)]) -> Response:
+        """The QR code of an address to join under; the page knows that address, behind a proxy too."""
+        return Response(qr_svg(to), media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
     async def health(self) -> Health:
         """How this process is; it answers as long as it can serve."""

@@ -7,10 +7,8 @@ const number = (value, otherwise) => (Number.isFinite(value) ? value : otherwise
 const text = (value, otherwise) => (typeof value === "string" && value ? value : otherwise);
 const color = (value) => (/^#[0-9a-f]{6}$/i.test(value) ? value : "#7d8894");
 
-/** The board before the first frame. */
 export const NO_BOARD = Object.freeze({ ...boardOf({}), version: -1 });
 
-/** The standing of who has not scored. */
 export const NO_STANDING = Object.freeze({ ...standingOf({}), version: -1 });
 
 /** Whether `next` may replace `shown`; both have an `epoch` and a `version`. */
@@ -50,7 +48,6 @@ export function boardOf(data) {
 	};
 }
 
-/** The own standing after a `user-rank-update`. */
 export function standingOf(data) {
 	return {
 		epoch: data.epoch ?? null,
@@ -69,6 +66,22 @@ export function standingOn(board, userId, standing) {
 	return board.rows.length >= board.totalPlayers ? { epoch, version, score: 0, rank: null } : standing;
 }
 
+/** The board, with the own row `pinned` below where it has none. */
+export function pinned(board, player, { rank, score }) {
+	const { rows } = board;
+	if (!player || rank === null || !rows.length || rows.some(({ userId }) => userId === player.userId)) return board;
+	const own = { ...player, color: color(player.color), score, rank, isConnected: true, tied: false, pinned: true };
+	return { ...board, rows: [...rows, own] };
+}
+
+/** How long ago, of ms, in short. */
+export function ago(ms) {
+	const seconds = Math.max(0, Math.floor(ms / 1000));
+	if (seconds < 2) return "just now";
+	const [size, unit] = seconds < 100 ? [1, "s"] : seconds < 6000 ? [60, "min"] : [3600, "h"];
+	return `${Math.floor(seconds / size)} ${unit} ago`;
+}
+
 /** What a row did between two boards, by user: `{gain, climb}`; nothing for a newcomer. */
 export function changes(before, after) {
 	const old = new Map(before.rows.map((row) => [row.userId, row]));
@@ -81,15 +94,12 @@ export function changes(before, after) {
 	);
 }
 
-/** How much of the board this is: `["1–20 of ", "3,482", " players"]`. */
+/** How much of the board this is, such as "1–20 of 3,482 players". */
 export function extent(board) {
 	const shown = board.rows.length;
 	const total = Math.max(board.totalPlayers, shown);
-	return [
-		shown > 0 && shown < total ? `1–${count(shown)} of ` : "",
-		count(total),
-		total === 1 ? " player" : " players",
-	];
+	const part = shown > 0 && shown < total ? `1–${count(shown)} of ` : "";
+	return `${part}${count(total)} player${total === 1 ? "" : "s"}`;
 }
 
 /** A score's share of the leader's, 0 to 1. */

@@ -2,7 +2,7 @@
 //
 // Promises: the seat (playing as somebody, or watching) is taken again after each reconnect; points
 // wait in the outbox until they are answered; close codes decide whether and when to try again.
-// Events: "state" · "message" {type, data} · "trip" (ms) · "refused" {message} · "outbox".
+// Events: "state" · "message" {type, data} · "refused" {message}.
 // States: stopped until `open`, then connecting → live → waiting → connecting …, or stopped until `retryNow`.
 
 import { Outbox } from "./outbox.js";
@@ -20,19 +20,20 @@ export class Connection extends EventTarget {
 	state = "stopped";
 	reason = ""; // why it waits or stopped, in words
 	retryAt = null; // ms on the clock of performance.now()
+	trip = null; // ms, of the last ping
 	#url;
 	#sessionId;
 	#player = null; // {userId, username?} or null while watching
 	#seated = false;
 	#seatSentAt = -Infinity;
 	#outbox = new Outbox();
-	#socket = null;
+	#socket;
 	#tries = 0;
 	#liveSince = null;
 	#silent = 0;
-	#heartbeat = null;
-	#retryTimer = null;
-	#flushTimer = null;
+	#heartbeat;
+	#retryTimer;
+	#flushTimer;
 
 	constructor(url, sessionId) {
 		super();
@@ -71,7 +72,6 @@ export class Connection extends EventTarget {
 	score(points) {
 		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points)) return false;
 		this.#flush();
-		this.#tell("outbox");
 		return true;
 	}
 
@@ -100,14 +100,14 @@ export class Connection extends EventTarget {
 			this.#enter("live");
 			setTimeout(() => this.#send(ping(performance.now())), FIRST_PING);
 		}
-		if (type === "pong" && Number.isFinite(data.t)) this.#tell("trip", performance.now() - data.t);
+		if (type === "pong" && Number.isFinite(data.t)) this.trip = performance.now() - data.t;
 		if (type === "user-rank-update") this.#answered(data);
 		if (type === "error") this.#failed(data);
 		this.#tell("message", message);
 	}
 
 	#answered({ userId, opId }) {
-		if (opId) this.#settle(opId);
+		if (opId) this.#outbox.settle(opId);
 		if (userId === this.#player?.userId) this.#seated = true;
 		this.#flush();
 	}
@@ -124,16 +124,10 @@ export class Connection extends EventTarget {
 			this.#outbox.postpone(opId, now);
 			if (this.#seated) this.#takeSeat();
 		} else if (opId) {
-			if (this.#settle(opId)) this.#tell("refused", { message });
+			if (this.#outbox.settle(opId)) this.#tell("refused", { message });
 		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
 			this.#tell("refused", { message, seat: true });
 		}
-	}
-
-	#settle(opId) {
-		const done = this.#outbox.settle(opId);
-		this.#tell("outbox");
-		return done;
 	}
 
 	#takeSeat() {
@@ -174,6 +168,7 @@ export class Connection extends EventTarget {
 		clearInterval(this.#heartbeat);
 		clearTimeout(this.#flushTimer);
 		this.#seated = false;
+		this.trip = null;
 		this.#outbox.cut();
 		const now = performance.now();
 		if (this.#liveSince !== null && now - this.#liveSince > SETTLED) this.#tries = 0;

@@ -22,7 +22,6 @@ export class Crowd {
 		return false;
 	}
 
-	/** Adds people without names to the summary. */
 	add(joined, left, now) {
 		this.#turn(now);
 		this.#joined += joined;

@@ -9,21 +9,22 @@ import { View } from "./view.js";
 const address = new URLSearchParams(location.search);
 const asked = (what) => address.get(what) ?? "";
 const sessionId = asked("session") || DEFAULT_SESSION;
+const connection = new Connection(socketUrl(document.baseURI), sessionId);
+const crowd = new Crowd();
 
 const state = {
 	sessionId,
+	connection,
 	board: NO_BOARD,
 	standing: NO_STANDING,
 	player: null, // {userId, username, avatar, color}
 	people: [], // the demo users
-	connection: null, // set below
-	trip: null, // ms, of the last ping
+	boardAt: null, // ms on the clock of performance.now()
+	storage: "", // "memory" or "redis"
 };
 
 const view = new View(state, asked("view"), asked("theme"));
-const connection = new Connection(socketUrl(document.baseURI), sessionId);
-state.connection = connection;
-const crowd = new Crowd();
+const here = (path) => new URL(path, document.baseURI);
 
 /** Storage of this tab; where it is forbidden, the page only forgets. */
 const memory = {
@@ -43,7 +44,7 @@ function tried(act) {
 
 function play(userId, username) {
 	const known = state.people.find((person) => person.id === userId);
-	state.player = { userId, username: username ?? known?.username ?? userId, avatar: known?.avatar, color: known?.color };
+	state.player = { ...known, userId, username: username ?? known?.username ?? userId };
 	state.standing = standingOn(state.board, userId, NO_STANDING);
 	memory.set(`player:${sessionId}`, { userId, username });
 	connection.play(userId, username);
@@ -85,6 +86,7 @@ const said = {
 		const board = boardOf(data);
 		if (!isNews(state.board, board)) return;
 		state.board = board;
+		state.boardAt = performance.now();
 		if (state.player) state.standing = standingOn(board, state.player.userId, state.standing);
 		if (board.lastUpdate?.type) view.beginAnew();
 		if (typeof board.lastUpdate?.message === "string") view.notice(board.lastUpdate.message);
@@ -121,29 +123,25 @@ connection.addEventListener("refused", ({ detail: { message, seat } }) => {
 	view.notice(typeof message === "string" ? message : "The service refused that.");
 	if (seat) watch();
 });
-connection.addEventListener("trip", ({ detail }) => {
-	state.trip = detail;
-	view.changed();
-});
-connection.addEventListener("outbox", () => view.changed());
 connection.addEventListener("state", () => {
 	if (connection.state === "live") {
 		view.help("host-help", "");
-		if (state.people.length === 0) loadPeople();
+		load();
 	}
-	if (connection.state !== "live") state.trip = null;
 	view.changed();
 });
 
-async function loadPeople() {
-	try {
-		const { availableUsers } = await (await fetch(new URL("api/demo", document.baseURI))).json();
-		state.people = availableUsers.filter(({ id }) => isId(id));
-	} catch {
-		return; // any name still plays without; asked for again when the connection comes back
-	}
+const ask = (path) => fetch(here(path)).then((answer) => answer.json()).catch(() => ({}));
+
+/** Learns what the socket does not say: the demo users, and where scores are kept. */
+async function load() {
+	state.storage = (await ask("health")).storage;
+	view.changed();
+	if (state.people.length > 0) return;
+	const { availableUsers = [] } = await ask("api/demo"); // any name plays without; asked again after a reconnect
+	state.people = availableUsers.filter(({ id }) => isId(id));
 	const own = state.people.find(({ id }) => id === state.player?.userId);
-	if (own) state.player = { ...state.player, avatar: own.avatar, color: own.color };
+	if (own) state.player = { ...own, ...state.player };
 	if (own && state.player.username === own.id) state.player.username = own.username;
 	view.changed();
 }
@@ -162,7 +160,7 @@ function takeToken() {
 }
 
 async function host(action) {
-	const url = new URL(`api/demo/${action}`, document.baseURI);
+	const url = here(`api/demo/${action}`);
 	url.searchParams.set("sessionId", sessionId);
 	view.help("host-help", "");
 	try {
@@ -196,6 +194,7 @@ document.addEventListener("click", ({ target }) => {
 	if (join) play(join);
 	if (points && !connection.score(Number(points))) view.notice(`${signed(Number(points))} not taken: too many wait`);
 	actions[action]?.();
+	view.changed();
 });
 
 document.addEventListener("submit", (event) => {
@@ -211,9 +210,9 @@ window.leaderboard = { drop: () => connection.drop() };
 
 takeToken();
 if (isId(sessionId)) {
+	view.invite(here(sessionId === DEFAULT_SESSION ? "." : `?session=${sessionId}`).href);
 	firstSeat();
 	connection.open();
-	loadPeople();
 } else {
 	view.without("main > *, button, .session, .extent, .present");
 	view.help("fault", `There is no session ${quoted(sessionId)}. Its name has 1 to 64 of A–Z a–z 0–9 _.-`);

@@ -9,7 +9,7 @@ const CAPACITY = 200;
 const REMEMBERED = 270_000; // the service remembers an opId for 5 minutes at least; stay below
 
 export class Outbox {
-	#scores = new Map(); // opId → {opId, userId, points, sentFirst, inFlight, notBefore}
+	#scores = new Map(); // by opId
 	#heldUntil = 0;
 
 	/** Takes points of a user; false when too many wait already. */

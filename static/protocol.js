@@ -36,7 +36,6 @@ export function newOpId() {
 
 export const isId = (text) => ID.test(text);
 
-/** The name as it would be shown. */
 export const tidy = (text) => text.normalize("NFC").trim();
 
 /** Why the service would refuse a name, in words, or "". */

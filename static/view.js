@@ -4,7 +4,7 @@
 // stands; moves are animated from where a row is *seen* to where it now belongs (FLIP), so an
 // interrupted move goes on from the middle of its way.
 
-import { NO_BOARD, changes, count, extent, share, signed, spoken } from "./board.js";
+import { NO_BOARD, ago, changes, count, extent, pinned, share, signed, spoken } from "./board.js";
 
 const MOVE = { duration: 520, easing: "cubic-bezier(.2, .8, .2, 1)" }; // ms
 const COUNT_UP = 600; // ms
@@ -21,6 +21,8 @@ function write(node, text) {
 	if (node && node.textContent !== text) node.textContent = text;
 }
 
+const put = (hook, text) => write($(hook), text);
+
 function element(tag, className, ...children) {
 	const node = document.createElement(tag);
 	node.className = className;
@@ -28,16 +30,18 @@ function element(tag, className, ...children) {
 	return node;
 }
 
-/** Sets a `data-…` attribute, at no cost when it is unchanged. */
-function mark(node, name, value) {
-	const text = String(value);
-	if (node.dataset[name] !== text) node.dataset[name] = text;
+/** Sets `data-…` attributes, at no cost where they are unchanged. */
+function mark(node, values) {
+	for (const [name, value] of Object.entries(values)) {
+		if (node.dataset[name] !== String(value)) node.dataset[name] = value;
+	}
 }
 
-/** Puts a child into place; without ending its transitions, where the browser can. */
-function place(parent, node, before) {
-	if (parent.moveBefore && node.parentNode === parent) parent.moveBefore(node, before);
-	else parent.insertBefore(node, before);
+/** Sets custom properties likewise. */
+function tune({ style }, values) {
+	for (const [name, value] of Object.entries(values)) {
+		if (style.getPropertyValue(`--${name}`) !== String(value)) style.setProperty(`--${name}`, value);
+	}
 }
 
 /** Whether this machine can draw colour emoji. */
@@ -54,19 +58,17 @@ export class View {
 	#state;
 	#rows = new Map(); // userId → row
 	#drawn = NO_BOARD;
-	#drawnPeople = null;
-	#drawnPlayer = null;
+	#drawnPeople;
+	#seen = []; // what the drawn board was made of
 	#scheduled = false;
-	#counting = new Set(); // things with a number that is on its way
-	#marked = new Set(); // rows with a gain or a climb to take away again
-	#sweeper = null;
-	#countdown = null;
+	#counting = new Set(); // numbers on their way
+	#counter;
+	#clock; // redraws what tells a time
 	#own = { node: $("own-score"), shown: 0, score: null };
 	#emoji = drawsEmoji();
-	#summary = null;
-	#expiries = new WeakMap(); // notice → timer
-	#toSpeak = null;
-	#silence = null;
+	#summary;
+	#toSpeak;
+	#silence;
 
 	constructor(state, kind, theme) {
 		this.#state = state;
@@ -75,7 +77,7 @@ export class View {
 		root.dataset.theme = /^(dark|light)$/.test(theme) ? theme : "auto";
 		if (this.kind === "board") this.without("button, form, .side");
 		document.addEventListener("visibilitychange", () => this.changed());
-		const dock = new ResizeObserver(([{ target }]) => root.style.setProperty("--dock", `${target.offsetHeight}px`));
+		const dock = new ResizeObserver(([{ target }]) => tune(root, { dock: `${target.offsetHeight}px` }));
 		if ($("own")) dock.observe(document.querySelector(".play"));
 	}
 
@@ -92,6 +94,7 @@ export class View {
 		later(() => {
 			this.#scheduled = false;
 			this.#draw();
+			this.#countOn();
 		});
 	}
 
@@ -120,55 +123,59 @@ export class View {
 		}
 	}
 
-	/** Says beside a field or a button why something was refused. */
-	help(hook, text) {
-		write($(hook), text);
+	/** Says where others join, in short and as a code for phones. */
+	invite(address) {
+		put("join-at", address.replace(/^https?:\/\/|\/$/g, ""));
+		if (this.kind === "board") $("qr").src = `api/qr?to=${encodeURIComponent(address)}`;
 	}
 
+	/** Says beside a field or a button why something was refused. */
+	help = put;
+
 	#expire(node) {
-		clearTimeout(this.#expiries.get(node));
-		const expiry = setTimeout(() => node.remove(), NOTICE);
-		this.#expiries.set(node, expiry);
+		clearTimeout(node.expiry);
+		node.expiry = setTimeout(() => node.remove(), NOTICE);
 		return node;
 	}
 
 	#draw() {
-		const { board, player } = this.#state;
-		this.#drawConnection();
-		mark(root, "user", player?.userId ?? "");
+		const { board, player, standing } = this.#state;
+		this.#drawConnection(board);
+		mark(root, { user: player?.userId ?? "" });
 		if ($("own")) {
 			this.#drawPeople();
 			this.#drawOwn();
-			if (player !== this.#drawnPlayer) this.#turn(player);
+			if (player !== (this.#seen[1] ?? null)) this.#turn(player);
 		}
-		if (board === this.#drawn && player === this.#drawnPlayer) return;
-		this.#drawnPlayer = player;
-		const [shown, players, unit] = extent(board);
-		write($("session"), this.#state.sessionId);
-		write($("participants"), count(board.totalParticipants));
-		write($("shown"), shown);
-		write($("players"), players);
-		write($("unit"), unit);
-		$("degraded").hidden = !board.degraded;
-		if (this.#drawn !== NO_BOARD) this.#speak(spoken(this.#drawn, board, player?.userId));
-		if (board !== NO_BOARD) this.#drawBoard(board);
-		this.#drawn = board;
+		const seen = [board, player, standing];
+		if (seen.every((part, i) => part === this.#seen[i])) return;
+		this.#seen = seen;
+		put("session", this.#state.sessionId);
+		put("participants", count(board.totalParticipants));
+		put("extent", extent(board));
+		if (board === NO_BOARD) return;
+		const whole = this.kind === "board" ? board : pinned(board, player, standing);
+		if (this.#drawn !== NO_BOARD) this.#speak(spoken(this.#drawn, whole, player?.userId));
+		this.#drawBoard(whole);
+		this.#drawn = whole;
 	}
 
 	// -- Chrome --
 
-	#drawConnection() {
-		const { connection, trip } = this.#state;
-		mark(root, "connection", connection.state);
-		const seconds = Math.max(0, Math.ceil(((connection.retryAt ?? 0) - performance.now()) / 1000));
-		write($("link"), { connecting: "Connecting…", live: "Live", waiting: "Offline", stopped: "Stopped" }[connection.state]);
-		write($("trip"), trip === null ? "" : `${trip < 10 ? trip.toFixed(1) : Math.round(trip)} ms`);
-		const waiting = connection.state === "waiting";
-		$("strip").hidden = !connection.reason || (!waiting && connection.state !== "stopped");
-		write($("strip-text"), connection.reason + (waiting ? ` Trying again in ${seconds} s.` : ""));
-		write(document.querySelector("[data-action=retry]"), waiting ? "Retry now" : "Try again");
-		clearTimeout(this.#countdown);
-		if (waiting) this.#countdown = setTimeout(() => this.changed(), 250);
+	#drawConnection({ degraded }) {
+		const { connection, boardAt, storage } = this.#state;
+		const { state, trip, reason, retryAt } = connection;
+		mark(root, { connection: state, degraded });
+		const waiting = state === "waiting";
+		const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+		put("link", { connecting: "Connecting…", live: "Live", waiting: "Offline", stopped: "Stopped" }[state]);
+		put("trip", trip === null ? "" : `${trip < 10 ? trip.toFixed(1) : Math.round(trip)} ms`);
+		$("strip").hidden = !reason || (!waiting && state !== "stopped");
+		put("strip-text", reason + (waiting ? ` Trying again in ${seconds} s.` : ""));
+		put("age", boardAt === null ? "" : ago(performance.now() - boardAt));
+		put("storage", degraded ? "▲ Degraded: scores in memory only" : { memory: "In memory", redis: "In Redis" }[storage] ?? "");
+		clearTimeout(this.#clock);
+		this.#clock = setTimeout(() => this.changed(), waiting ? 250 : 1_000);
 	}
 
 	/** What was pressed for another player may be gone: the focus goes to what comes next. */
@@ -186,9 +193,8 @@ export class View {
 			list.replaceChildren(
 				...people.map(({ id, username, avatar, color }) => {
 					const face = element("span", "face", this.#face(element("span", "avatar"), avatar, username));
-					face.style.setProperty("--color", color);
+					tune(face, { color });
 					const button = element("button", "", face, element("bdi", "", username));
-					button.type = "button";
 					button.dataset.join = id;
 					return button;
 				}),
@@ -202,30 +208,28 @@ export class View {
 		const own = $("own");
 		const row = board.rows.find(({ userId }) => userId === player?.userId);
 		const { avatar, color, username } = { ...player, ...row };
-		mark(own, "user", player?.userId ?? "");
-		mark(own, "rank", (player && standing.rank) ?? "");
-		mark(own, "score", player ? standing.score : "");
+		mark(own, { user: player?.userId ?? "", rank: (player && standing.rank) ?? "", score: player ? standing.score : "" });
 		document.title = player ? `${standing.rank ? `#${standing.rank} ` : ""}${username} · Leaderboard` : "Leaderboard";
-		own.style.setProperty("--color", color ?? "var(--accent)");
-		write($("own-name"), username ?? "");
-		write($("own-place"), standing.rank ? `${row?.tied ? "Tied " : ""}#${count(standing.rank)} of ${count(board.totalPlayers)}` : "Not ranked yet");
+		tune(own, { color: color ?? "var(--accent)" });
+		put("own-name", username ?? "");
+		put("own-place", standing.rank ? `${row?.tied ? "Tied " : ""}#${count(standing.rank)} of ${count(board.totalPlayers)}` : "Not ranked yet");
 		this.#face($("own-avatar"), avatar, username ?? "");
 		this.#countTo(this.#own, standing.score);
 		const { count: waiting, points } = connection.pending;
-		write($("pending"), waiting > 0 && connection.state !== "live" ? `${signed(points)} will be sent` : "");
-		write($("pick-title"), player ? "Switch player" : "Play as");
+		put("pending", waiting > 0 && connection.state !== "live" ? `${signed(points)} will be sent` : "");
+		put("pick-title", player ? "Switch player" : "Play as");
 	}
 
-	/** Draws an avatar, or an initial without one, or without a font for it. */
+	/** Draws an avatar, or an initial without one or a font for it. */
 	#face(node, avatar, name) {
 		write(node, this.#emoji && avatar ? avatar : ([...name][0] ?? "").toUpperCase());
 		return node;
 	}
 
 	#speak(text) {
-		if (text !== null) this.#toSpeak = text;
-		if (this.#toSpeak === null || this.#silence) return;
-		write($("spoken"), this.#toSpeak);
+		this.#toSpeak = text ?? this.#toSpeak;
+		if (!this.#toSpeak || this.#silence) return;
+		put("spoken", this.#toSpeak);
 		this.#toSpeak = null;
 		this.#silence = setTimeout(() => {
 			this.#silence = null;
@@ -243,17 +247,16 @@ export class View {
 		const before = !first && this.#moves && shape(board) !== shape(this.#drawn) ? this.#places() : null;
 
 		$("empty").hidden = rows.length > 0;
-		write($("empty-text"), this.#invitation());
-		const half = Math.ceil(Math.max(0, rows.length - 3) / 2); // rows of each column below the podium
-		list.style.setProperty("--half", half);
-		mark(list, "long", rows.length > 9);
+		put("empty-text", this.#invitation());
+		const columns = Math.min(4, Math.ceil((rows.length + 3) / 12)); // on the big screen
+		tune(list, { span: 12 / columns, lines: Math.ceil((rows.length - 3) / columns) });
+		mark(list, { long: columns > 1 });
 
 		const kept = new Set(rows.map(({ userId }) => userId));
 		for (const [userId, row] of this.#rows) {
 			if (kept.has(userId)) continue;
 			row.node.remove();
 			this.#rows.delete(userId);
-			this.#marked.delete(row);
 			this.#counting.delete(row.number);
 		}
 		const changed = changes(this.#drawn, board);
@@ -262,9 +265,9 @@ export class View {
 			let row = this.#rows.get(entry.userId);
 			if (!row) this.#rows.set(entry.userId, (row = this.#newRow(entry, first)));
 			if (row.node === next) next = next.nextElementSibling;
-			else place(list, row.node, next);
+			else list.insertBefore(row.node, next);
 			this.#drawRow(row, entry, index, share(entry.score, rows[0].score));
-			mark(row.node, "column", index < 3 ? 0 : index < 3 + half ? 1 : 2);
+			row.node.classList.toggle("step", index < 3 && !entry.pinned);
 			const change = changed.get(entry.userId);
 			if (change) this.#markRow(row, change);
 		});
@@ -282,8 +285,8 @@ export class View {
 	}
 
 	#newRow({ userId, score }, first) {
-		const [meter, rank, tie, tied, avatar, presence, climb, gain, points] =
-			["meter", "number", "tie", "sr", "avatar", "sr", "climb", "gain", "score"].map((part) => element("span", part));
+		const [rank, tie, tied, avatar, presence, climb, gain, points] =
+			["number", "tie", "sr", "avatar", "sr", "climb", "gain", "score"].map((part) => element("span", part));
 		const name = element("bdi", "name");
 		name.dir = "auto";
 		tie.append("=");
@@ -292,7 +295,6 @@ export class View {
 		const node = element(
 			"li",
 			"row",
-			meter,
 			element("span", "rank", tie, tied, rank),
 			element("span", "face", avatar, element("span", "dot"), presence),
 			element("span", "who", name, element("span", "you", "you")),
@@ -302,20 +304,15 @@ export class View {
 		node.dataset.user = userId;
 		const number = { node: points, shown: first ? score : 0, score: null };
 		if (!first) this.#animate(node, [{ opacity: 0 }, {}], { duration: 300 });
-		return { node, meter, rank, tie, tied, avatar, name, climb, gain, presence, number, gained: 0, climbed: 0, until: 0, move: null };
+		return { node, rank, tie, tied, avatar, name, climb, gain, presence, number, gained: 0, climbed: 0 };
 	}
 
 	#drawRow(row, entry, index, part) {
-		const { node, meter } = row;
+		const { node } = row;
 		const { userId, username, avatar, color, score, rank, tied, isConnected } = entry;
-		mark(node, "rank", rank);
-		mark(node, "score", score);
-		mark(node, "place", index + 1);
-		mark(node, "connected", isConnected);
-		mark(node, "self", userId === this.#state.player?.userId);
-		node.style.setProperty("--place", index + 1);
-		node.style.setProperty("--color", color);
-		meter.style.translate = `${(100 * (part - 1)).toFixed(2)}%`;
+		const place = index + 1;
+		mark(node, { rank, score, place, connected: isConnected, self: userId === this.#state.player?.userId });
+		tune(node, { place, color, share: `${(100 * part).toFixed(1)}%` });
 		row.tie.hidden = row.tied.hidden = !tied;
 		write(row.rank, count(rank));
 		write(row.name, username);
@@ -326,34 +323,22 @@ export class View {
 
 	/** Shows what a row gained and climbed; changes in quick succession add up. */
 	#markRow(row, { gain, climb }) {
-		const now = performance.now();
-		if (row.until < now) row.gained = row.climbed = 0;
 		row.gained += gain;
 		row.climbed += climb;
-		row.until = now + MARK;
 		write(row.gain, row.gained ? signed(row.gained) : "");
 		write(row.climb, row.climbed ? `${row.climbed > 0 ? "▲" : "▼"}${Math.abs(row.climbed)}` : "");
-		mark(row.climb, "up", row.climbed > 0);
-		mark(row.node, "marked", true);
-		this.#marked.add(row);
-		this.#sweeper ??= setInterval(() => this.#sweep(), 200);
+		mark(row.climb, { up: row.climbed > 0 });
+		mark(row.node, { marked: true });
+		clearTimeout(row.unmark);
+		row.unmark = setTimeout(() => {
+			mark(row.node, { marked: false });
+			row.gained = row.climbed = 0;
+		}, MARK);
 	}
 
-	/** The scores were set: what rows gained before is no part of a sum any more. */
+	/** The scores were set: the sums of what rows gain begin anew. */
 	beginAnew() {
-		for (const row of this.#rows.values()) row.until = 0;
-	}
-
-	#sweep() {
-		const now = performance.now();
-		for (const row of this.#marked) {
-			if (row.until > now) continue;
-			mark(row.node, "marked", false);
-			this.#marked.delete(row);
-		}
-		if (this.#marked.size > 0) return;
-		clearInterval(this.#sweeper);
-		this.#sweeper = null;
+		for (const row of this.#rows.values()) row.gained = row.climbed = 0;
 	}
 
 	// -- Motion --
@@ -362,8 +347,7 @@ export class View {
 	#places() {
 		const places = new Map();
 		for (const row of this.#rows.values()) {
-			const moving = row.move && row.move.playState !== "finished";
-			const { e: x, f: y } = new DOMMatrix(moving ? getComputedStyle(row.node).transform : "");
+			const { e: x, f: y } = new DOMMatrix(getComputedStyle(row.node).transform);
 			places.set(row, { ...this.#home(row.node), x, y });
 		}
 		return places;
@@ -374,14 +358,16 @@ export class View {
 	}
 
 	#glide(before) {
-		const homes = new Map([...before.keys()].map((row) => [row, this.#home(row.node)]));
-		for (const [row, was] of before) {
-			const home = homes.get(row);
+		const moves = [...before].map(([row, was]) => ({ row, was, home: this.#home(row.node) }));
+		const low = -$("board").getBoundingClientRect().top;
+		const inWindow = (y) => Math.abs(y - low - innerHeight / 2) < innerHeight / 2 + 99;
+		for (const { row, was, home } of moves) {
 			const [left, top] = [was.left - home.left, was.top - home.top];
 			if (!row.node.isConnected || (Math.abs(left) < 1 && Math.abs(top) < 1)) continue;
 			row.move?.cancel();
+			if (!inWindow(home.top) && !inWindow(was.top + was.y)) continue; // at no cost for what nobody sees
 			const from = `translate(${left + was.x}px, ${top + was.y}px)`;
-			mark(row.node, "rising", top > 0); // who climbs passes in front
+			mark(row.node, { rising: top > 0 }); // who climbs passes in front
 			row.move = this.#animate(row.node, [{ transform: from }, { transform: "none" }], MOVE);
 		}
 	}
@@ -393,29 +379,21 @@ export class View {
 	/** Lets a number run to its score from wherever it is. */
 	#countTo(number, score) {
 		if (number.score === score) return;
-		number.score = score;
-		number.node.style.setProperty("--digits", count(score).length); // a long number gets smaller type
-		if (!this.#moves || number.shown === score) {
-			number.shown = score;
-			this.#counting.delete(number);
-			write(number.node, count(score));
-			return;
-		}
-		number.from = number.shown;
-		number.since = performance.now();
-		write(number.node, count(Math.round(number.shown)));
-		if (this.#counting.size === 0) requestAnimationFrame((now) => this.#countOn(now));
+		Object.assign(number, { score, from: number.shown, since: performance.now() });
+		tune(number.node, { digits: count(score).length }); // a long number gets smaller type
 		this.#counting.add(number);
 	}
 
-	#countOn(now) {
+	/** Moves the running numbers on, now and with each frame. */
+	#countOn() {
 		for (const number of this.#counting) {
-			const part = this.#moves ? Math.min(1, Math.max(0, (now - number.since) / COUNT_UP)) : 1;
-			const eased = 1 - (1 - part) ** 3;
-			number.shown = part === 1 ? number.score : number.from + (number.score - number.from) * eased;
-			write(number.node, count(Math.round(number.shown)));
-			if (part === 1) this.#counting.delete(number);
+			const { node, score, from, since } = number;
+			const left = this.#moves ? Math.max(0, 1 - (performance.now() - since) / COUNT_UP) : 0;
+			number.shown = score - (score - from) * left ** 3;
+			write(node, count(Math.round(number.shown)));
+			if (left === 0) this.#counting.delete(number);
 		}
-		if (this.#counting.size > 0) requestAnimationFrame((next) => this.#countOn(next));
+		cancelAnimationFrame(this.#counter);
+		if (this.#counting.size > 0) this.#counter = requestAnimationFrame(() => this.#countOn());
 	}
 }

@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, Route, WebSocketRoute
+
+from service.api import qr_svg
 
 STATIC = Path(__file__).parents[2] / "static"
 CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -85,6 +87,7 @@ class Stage:
         self.answer: Callable[[dict[str, Any]], None] = self.welcome
         self.rows: list[dict[str, Any]] = []
         self.version = 1
+        self.health: dict[str, Any] = {"status": "healthy", "storage": "memory"}
 
     def connected(self, socket: WebSocketRoute) -> None:
         """Take a new socket of the page."""
@@ -145,11 +148,17 @@ async def on_stage(visit: Visit, stage: Stage) -> Visit:
     host = "http://page.test"
 
     async def serve(route: Route) -> None:
-        path = urlsplit(route.request.url).path
+        _, _, path, query, _ = urlsplit(route.request.url)
         if path.startswith("/api/"):
             stage.calls.append(path)
         if path == "/api/demo":
             await route.fulfill(json={"availableUsers": PEOPLE})
+            return
+        if path == "/api/qr":
+            await route.fulfill(body=qr_svg(parse_qs(query)["to"][0]), content_type="image/svg+xml")
+            return
+        if path == "/health":
+            await route.fulfill(json=stage.health)
             return
         file = STATIC / (path.removeprefix("/static/").removeprefix("/") or "index.html")
         content_type = CONTENT_TYPES[file.suffix]

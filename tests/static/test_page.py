@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+import segno
 from playwright.async_api import Page, expect
 
 from loadtest.drive import Service
@@ -60,13 +62,51 @@ async def test_three_tabs_in_step(service: Service, visit: Any) -> None:
 
 
 @browser_test
+async def test_two_tabs_of_one_user_agree(service: Service, visit: Any) -> None:
+    """One player in two tabs is one participant with one score, also when one tab was cut off meanwhile."""
+    pages = [await live(await visit(f"{service.url}/?user=alice")) for _ in range(2)]
+    await pages[0].get_by_role("button", name="+25").click()
+    await pages[1].get_by_role("button", name="+10", exact=True).click()
+    for page in pages:
+        await expect(page.locator("[data-own]")).to_have_attribute("data-score", "35")
+        await expect(page.locator("[data-own]")).to_have_attribute("data-rank", "1")
+        await expect(page.locator("[data-participants]")).to_have_text("1")
+    await pages[0].evaluate(
+        """() => { const button = document.querySelector("button[data-points='50']");
+        button.click(); leaderboard.drop(); button.click() }"""
+    )
+    await pages[1].get_by_role("button", name="+100").click()
+    for page in pages:
+        await expect(page.locator("[data-own]")).to_have_attribute("data-score", "235")
+        await expect(row(page, "alice")).to_have_attribute("data-score", "235")
+        await expect(page.locator("[data-participants]")).to_have_text("1")
+
+
+@browser_test
+async def test_who_is_outside_the_top_is_shown_below_it(start_service: Callable[..., Service], visit: Any) -> None:
+    """With a top of four, the fifth player's own page has the own row fifth, and everybody's else four."""
+    service = start_service("--top", "4")
+    other = await live(await visit(service.url))
+    await other.get_by_role("button", name="Populate Demo Data").click()
+    page = await live(await visit(f"{service.url}/?user=grace"))
+    await page.get_by_role("button", name="+25").click()
+    own = row(page, "grace")
+    await expect(own.locator(".number")).to_have_text("7")
+    await page.get_by_role("button", name="+100").click()
+    await expect(own).to_have_attribute("data-rank", "4")
+    await expect(own.locator(".climb")).to_have_text("▲3")
+    await expect(page.locator("[data-board] > li")).to_have_count(4)
+    await expect(other.locator("[data-board] > li")).to_have_count(4)
+
+
+@browser_test
 async def test_populate_and_reset(service: Service, visit: Any) -> None:
     """The host's two buttons fill and clear the board of everybody."""
     host, player = await live(await visit(service.url)), await live(await visit(f"{service.url}/?user=frank"))
     await host.get_by_role("button", name="Populate Demo Data").click()
     for page in (host, player):
         await expect(page.locator("[data-board] > li")).to_have_count(6)
-        await expect(page.locator("[data-players]")).to_have_text("6")
+        await expect(page.locator("[data-extent]")).to_have_text("6 players")
     await expect(player.locator("[data-own]")).to_have_attribute("data-rank", "6")
     await expect(player.locator("[data-own-score]")).to_have_text("87")
     await host.get_by_role("button", name="Reset Leaderboard").click()
@@ -157,34 +197,6 @@ async def test_any_name_plays(service: Service, visit: Any) -> None:
 
 
 @browser_test
-async def test_keyboard_alone_joins_and_scores(service: Service, visit: Any) -> None:
-    """Tab and Enter are enough to play, and the focus can be seen on every stop."""
-    page = await live(await visit(service.url))
-    await page.wait_for_selector("button[data-join=alice]")
-
-    async def tab_to(selector: str) -> None:
-        for _ in range(20):
-            await page.keyboard.press("Tab")
-            focus = await page.evaluate(
-                """(wanted) => { const at = document.activeElement;
-                return [at.matches(wanted), getComputedStyle(at).outlineStyle, at === document.body] }""",
-                selector,
-            )
-            assert focus[1] == "solid" or focus[2]
-            if focus[0]:
-                return
-        pytest.fail(f"Tab never came to {selector}")
-
-    await tab_to("button[data-join=alice]")
-    await page.keyboard.press("Enter")
-    await page.wait_for_selector("html[data-user=alice]")
-    await expect(page.locator("button[data-points='10']")).to_be_focused()
-    await tab_to("button[data-points='50']")
-    await page.keyboard.press("Space")
-    await expect(row(page, "alice")).to_have_attribute("data-score", "50")
-
-
-@browser_test
 async def test_leaving_and_switching(service: Service, visit: Any) -> None:
     """Another player is one press away; who leaves watches on."""
     page = await live(await visit(f"{service.url}/?user=alice"))
@@ -229,6 +241,38 @@ async def test_the_big_screen_has_no_controls(service: Service, visit: Any) -> N
     await page.evaluate("leaderboard.drop()")
     await page.wait_for_selector("html[data-connection=waiting]")
     await live(page)
+
+
+MODULES = """(size) => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 4 * size;
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(document.querySelector("[data-qr]"), 0, 0, 4 * size, 4 * size);
+    const dark = (x, y) => pen.getImageData(4 * x + 2, 4 * y + 2, 1, 1).data[0] < 128;
+    return Array.from({ length: size }, (_, y) => Array.from({ length: size }, (_, x) => dark(x, y)));
+}"""
+
+
+@browser_test
+@pytest.mark.parametrize(("query", "path"), [("", "/"), ("&session=Quiz-7", "/?session=Quiz-7")])
+async def test_the_big_screen_invites(service: Service, visit: Any, query: str, path: str) -> None:
+    """The big screen shows the address to join under, and a QR code of it; other views do without."""
+    page = await live(await visit(f"{service.url}/?view=board{query}"))
+    await expect(page.locator("[data-join-at]")).to_have_text(
+        f"{service.url.removeprefix('http://')}{path}".rstrip("/")
+    )
+    await page.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
+    expected = [[module > 0 for module in line] for line in segno.make_qr(service.url + path, error="m").matrix_iter()]
+    assert await page.evaluate(MODULES, len(expected)) == expected
+    assert await page.locator("[data-qr]").evaluate("(image) => image.offsetWidth") >= 150
+    player = await live(await visit(f"{service.url}/?user=alice{query}"))
+    await expect(player.locator("[data-qr]")).to_be_hidden()
+
+
+@pytest.mark.parametrize("to", ["", "javascript:alert(1)", "http://h/a b", "http://h/ü", f"http://h/{'x' * 250}"])
+async def test_a_code_is_drawn_of_addresses_only(shared_service: Service, http: httpx.AsyncClient, to: str) -> None:
+    """What is no http address of at most 250 characters gets no QR code."""
+    assert (await http.get(f"{shared_service.url}/api/qr", params={"to": to})).status_code == 422
 
 
 @browser_test
@@ -283,6 +327,10 @@ async def test_a_path_prefix_changes_nothing(service: Service, visit: Any) -> No
         await expect(row(page, "alice")).to_have_attribute("data-score", "25")
         await page.get_by_role("button", name="Populate Demo Data").click()
         await expect(page.locator("[data-board] > li")).to_have_count(6)
+        await expect(page.locator("[data-storage]")).to_have_text("In memory")
+        screen = await live(await visit(f"{url}/?view=board"))
+        await expect(screen.locator("[data-join-at]")).to_have_text(url.removeprefix("http://"))
+        await screen.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
 
 
 @browser_test

@@ -145,7 +145,7 @@ test("players of one rank are tied, by either rule", () => {
 });
 
 test("the extent tells a part of thousands, a whole, and one", () => {
-	const told = (shown, total) => board.extent(frame(Array.from({ length: shown }, (_, i) => entry(`u${i}`, 1, 1)), { totalPlayers: total })).join("");
+	const told = (shown, total) => board.extent(frame(Array.from({ length: shown }, (_, i) => entry(`u${i}`, 1, 1)), { totalPlayers: total }));
 	same(told(20, 3482), "1–20 of 3,482 players");
 	same(told(6, 6), "6 players");
 	same(told(1, 1), "1 player");
@@ -158,6 +158,24 @@ test("the own standing follows the board, but never back in time", () => {
 	same(board.standingOn(frame([entry("alice", 60, 1)], { version: 6 }), "alice", standing).score, 60);
 	same(board.standingOn(frame([], { version: 6, totalPlayers: 0 }), "alice", standing).rank, null);
 	same(board.standingOn(frame([entry("bob", 90, 1)], { version: 6, totalPlayers: 9 }), "alice", standing), standing);
+});
+
+test("the own row is pinned below a board that does not reach it, and only then", () => {
+	const shown = frame([entry("a", 30, 1), entry("b", 20, 2)], { totalPlayers: 9 });
+	const player = { userId: "z", username: "Zoë", color: "red" };
+	const told = (board) => board.rows.map(({ userId, rank, score, pinned }) => [userId, rank, score, pinned === true]);
+	const others = [["a", 1, 30, false], ["b", 2, 20, false]];
+	same(told(board.pinned(shown, player, { rank: 7, score: 5 })), [...others, ["z", 7, 5, true]]);
+	same(board.pinned(shown, player, { rank: 7, score: 5 }).rows[2].color, "#7d8894");
+	same(told(board.pinned(shown, player, { rank: null, score: 0 })), others);
+	same(told(board.pinned(shown, { userId: "b" }, { rank: 2, score: 20 })), others);
+	same(told(board.pinned(shown, null, { rank: 7, score: 5 })), others);
+	same(told(board.pinned(board.NO_BOARD, player, { rank: 7, score: 5 })), []);
+});
+
+test("an age is told in one short word", () => {
+	const told = [-5, 1_999, 2_000, 99_999, 100_000, 5_999_000, 6_000_000].map(board.ago);
+	same(told, ["just now", "just now", "2 s ago", "99 s ago", "1 min ago", "99 min ago", "1 h ago"]);
 });
 
 test("changes tell gain and climb of who stayed, and nothing of others", () => {
