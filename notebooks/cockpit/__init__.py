@@ -1,7 +1,7 @@
 """The cockpit: everything behind the notebooks.
 
 >>> from cockpit import Demo
->>> demo = await Demo.start()          # a service of its own, on a free port
+>>> demo = await Demo.start()          # a service of its own, on a free port; redis=True: over a Redis
 >>> demo.panel()                       # the page, the controls, the charts
 >>> demo.simulate(players=25, rate=20)
 >>> await demo.run_for(30)             # the charts go on moving while the cell waits

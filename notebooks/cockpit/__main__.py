@@ -1,4 +1,6 @@
-"""`python -m cockpit [NOTEBOOK] [JupyterLab options]`: JupyterLab on the live demo, ready to present.
+"""`python -m cockpit [--redis] [NOTEBOOK] [JupyterLab options]`: JupyterLab on the live demo, ready to present.
+
+With `--redis` the demo keeps its scores in a Redis of its own, and its panel has a button to stop it.
 
 Without NOTEBOOK it opens a copy of its own of the live demo, because JupyterLab saves what cells
 put out: the checkout stays as it is, and the copy keeps the picture of this show. A NOTEBOOK that is
@@ -24,6 +26,7 @@ from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
 import cockpit
 import loadtest
+from cockpit.demo import WITH_REDIS
 
 NOTEBOOK = "01_live_demo.ipynb"
 QUIET = {
@@ -39,6 +42,9 @@ FIXED = ("--ServerApp.answer_yes=True", "--LabApp.check_for_updates_class=jupyte
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C; return the exit status (2: no such notebook)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if "--redis" in given:
+        given.remove("--redis")
+        os.environ[WITH_REDIS] = "1"
     named = [argument for argument in given if argument.endswith(".ipynb")]
     try:
         notebook = find_notebook(named[0]) if named else working_copy(find_notebook(None))

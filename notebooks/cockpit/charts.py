@@ -14,6 +14,7 @@ import bqplot as bq
 import numpy as np
 
 from cockpit.look import GREY, OWN, RATE, TYPICAL, WORST
+from cockpit.outage import MARKS_KEPT
 from cockpit.state import Entry, View
 
 BARS = 10
@@ -21,6 +22,7 @@ HEIGHT = "330px"
 LABEL = 16  # characters of a name that fit beside its bar
 MOVE = 350  # ms that a bar takes to its new place
 EMPTY = "#00000000"
+OUT_OF_SIGHT = -120.0  # seconds, left of the chart
 
 
 class Chart(Protocol):
@@ -104,6 +106,47 @@ class BoardChart:
             self._labels.x, self._labels.y = np.maximum(score, 0.0), position
 
 
+class Moments:
+    """The moments of an outage on a chart over time: upright lines, each with its word on a height of its own."""
+
+    def __init__(self, time: bq.Scale, top: float = 0.97) -> None:
+        self._top = top
+        self._shown = False
+        scales = {"x": time, "y": bq.LinearScale(min=0.0, max=1.0)}
+        away = np.full((MARKS_KEPT, 2), OUT_OF_SIGHT)
+        self._lines = bq.Lines(
+            x=away, y=np.tile([0.0, 1.0], (MARKS_KEPT, 1)), scales=scales, colors=[GREY], line_style="dashed",
+            stroke_width=1.2,
+        )  # fmt: skip
+        self._words = bq.Label(
+            x=away[:, 0],
+            y=np.zeros(MARKS_KEPT),
+            text=[""] * MARKS_KEPT,
+            scales=scales,
+            colors=[GREY],
+            default_size=11,
+            font_weight="normal",
+            align="end",
+            x_offset=-4,
+            apply_clip=False,
+        )
+        self.marks = [self._lines, self._words]
+
+    def draw(self, view: View) -> None:
+        """Show those of `view`; nothing is sent while there are none."""
+        if not view.marks and not self._shown:
+            return
+        self._shown = bool(view.marks)
+        free = MARKS_KEPT - len(view.marks)
+        x = np.array([mark.at - view.at for mark in view.marks] + [OUT_OF_SIGHT] * free)
+        with self._lines.hold_sync():
+            self._lines.x = np.column_stack([x, x])
+        with self._words.hold_sync():
+            self._words.text = [mark.moment.label for mark in view.marks] + [""] * free
+            heights = [mark.moment.height(self._top) for mark in view.marks]
+            self._words.x, self._words.y = x, np.array(heights + [0.0] * free)
+
+
 class RateChart:
     """Score changes a second, over the last minute."""
 
@@ -114,7 +157,8 @@ class RateChart:
             x=[0.0], y=[0.0], scales=scales, colors=[RATE], fill="bottom", fill_opacities=[0.18], stroke_width=2.5
         )
         self._axes = _axes(scales)
-        self.widget = _figure([self._line], self._axes, "Score changes per second")
+        self._moments = Moments(scales["x"])
+        self.widget = _figure([self._line, *self._moments.marks], self._axes, "Score changes per second")
 
     def draw(self, view: View) -> None:
         """Show the rates of `view`."""
@@ -122,6 +166,7 @@ class RateChart:
         _grow(self._height, self._axes[1], float(values.max(initial=0.0)))
         with self._line.hold_sync():
             self._line.x, self._line.y = np.array(view.seconds_ago, dtype=float), values
+        self._moments.draw(view)
 
 
 class LatencyChart:
@@ -135,7 +180,8 @@ class LatencyChart:
         self._own = bq.Scatter(
             x=[], y=[], scales=scales, colors=[OWN], default_size=46, labels=["own scores"], display_legend=True
         )
-        marks = [self._worst, self._typical, self._own]
+        self._moments = Moments(scales["x"], top=0.72)  # below the legend
+        marks = [self._worst, self._typical, self._own, *self._moments.marks]
         self._axes = _axes(scales)
         self.widget = _figure(marks, self._axes, "Update → screen, milliseconds")
         self.widget.legend_location = "top-left"
@@ -152,6 +198,7 @@ class LatencyChart:
                 line.x, line.y = _with_gaps(view.seconds_ago, values)
         with self._own.hold_sync():
             self._own.x, self._own.y = own_x, own_y
+        self._moments.draw(view)
 
 
 def _label(entry: Entry) -> str:

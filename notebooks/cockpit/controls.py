@@ -44,9 +44,11 @@ class Actions(Protocol):
 
 
 class Controls:
-    """Buttons and sliders. `people` are (name, id) pairs."""
+    """Buttons and sliders, and the `cards` of others among them. `people` are (name, id) pairs."""
 
-    def __init__(self, actions: Actions, people: Sequence[tuple[str, str]], tasks: Tasks) -> None:
+    def __init__(
+        self, actions: Actions, people: Sequence[tuple[str, str]], tasks: Tasks, *cards: widgets.Widget
+    ) -> None:
         self._actions = actions
         self._tasks = tasks
         self.join_as = widgets.Dropdown(options=[WATCH, *people], value="", layout={"width": "auto"})
@@ -71,7 +73,7 @@ class Controls:
         # What the actions were last told, or told us: a widget that was set to it asks for nothing new.
         self._user: str | None = None
         self._crowd = self._asked_crowd()
-        self.widget = self._arrange()
+        self.widget = self._arrange(cards)
 
     def show_user(self, user: str | None) -> None:
         """The notebook's own player is `user` now; joins nobody by itself."""
@@ -113,7 +115,7 @@ class Controls:
         players = self.players.value if self.crowd.value else 0
         return players, min(self.rate.value, players * MOST_PER_PLAYER)
 
-    def _arrange(self) -> widgets.VBox:
+    def _arrange(self, cards: Sequence[widgets.Widget]) -> widgets.VBox:
         points = widgets.GridBox(self.points, layout={"grid_template_columns": "repeat(4, 1fr)", "grid_gap": "6px"})
         points.add_class("cockpit-points")
         for slider in (self.players, self.rate):
@@ -130,6 +132,7 @@ class Controls:
                 card("Points", points),
                 card("Show", show),
                 card("Simulated players", self.players, self.rate, self.crowd, self.crowd_status),
+                *cards,
                 card("Notices", self.notices, flex="1 0 auto"),
                 self.stop,
             ],

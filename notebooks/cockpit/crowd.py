@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import json
 import random
+import secrets
 from collections import Counter
+from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -21,17 +23,27 @@ from cockpit.tasks import Report, Tasks
 MOST_PLAYERS = 200
 MOST_PER_PLAYER = 10.0  # scores a second: half of what the service allows a connection
 POINTS = (5, 10, 10, 15, 25)
+ANSWER = b'{"type":"user-rank-update"'
 FIRST = ("Nova", "Milo", "Yuki", "Zara", "Otis", "Lena", "Ravi", "Ines", "Theo", "Mina", "Hugo", "Aiko", "Juno",
          "Emil", "Nala", "Kofi", "Vera", "Luca", "Suri", "Arlo")  # fmt: skip
 
 
-class Crowd:
-    """Up to `MOST_PLAYERS` players who score `rate` times a second together, at random moments."""
+OnAnswer = Callable[[str, bool], None]
 
-    def __init__(self, url: str, session: str, report: Report, seed: int = 1) -> None:
+
+class Crowd:
+    """Up to `MOST_PLAYERS` players who score `rate` times a second together, at random moments.
+
+    `on_answer(op_id, durable)` gets every answer to their scores, the second ones too.
+    """
+
+    def __init__(
+        self, url: str, session: str, report: Report, on_answer: OnAnswer | None = None, *, seed: int = 1
+    ) -> None:
         self.url = url
         self.session = session
         self.refusals: Counter[str] = Counter()
+        self._on_answer = on_answer
         self._rate = 0.0
         self._rng = random.Random(seed)
         self._tasks = Tasks(report)
@@ -107,6 +119,9 @@ class Crowd:
         # Boards are nearly all that comes; a look at the first bytes spares parsing them.
         if frame.startswith(b'{"type":"error"'):
             self.refusals[json.loads(frame)["data"]["code"]] += 1
+        elif self._on_answer is not None and frame.startswith(ANSWER) and b'"durable":' in frame:
+            answer = json.loads(frame)["data"]
+            self._on_answer(answer["opId"], answer["durable"])
 
     async def _score(self) -> None:
         """Score at the times of one Poisson process, kept as absolute times so that none is forgotten."""
@@ -125,7 +140,11 @@ class Crowd:
                 at = int(len(self._sockets) * self._rng.random() ** 2)
                 socket = list(self._sockets.values())[at]
                 with contextlib.suppress(ConnectionClosed):
-                    await socket.send(_frame("update-score", points=self._rng.choice(POINTS)))
+                    await socket.send(_frame("update-score", points=self._rng.choice(POINTS), **self._op_id()))
+
+    def _op_id(self) -> dict[str, str]:
+        # Where nobody listens to the answers, nothing has to tell them apart.
+        return {} if self._on_answer is None else {"opId": secrets.token_urlsafe(9)}
 
 
 def _frame(kind: str, **data: object) -> str:

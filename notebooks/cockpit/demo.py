@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from cockpit.crowd import Crowd
 from cockpit.look import STYLE
 from cockpit.picture import picture
 from cockpit.presenter import Presenter
-from cockpit.process import ServiceProcess, get, post
+from cockpit.process import RedisProcess, ServiceProcess, get, post
+from cockpit.redis_card import RedisCard
 from cockpit.stage import ClientStage
 from cockpit.state import Board, LiveState, Sightings, View
 from cockpit.status import StatusStrip, Troubles
@@ -33,6 +35,8 @@ FRAME_TIME = 0.1  # seconds: at most ten renders a second
 TIMELINE_TIME = 0.5  # seconds between two renders of the charts whose points are whole seconds
 FIRST_BOARD_WITHIN = 10.0  # seconds
 FRAME_HEIGHT = 560  # pixels
+CARD_HEIGHT = 170  # pixels that the card of Redis takes beside the frame
+WITH_REDIS = "COCKPIT_REDIS"  # in the environment, as 1: demos have a Redis where the cell does not say
 
 _running: Demo | None = None
 
@@ -60,8 +64,16 @@ class Demo:
     again. What fails in the background appears in the panel and in `troubles`.
     """
 
-    def __init__(self, service: ServiceProcess, session: str, people: list[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        service: ServiceProcess,
+        redis: RedisProcess | None,
+        session: str,
+        storage: str,
+        people: list[tuple[str, str]],
+    ) -> None:
         self.service = service
+        self.redis = redis
         self.session = session
         self.state = LiveState()
         self.user: str | None = None
@@ -75,31 +87,43 @@ class Demo:
         self._panel: widgets.VBox | None = None
         self._timelines_at = 0.0
         self.client = Client(service.ws_url, session, on_frame=self._take, on_connection=self._connection)
-        self.crowd = Crowd(service.ws_url, session, self._troubles.report)
-        self._status = StatusStrip()
-        self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{FRAME_HEIGHT}px"})
+        self.crowd = Crowd(service.ws_url, session, self._troubles.report, self._answered if redis else None)
+        self._status = StatusStrip("Redis" if storage == "redis" else storage)
+        self._height = FRAME_HEIGHT + (CARD_HEIGHT if redis else 0)
+        self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{self._height}px"})
         self._board = BoardChart()
         self._timelines: tuple[Chart, ...] = (RateChart(), LatencyChart())
         self._links = widgets.HTML(self._addresses())
-        self._controls = Controls(self, people, self._tasks)
+        self._redis_card = None if redis is None else RedisCard(redis, self._switch_redis, self._tasks)
+        cards = [] if self._redis_card is None else [self._redis_card.widget]
+        self._controls = Controls(self, people, self._tasks, *cards)
         self._presenter = Presenter(self._empty_stage, self._tasks)
 
     @classmethod
-    async def start(cls, *arguments: str, user: str | None = "alice", session: str = "DEMO123") -> Self:
+    async def start(
+        cls, *arguments: str, user: str | None = "alice", session: str = "DEMO123", redis: bool | None = None
+    ) -> Self:
         """Start a service with `arguments` (as for `python -m service`) and show it; `user` is played at once.
 
-        Raises `loadtest.drive.ServiceFailed` when the service does not start.
+        With `redis` it keeps its scores in a Redis of the demo's own, which the panel can stop and start;
+        not said, `COCKPIT_REDIS=1` in the environment says it.
+        Raises `loadtest.drive.ServiceFailed` when the service, or the Redis, does not start.
         """
         global _running  # noqa: PLW0603 - one demo per kernel, so that a cell can be run again
         if _running is not None:
             await _running.stop()
-        service = await ServiceProcess.start(*arguments)
-        try:
-            about = await get(f"{service.url}/api/demo")
-            demo = cls(service, session, [(person["username"], person["id"]) for person in about["availableUsers"]])
-        except BaseException:
-            await service.stop()
-            raise
+        async with contextlib.AsyncExitStack() as started:
+            server = None
+            if os.environ.get(WITH_REDIS) == "1" if redis is None else redis:
+                server = await RedisProcess.start()
+                started.push_async_callback(server.stop)
+                arguments = ("--redis-url", server.url, *arguments)
+            service = await ServiceProcess.start(*arguments)
+            started.push_async_callback(service.stop)
+            about, health = await get(f"{service.url}/api/demo"), await get(f"{service.url}/health")
+            people = [(person["username"], person["id"]) for person in about["availableUsers"]]
+            demo = cls(service, server, session, health["storage"], people)
+            started.pop_all()  # from here on they are the demo's to end
         _running = demo
         try:
             await demo._open(user)
@@ -158,6 +182,28 @@ class Demo:
         """Press Reset Leaderboard."""
         await post(f"{self.url}/api/demo/reset?sessionId={self.session}")
 
+    async def stop_redis(self) -> None:
+        """Shut the demo's Redis down, as SHUTDOWN does; the scores go on in the service.
+
+        Raises `RuntimeError` when the demo has none.
+        """
+        redis = self._own_redis()
+        self.state.outages.stop(self._service_time())
+        self._changed.set()
+        await redis.switch_off()
+        self._changed.set()
+
+    async def start_redis(self) -> None:
+        """Start the demo's Redis again, empty, at the same port; the service puts the scores back.
+
+        Raises `RuntimeError` when the demo has none, `loadtest.drive.ServiceFailed` when it does not start.
+        """
+        redis = self._own_redis()
+        self.state.outages.start(self._service_time())
+        self._changed.set()
+        await redis.switch_on()
+        self._changed.set()
+
     def simulate(self, players: int, rate: float) -> None:
         """Let `players` simulated players score `rate` times a second together; 0 players: they leave.
 
@@ -190,7 +236,7 @@ class Demo:
         return await asyncio.to_thread(picture, self.view())
 
     async def stop(self) -> None:
-        """Stop everything: story, simulated players, client, service. The second time does nothing."""
+        """Stop everything: story, simulated players, client, service, Redis. The second time does nothing."""
         global _running  # noqa: PLW0603
         if self._stopped:
             return
@@ -198,6 +244,8 @@ class Demo:
         if _running is self:
             _running = None
         self._controls.disable()
+        if self._redis_card is not None:
+            self._redis_card.disable()
         self._troubles.dismiss()  # of the past; what fails from here on is kept
         self._page.layout.min_height = None
         self._page.value = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'
@@ -206,6 +254,8 @@ class Demo:
         self._presenter.disable()
         await self.crowd.stop()
         await self.service.stop()
+        if self.redis is not None:
+            await self.redis.stop()
         self._board.draw(self.view())
         self._status.stop()
 
@@ -251,6 +301,8 @@ class Demo:
     def _render(self) -> None:
         view = self.view()
         self._board.draw(view)
+        if self._redis_card is not None:
+            self._redis_card.draw(view)
         if (now := time.monotonic()) - self._timelines_at >= TIMELINE_TIME:
             self._timelines_at = now
             for chart in self._timelines:
@@ -265,9 +317,22 @@ class Demo:
             self.state.take_board(board, self._service_time())
             self._seen(self._sightings.board(board.epoch, board.version, at))
             self._changed.set()
+        elif kind == "user-rank-update" and "durable" in data:
+            self._answered(data["opId"], data["durable"])
         elif kind in ("participant-joined", "participant-left"):
             self.state.take_notice(f"{data['username']} {kind.removeprefix('participant-')}")
             self.state.take_presence(data["userId"], data["username"], here=kind == "participant-joined")
+
+    def _answered(self, op_id: str, durable: bool) -> None:
+        self.state.outages.answer(op_id, durable=durable)
+
+    def _own_redis(self) -> RedisProcess:
+        if self.redis is None:
+            raise RuntimeError("this demo has no Redis of its own: start one with Demo.start(redis=True)")
+        return self.redis
+
+    async def _switch_redis(self) -> None:
+        await (self.stop_redis() if self._own_redis().alive else self.start_redis())
 
     def _seen(self, latencies: list[float]) -> None:
         for latency in latencies:
@@ -293,7 +358,7 @@ class Demo:
     def _frames(self) -> str:
         # One frame per theme; the hidden one is lazy and is never loaded, so it is no second client.
         return "".join(
-            f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{FRAME_HEIGHT}" '
+            f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{self._height}" '
             f'title="Leaderboard" src="{self._address(view="embed", user=self.user, theme=theme)}"></iframe>'
             for theme in ("light", "dark")
         )

@@ -41,7 +41,10 @@ STYLE = """
 .cockpit-strip b { font-size: 17px; font-variant-numeric: tabular-nums; font-weight: 650; }
 .cockpit-strip span { color: var(--jp-ui-font-color2, #666); white-space: nowrap; }
 .cockpit-strip a { color: var(--jp-content-link-color, #0072b2); }
-.cockpit-lamp { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; }
+.cockpit-lamp { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; flex: none; }
+.cockpit-state { font-size: 13px; font-weight: 600; min-height: 36px; display: flex; align-items: center; }
+.cockpit-words { font-size: 13px; color: var(--jp-ui-font-color2, #666); font-variant-numeric: tabular-nums;
+  min-height: 70px; }
 .cockpit-trouble { border: 1px solid #d55e00; border-left-width: 6px; border-radius: 8px; padding: 8px 12px;
   white-space: pre-wrap; color: var(--jp-ui-font-color1, #222); font-size: 13px; }
 .cockpit-trouble b { color: #d55e00; }
@@ -56,6 +59,11 @@ STYLE = """
 .cockpit-tab i { font-style: normal; font-variant-numeric: tabular-nums; }
 </style>
 """
+
+
+def lamp(color: str) -> str:
+    """A small round light, as HTML."""
+    return f'<i class="cockpit-lamp" style="background:{color}"></i>'
 
 
 def card(title: str, *children: widgets.Widget, **layout: str) -> widgets.VBox:

@@ -63,6 +63,7 @@ def _rate(axes: Axes, view: View) -> None:
     axes.fill_between(view.seconds_ago, view.updates, color=RATE, alpha=0.18, linewidth=0)
     axes.plot(view.seconds_ago, view.updates, color=RATE, linewidth=2)
     axes.set_ylim(bottom=0)
+    _moments(axes, view)
     axes.set_title("Score changes per second")
     axes.set_xlabel("seconds ago")
 
@@ -74,9 +75,18 @@ def _latency(axes: Axes, view: View) -> None:
     axes.plot([own.at - view.at for own in view.own], [own.milliseconds for own in view.own], "o",
               color=OWN, markersize=5, label="own scores")  # fmt: skip
     axes.set_ylim(bottom=0)
+    _moments(axes, view)
     axes.set_title("Update → screen, milliseconds")
     axes.set_xlabel("seconds ago")
     axes.legend(frameon=False, labelcolor=GREY, fontsize=9)
+
+
+def _moments(axes: Axes, view: View) -> None:
+    for mark in view.marks:
+        at = mark.at - view.at
+        axes.axvline(at, color=GREY, linestyle="dashed", linewidth=1)
+        axes.annotate(mark.moment.label, (at, mark.moment.height()), (-3, 0), xycoords=axes.get_xaxis_transform(),
+                      textcoords="offset points", ha="right", va="center", color=GREY, fontsize=8)  # fmt: skip
 
 
 def _plain(axes: Axes) -> None:

@@ -1,18 +1,21 @@
-"""The service as a child of the kernel: started and ended without holding up the kernel's loop."""
+"""The service, and a Redis, as children of the kernel: started and ended without holding up the kernel's loop."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
 import json
+import threading
 import urllib.request
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
 
-from loadtest.drive import Service, ServiceFailed
+from loadtest.drive import RedisServer, Service, ServiceFailed
 
 WATCH_EVERY = 0.25  # seconds
 ANSWER_WITHIN = 5.0  # seconds
+
+Started = TypeVar("Started", Service, RedisServer)
 
 
 class ServiceProcess:
@@ -30,13 +33,7 @@ class ServiceProcess:
     @classmethod
     async def start(cls, *arguments: str) -> Self:
         """Start `python -m service` with `arguments` on a free port; raises `ServiceFailed` with its last words."""
-        starting = asyncio.ensure_future(asyncio.to_thread(Service, arguments))
-        try:
-            return cls(await asyncio.shield(starting))
-        except asyncio.CancelledError:
-            # The thread cannot be called back, so what it starts is ended as soon as it is there.
-            starting.add_done_callback(_end_unwanted)
-            raise
+        return cls(await _started(lambda: Service(arguments)))
 
     @property
     def url(self) -> str:
@@ -74,6 +71,68 @@ class ServiceProcess:
         atexit.unregister(self._service.stop)
 
 
+class RedisProcess:
+    """A private Redis of this kernel, which can be stopped and started again; every start finds it empty.
+
+    It ends as `ServiceProcess` does.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._switching = threading.Lock()
+        self._ended = False
+        atexit.register(self._end)
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Start one on a free port; raises `ServiceFailed` where there is none to start."""
+        return cls(await _started(RedisServer))
+
+    @property
+    def url(self) -> str:
+        """`redis://127.0.0.1:port`, the same for its whole life."""
+        return self._server.url
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server; another one after each start."""
+        return self._server.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._server.alive
+
+    async def switch_off(self) -> None:
+        """Shut it down, as SHUTDOWN does."""
+        await asyncio.to_thread(self._switch_off)
+
+    async def switch_on(self) -> None:
+        """Start it again, empty, at the same port; raises `ServiceFailed`."""
+        await asyncio.to_thread(self._switch_on)
+
+    async def stop(self) -> None:
+        """End it for good and wait until it has ended; the second time does nothing."""
+        await asyncio.to_thread(self._end)
+        atexit.unregister(self._end)
+
+    # These run in threads, which cannot be called back: a lock puts the end behind a start that is under way.
+
+    def _switch_off(self) -> None:
+        with self._switching:
+            self._server.stop()
+
+    def _switch_on(self) -> None:
+        with self._switching:
+            if not self._ended and not self._server.alive:
+                self._server.stop()  # lets go of what is left of one that ended by itself
+                self._server.start()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._switch_off()
+
+
 async def post(url: str) -> Mapping[str, Any]:
     """POST without a body and return the JSON answer; raises `OSError` when there is none or it is an error."""
     return await asyncio.to_thread(_call, _request(url, "POST"))
@@ -96,6 +155,17 @@ def _call(request: urllib.request.Request) -> Mapping[str, Any]:
     return body
 
 
-def _end_unwanted(starting: asyncio.Future[Service]) -> None:
+async def _started(start: Callable[[], Started]) -> Started:
+    """What `start` returns, called in a thread."""
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The thread cannot be called back, so what it starts is ended as soon as it is there.
+        starting.add_done_callback(_end_unwanted)
+        raise
+
+
+def _end_unwanted(starting: asyncio.Future[Any]) -> None:
     if not starting.cancelled() and starting.exception() is None:
         starting.result().stop()

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Self
 
+from cockpit.outage import Mark, Outage, Outages
+
 SECONDS_KEPT = 600
 OWN_KEPT = 200
 NOTICES_KEPT = 8
@@ -114,6 +116,8 @@ class View:
     own: tuple[Own, ...]
     notices: tuple[str, ...]
     updates_total: int
+    marks: tuple[Mark, ...]
+    outage: Outage
 
     @property
     def seconds_ago(self) -> tuple[int, ...]:
@@ -139,6 +143,7 @@ class LiveState:
         self.board = Board()
         self.connection = "connecting"
         self.updates_total = 0
+        self.outages = Outages()
         self.present: dict[str, str] = {}  # user to name of who was told to have come and not to have gone
         self._seconds: deque[Second] = deque(maxlen=seconds)
         self._own: deque[Own] = deque(maxlen=OWN_KEPT)
@@ -152,6 +157,7 @@ class LiveState:
         if board.epoch == self.board.epoch and board.version < self.board.version:
             return False
         self.board = board
+        self.outages.board(at, degraded=board.degraded)
         second = self._second(at)
         second.boards += 1
         second.updates += board.updates
@@ -192,6 +198,8 @@ class LiveState:
             own=tuple(own for own in self._own if own.at >= now - window),
             notices=tuple(self._notices),
             updates_total=self.updates_total,
+            marks=tuple(mark for mark in self.outages.marks if mark.at >= now - window),
+            outage=self.outages.last,
         )
 
     def _second(self, at: float) -> Second:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import ipywidgets as widgets
 
-from cockpit.look import GREEN, GREY, ORANGE, VERMILLION
+from cockpit.look import GREEN, GREY, ORANGE, VERMILLION, lamp
 from cockpit.state import View
 from cockpit.words import noun
 
@@ -16,31 +16,31 @@ TROUBLES_KEPT = 5
 
 
 class StatusStrip:
-    """Connection, players, boards and score changes a second, latency."""
+    """Connection, storage, players, boards and score changes a second, latency. `storage` is the name of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: str) -> None:
+        self._storage = html.escape(storage)
         self.widget = widgets.HTML()
 
     def draw(self, view: View) -> None:
         """Show `view`; the same text is not sent again."""
         late = "–" if view.latency is None else f"{view.latency:.1f}"
-        lamp = f'<i class="cockpit-lamp" style="background:{LAMPS[view.connection]}"></i>'
         changes, boards = view.per_second(view.updates), view.per_second(view.boards)
-        degraded = f' <span style="color:{VERMILLION}">degraded: scores only in this process</span>'
+        degraded = f' <i style="color:{VERMILLION}" title="scores only in this process">degraded</i>'
         text = (
-            f"<span>{lamp}<b>{view.connection}</b></span>"
+            f"<span>{lamp(LAMPS[view.connection])}<b>{view.connection}</b></span>"
+            f"<span>in <b>{self._storage}</b>{degraded * view.board.degraded}</span>"
             f"<span><b>{view.board.participants}</b> connected</span>"
             f"<span><b>{view.board.players}</b> on the board</span>"
             f"<span><b>{changes:.0f}</b> {noun(changes, 'score change')}/s</span>"
             f"<span><b>{boards:.0f}</b> {noun(boards, 'board')}/s</span>"
-            f"<span><b>{late}</b> ms update → screen</span>" + degraded * view.board.degraded
+            f"<span><b>{late}</b> ms update → screen</span>"
         )
         self.widget.value = f'<div class="cockpit-strip">{text}</div>'
 
     def stop(self) -> None:
         """Say that there is nothing to measure any more, and what to do."""
-        lamp = f'<i class="cockpit-lamp" style="background:{LAMPS["stopped"]}"></i>'
-        text = f"<span>{lamp}<b>stopped</b> – run the first cell again</span>"
+        text = f"<span>{lamp(LAMPS['stopped'])}<b>stopped</b> – run the first cell again</span>"
         self.widget.value = f'<div class="cockpit-strip">{text}</div>'
 
 

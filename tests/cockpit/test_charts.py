@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from cockpit.charts import BARS, BoardChart, LatencyChart, RateChart, Slots, _above
+from cockpit.outage import MARKS_KEPT
 from cockpit.picture import picture
 from cockpit.state import Board, Entry, LiveState
 
@@ -61,6 +62,31 @@ def test_the_timelines_show_the_last_minute() -> None:
     latency.draw(state.view(14.0))
     assert list(latency._worst.x) == [-4.0, -3.0, -2.0, -1.0]
     assert list(np.isnan(latency._worst.y)) == [False, True, True, False]
+
+
+def test_the_moments_of_an_outage_stand_on_both_timelines_and_in_the_picture() -> None:
+    """Each moment is a line with its word where it happened, moves left with time, and is out of sight before."""
+    charts = RateChart(), LatencyChart()
+    state = live("alice")
+    for chart in charts:
+        chart.draw(state.view(11.0))
+        assert set(chart._moments._words.text) == {""}
+        assert chart._moments._lines.x.max() < -60
+    assert ">stop<" not in picture(state.view(11.0)).data
+    state.outages.stop(12.0)
+    state.take_board(Board("f", 1, degraded=True), at=12.5)
+    for now in (13.0, 20.0):
+        for chart in charts:
+            chart.draw(state.view(now))
+            assert list(chart._moments._words.text[:3]) == ["stop", "noticed", ""]
+            assert list(chart._moments._words.x[:2]) == [12.0 - now, 12.5 - now]
+            assert list(chart._moments._lines.x[0]) == [12.0 - now, 12.0 - now]
+            assert chart._moments._words.y[0] != chart._moments._words.y[1]
+            assert len(chart._moments._words.text) == MARKS_KEPT
+    svg = picture(state.view(20.0)).data
+    assert svg.count(">stop<") == svg.count(">noticed<") == 2
+    charts[0].draw(state.view(100.0))
+    assert set(charts[0]._moments._words.text) == {""}
 
 
 def test_an_axis_grows_in_calm_steps() -> None:

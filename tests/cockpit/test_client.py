@@ -141,6 +141,47 @@ async def test_resends_an_unanswered_score_with_the_same_op_id() -> None:
     assert got[1] == got[3]
 
 
+async def test_a_second_answer_disturbs_nothing() -> None:
+    """An answer that is not durable yet is the score's; the durable one that follows is heard, also behind the next."""
+    heard: list[tuple[int, bool]] = []
+    op_ids: list[str] = []
+
+    def hear(kind: str, data: dict, at: float) -> None:
+        if kind == "user-rank-update":
+            heard.append((data["points"], data["durable"]))
+
+    async def answer_twice(socket: ServerConnection) -> None:
+        async def answer(op_id: str, points: int, epoch: str, *, durable: bool) -> None:
+            data = {"userId": "alice", "score": 25, "rank": 1, "version": 1, "epoch": epoch, "points": points,
+                    "durable": durable, "opId": op_id, "totalPlayers": 1}  # fmt: skip
+            await socket.send(json.dumps({"type": "user-rank-update", "data": data}))
+
+        async for text in socket:
+            frame = json.loads(text)
+            if frame["type"] == "join-demo":
+                await socket.send(json.dumps({"type": "leaderboard-update", "data": BOARD}))
+            elif frame["type"] == "update-score":
+                op_ids.append(frame["data"]["opId"])
+                await answer(op_ids[-1], frame["data"]["points"], "e~1", durable=False)
+                if len(op_ids) == 2:
+                    await answer(op_ids[0], 10, "f", durable=True)
+                    await answer(op_ids[1], 15, "f", durable=True)
+
+    async with asyncio.timeout(20), server(answer_twice) as url:
+        client = Client(url, on_frame=hear)
+        client.user = "alice"
+        async with running(client):
+            await client.live()
+            first, second = await client.score(10), await client.score(15)
+            while len(heard) < 4:
+                await asyncio.sleep(0.01)
+    assert [(answer.points, answer.epoch, answer.durable) for answer in (first, second)] == [
+        (10, "e~1", False),
+        (15, "e~1", False),
+    ]
+    assert heard == [(10, False), (15, False), (10, True), (15, True)]
+
+
 @pytest.mark.parametrize("code", [4400, 4403])
 async def test_does_not_come_back_where_it_is_not_wanted(code: int) -> None:
     """A close code that forbids a retry ends the client with the reason in words, after one connection."""

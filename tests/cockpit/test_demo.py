@@ -88,25 +88,26 @@ async def test_running_the_cell_again_closes_the_earlier_demo(demo: Demo) -> Non
         await again.stop()
 
 
+@pytest.mark.parametrize("children", [("service",), ("service", "redis")], ids="-".join)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_the_service_ends_with_its_kernel(how: signal.Signals) -> None:
-    """However the process that owns a demo ends, its service ends too and the port is free."""
+async def test_the_service_ends_with_its_kernel(how: signal.Signals, children: tuple[str, ...]) -> None:
+    """However the process that owns a demo ends, its service and its Redis end too and the ports are free."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")]),
     }
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("owner.py")), env=environment, cwd=ROOT,
+        sys.executable, str(Path(__file__).with_name("owner.py")), *children, env=environment, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     assert owner.stdout is not None
     async with asyncio.timeout(30):
-        pid, url = (await owner.stdout.readline()).decode().split()
-    assert not refuses(url)
+        told = [(await owner.stdout.readline()).decode().split() for _ in children]
+    assert not any(refuses(url) for _, url in told)
     owner.send_signal(how)
     await owner.wait()
-    await until(lambda: refuses(url))
-    await until(lambda: not _runs(int(pid)))
+    await until(lambda: all(refuses(url) for _, url in told))
+    await until(lambda: not any(_runs(int(pid)) for pid, _ in told))
 
 
 async def test_a_service_that_dies_is_shown(demo: Demo) -> None:

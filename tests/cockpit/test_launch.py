@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cockpit.__main__ import NOTEBOOK, find_notebook, main, quiet_jupyter, working_copy
+from cockpit.demo import WITH_REDIS
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +24,16 @@ def test_a_notebook_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFi
     """An unknown notebook ends with status 2 and the places that were looked at, before anything starts."""
     assert main(["nowhere.ipynb", "--no-browser"]) == 2
     assert capsys.readouterr().err.startswith("no notebook found at ")
+
+
+def test_takes_redis_for_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--redis` reaches the kernels through the environment, wherever it stands; without it nothing is said."""
+    monkeypatch.setenv(WITH_REDIS, "0")
+    assert main(["nowhere.ipynb"]) == 2
+    assert os.environ[WITH_REDIS] == "0"
+    assert main(["--no-browser", "--redis", "nowhere.ipynb"]) == 2
+    assert os.environ[WITH_REDIS] == "1"
+    assert "--redis" not in capsys.readouterr().err
 
 
 def test_plays_on_a_copy_that_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

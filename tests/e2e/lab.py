@@ -20,10 +20,14 @@ STARTS_WITHIN = 40.0  # seconds
 
 
 class Lab:
-    """`async with Lab(folder) as lab:` is a running JupyterLab on a free port; it ends as by Ctrl-C."""
+    """`async with Lab(folder) as lab:` is a running JupyterLab on a free port; it ends as by Ctrl-C.
 
-    def __init__(self, folder: Path, *, dark: bool = False) -> None:
+    `options` are further ones for `python -m cockpit`.
+    """
+
+    def __init__(self, folder: Path, *options: str, dark: bool = False) -> None:
         self._folder = folder
+        self._options = options
         self._dark = dark
         self.status: int | None = None
 
@@ -43,7 +47,7 @@ class Lab:
         self.log = (self._folder / "lab.log").open("wb")
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cockpit", "--no-browser", "--port", "0",
-            f"--IdentityProvider.token={TOKEN}",
+            f"--IdentityProvider.token={TOKEN}", *self._options,
             cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=self.log,
         )  # fmt: skip
         assert self.process.stdout is not None
