@@ -11,5 +11,6 @@
 from __future__ import annotations
 
 from cockpit.demo import Demo
+from cockpit.desk import SwarmDesk
 
-__all__ = ["Demo"]
+__all__ = ["Demo", "SwarmDesk"]
