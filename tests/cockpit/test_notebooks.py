@@ -104,3 +104,21 @@ async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPa
     texts = [output["data"]["text/plain"] for cell in codes for output in cell.outputs if "data" in output]
     assert any(text.startswith("no swarm yet") for text in texts)
     assert any(f"steady, 60 players, 30 updates/s: {verdict}" in text for text in texts)
+
+
+@pytest.mark.timeout(300)
+async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run All makes its own short runs, compares them two by two, and keeps a picture."""
+    last = "desk.troubles, results.names, [run.verdict for run in results.runs], [str(path) for path in ticks]"
+    codes, (troubles, names, verdicts, ticks) = await execute("03_results.ipynb", last, tmp_path, monkeypatch)
+    assert troubles == []
+    assert names == [
+        "steady-memory-1w-50ms", "steady-redis-1w-50ms", "steady-redis-3w-50ms", "steady-memory-1w-20ms",
+        "steady-memory-1w-100ms",
+    ]  # fmt: skip
+    assert len(verdicts) == 12
+    assert set(verdicts) <= {"PASS", "INVALID"}
+    assert ["20ms" in path for path in ticks] == [True, False, False, True]
+    outputs = [output.get("data", {}) for cell in codes for output in cell.outputs]
+    assert sum("text/html" in data and "B to A" in data["text/html"] for data in outputs) == 3
+    assert sum("image/svg+xml" in data for data in outputs) == 1
