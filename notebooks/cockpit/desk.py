@@ -9,7 +9,6 @@ import json
 import socket
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ from cockpit.faults import Fault, Faults
 from cockpit.panel import Panel
 from cockpit.process import started
 from cockpit.status import Troubles
-from cockpit.swarm import LOCUSTFILE, Leashed, Order, Swarm
+from cockpit.swarm import LOCUSTFILE, Leashed, Order, Swarm, file_for
 from cockpit.target import MOST_STALLED, Setting, Target, stalled
 from cockpit.tasks import Tasks
 from cockpit.verdict import VerdictLamp
@@ -258,7 +257,7 @@ class SwarmDesk:
         self.swarm = None
         self._changed.set()
         self.target = await Target.start(setting, order.players, limited=order.scenario != "replay")
-        out = self.folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{order.scenario}-{setting.label}.jsonl"
+        out = file_for(self.folder, order.scenario, setting.label)
         service = self.target.service
         self.swarm = swarm = await Swarm.start(order, url=service.url, out=out, pid=service.pid)
         swarm.on_change = self._changed.set

@@ -12,14 +12,17 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import loadtest
 from cockpit import leash
 from cockpit.course import Course, Verdict
+from cockpit.panel import Panel
 from cockpit.process import started
 from cockpit.tail import Tail
+from cockpit.verdict import VerdictLamp
 from loadtest.drive import Child, ServiceFailed
 
 LOOK_EVERY = 0.2  # seconds
@@ -163,11 +166,27 @@ class Swarm:
         await asyncio.to_thread(self._child.stop)
         atexit.unregister(self._child.stop)
 
+    def panel(self) -> Panel:
+        """How it stands, as a small widget that follows it."""
+        shown = VerdictLamp()
+
+        def draw() -> None:
+            shown.draw(self.course, (), running=self.running)
+
+        self.on_change = draw
+        draw()
+        return Panel([shown.widget], self.__repr__)
+
     def __repr__(self) -> str:
         """How it stands, as text."""
         order = self.order
         what = f"{order.scenario}, {order.players} players, {order.rate:g} updates/s"
         return f"{what}: {told(self.course)}" + ("" if self.running else f"\n{self.path}")
+
+
+def file_for(folder: Path, scenario: str, label: str) -> Path:
+    """A file in `folder` for a run that begins now; `cockpit.results` knows the runs of one `label` by its name."""
+    return folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{scenario}-{label}.jsonl"
 
 
 def told(course: Course) -> str:
