@@ -25,9 +25,6 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 @pytest.fixture
 async def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Demo]:
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])])
-    )
     monkeypatch.chdir(tmp_path)
     demo = await Demo.start()
     demo.panel()

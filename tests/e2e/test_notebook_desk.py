@@ -62,6 +62,25 @@ def marks_in(file: Path) -> list[str]:
     return [line["text"] for line in lines if line["kind"] == "mark"]
 
 
+async def hurts(page: Page, service: psutil.Process) -> None:
+    """Press each fault button: the service is hurt, the desk tells after how long it showed, the charts mark it."""
+    faults = page.locator(".cockpit-faults")
+    workers = [one.pid for one in service.children() if "spawn_main" in " ".join(one.cmdline())]
+    assert len(workers) == 2
+    await button(page, "Stop Redis").click()
+    await faults.get_by_text("Redis stopped, detected after").wait_for()
+    await button(page, "Start Redis").click()
+    await faults.get_by_text("recovered after").wait_for()
+    await button(page, "Freeze 1 s").click()
+    await faults.get_by_text("service frozen for 1 s, detected after").wait_for()
+    await button(page, "Kill a worker").click()
+    await faults.get_by_text("a worker killed, detected after").wait_for()
+    assert not psutil.pid_exists(workers[0]) or psutil.Process(workers[0]).status() == psutil.STATUS_ZOMBIE
+    await button(page, "Stall 5 % of readers").click()
+    await faults.get_by_text("9 readers stalled").wait_for()
+    await page.locator(".bqplot text").get_by_text("Redis stopped", exact=True).first.wait_for(state="attached")
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(280)
 async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path: Path) -> None:
@@ -72,7 +91,7 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         outside = watch(page)
         await lab.open(page, DESK)
         await run_all(page)
-        lamp, faults = page.locator(".cockpit [data-verdict]"), page.locator(".cockpit-faults")
+        lamp = page.locator(".cockpit [data-verdict]")
         # The last cell says it in words once the first swarm is over.
         await page.locator(".jp-OutputArea-output pre", has_text="steady, 60 players").wait_for(timeout=SLOW)
         assert await lamp.get_attribute("data-verdict") in {"PASS", "INVALID"}
@@ -88,22 +107,7 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
         service = [one for one in kernel_of(lab).children() if "service" in one.cmdline()]
         assert len(service) == 1
-        workers = [one.pid for one in service[0].children() if "spawn_main" in " ".join(one.cmdline())]
-        assert len(workers) == 2
-
-        await button(page, "Stop Redis").click()
-        await faults.get_by_text("Redis stopped, detected after").wait_for()
-        await button(page, "Start Redis").click()
-        await faults.get_by_text("recovered after").wait_for(timeout=30_000)
-        await button(page, "Freeze 1 s").click()
-        await faults.get_by_text("service frozen for 1 s, detected after").wait_for()
-        await button(page, "Kill a worker").click()
-        await faults.get_by_text("a worker killed, detected after").wait_for()
-        assert not psutil.pid_exists(workers[0]) or psutil.Process(workers[0]).status() == psutil.STATUS_ZOMBIE
-        await button(page, "Stall 5 % of readers").click()
-        await faults.get_by_text("9 readers stalled").wait_for()
-        mark = page.locator(".bqplot text").get_by_text("Redis stopped", exact=True)
-        await mark.first.wait_for(state="attached")
+        await hurts(page, service[0])
 
         await button(page, "Stop swarm").click()
         await page.locator('.cockpit [data-verdict="INVALID"]').wait_for(timeout=SLOW)
