@@ -263,11 +263,11 @@ class SwarmDesk:
         swarm.on_change = self._changed.set
         looking = self._tasks.start(self._look(self.target), "looking at the service")
         try:
-            following = self._tasks.start(swarm.follow(), "the swarm")
-            await asyncio.shield(following)
+            await swarm.follow()
         finally:
             looking.cancel()
-        self._write_down(swarm)
+        if swarm.verdict is not None:
+            self._write_down(swarm)
         return swarm
 
     async def _clear(self) -> None:
@@ -312,7 +312,7 @@ class SwarmDesk:
         lines = read(swarm.path)
         known = {(line["at"], line["text"]) for line in lines if line["kind"] == "mark"}
         new = [mark for mark in own if (mark["at"], mark["text"]) not in known]
-        if new and lines[-1]["kind"] == "result":
+        if new:
             lines[-1:-1] = new
             text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
             swarm.path.write_text(text, "utf-8")

@@ -18,7 +18,8 @@ from cockpit.plots import above, axes, figure, grow, last_minute, line, ticks, w
 
 WINDOW = 60
 OUT_OF_SIGHT = -120.0
-WORDS = 18  # characters of a mark that fit on a chart
+NOTHING = "rgba(158, 202, 225, 0)"
+WORDS = 24  # characters of a mark that fit on a chart
 DECADES = {-1: "0.1", 0: "1", 1: "10", 2: "100", 3: "1 s", 4: "10 s"}
 MIDDLES = math.log10(LOWEST_MS) + (np.arange(ROWS) + 0.5) / ROWS_PER_DECADE
 
@@ -90,12 +91,12 @@ class HeatMap:
     """Where the pairs of each second lie: time across, latency up, on a log axis."""
 
     def __init__(self) -> None:
-        self._color = bq.ColorScale(colors=["#9ecae1", BLUE, PURPLE, ORANGE], min=0.0, max=1.0)
-        scales = {"x": last_minute(), "y": bq.LinearScale(min=-1.0, max=4.0), "color": self._color}
+        # Nothing is transparent: bqplot draws a value that is no number in its neighbour's colour.
+        color = bq.ColorScale(colors=[NOTHING, "#9ecae1", BLUE, PURPLE, ORANGE], min=0.0, max=1.0)
+        scales = {"x": last_minute(), "y": bq.LinearScale(min=-1.0, max=4.0), "color": color}
         self._cells = bq.HeatMap(
-            x=np.arange(-WINDOW, 0) + 0.5, y=MIDDLES, color=np.full((ROWS, WINDOW), math.nan), scales=scales,
-            null_color="transparent",
-        )  # fmt: skip
+            x=np.arange(-WINDOW, 0) + 0.5, y=MIDDLES, color=np.zeros((ROWS, WINDOW)), scales=scales
+        )
         self._rules = Rules(scales["x"])
         across = axes({"x": scales["x"], "y": scales["y"]})[0]
         up = bq.Axis(
@@ -104,17 +105,13 @@ class HeatMap:
         self.widget = figure([self._cells, *self._rules.marks], [across, up], "Latency heat map, milliseconds")
 
     def draw(self, course: Course) -> None:
-        """Show the last minute of `course`; the darker, the more pairs."""
-        cells = np.full((ROWS, WINDOW), math.nan)
+        """Show the last minute of `course`: blue is few pairs, orange most, each step of colour a multiple."""
+        counts = np.zeros((ROWS, WINDOW))
         for second in course.window():
-            counts = np.array(second.heat, float)
-            column = WINDOW - 1 - int(course.now - second.at)
-            cells[:, column] = np.where(counts > 0, np.log1p(counts), math.nan)
-        most = float(np.nanmax(cells)) if np.isfinite(cells).any() else 1.0
-        with self._color.hold_sync():
-            self._color.max = max(most, 1.0)
+            counts[:, WINDOW - 1 - int(course.now - second.at)] = second.heat
+        strength = np.log1p(counts) / max(float(np.log1p(counts.max())), 1.0)
         with self._cells.hold_sync():
-            self._cells.color = cells
+            self._cells.color = np.where(counts > 0, 0.25 + 0.75 * strength, 0.0)
         self._rules.draw(course)
 
 

@@ -59,7 +59,7 @@ class DeskControls:
         self.workers = widgets.ToggleButtons(options=[1, 2, 3], description="Workers")
         self.storage = widgets.ToggleButtons(options=[("memory", "memory"), ("Redis", "redis")], description="Storage")
         for choice in (self.workers, self.storage):
-            choice.style.button_width = "72px"
+            choice.style.button_width = "84px"
         for widget in (self.players, self.rate, self.duration, self.scenario, self.workers, self.storage):
             widget.style.description_width = "66px"
         self.workers.observe(lambda _: tasks.call(self._need_redis, "choosing the workers"), "value")
@@ -69,7 +69,8 @@ class DeskControls:
         self.redis = _button("Stop Redis", "database")
         self.freeze = _button("Freeze 1 s", "pause")
         self.kill = _button("Kill a worker", "bolt")
-        self.stall = _button("Stall 5 % of readers", "hourglass-half")
+        self.stall = _button("Stall 5 %", "hourglass-half")
+        self.stall.tooltip = "one reader more for each twenty players joins and stops reading"
         self.locust = _button("Locust's web UI", "external-link")
         self.link = widgets.HTML()
         self.off = _button("Stop everything", "power-off", "danger")

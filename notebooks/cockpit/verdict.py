@@ -57,7 +57,7 @@ def state(course: Course | None, *, running: bool) -> tuple[str, str, list[str]]
         ]
         pairs, reach = verdict.metrics.get("pairs"), verdict.metrics.get("reach")
         if pairs is not None and reach is not None:
-            figures.append(f"reach {reach:.4%} of {pairs:,.0f} pairs")
+            figures.append(f"reach {int(reach * 1e6) / 1e4:g} % of {pairs:,.0f} pairs")
         title = f"{verdict.name} – {MEANS[verdict.name]}"
         return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(figures)]
     if not running:

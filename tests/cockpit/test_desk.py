@@ -17,6 +17,7 @@ from cockpit import SwarmDesk
 from cockpit.swarm import Order
 from cockpit.target import Setting
 
+from loadtest.drive import ServiceFailed
 from loadtest.report import read
 
 ROOT = Path(__file__).parents[2]
@@ -154,11 +155,16 @@ async def test_what_cannot_be_played_is_said(desk: SwarmDesk) -> None:
         Setting(workers=2)
     with pytest.raises(ValueError, match="expected a scenario out of steady"):
         await desk.run(scenario="storm")
-    desk._controls.start.disabled = False
-    with pytest.raises(Exception, match="at most 16 updates a second and player"):
+    with pytest.raises(ServiceFailed, match="at most 16 updates a second and player"):
         await desk.run(players=10, rate=1000)
+    assert desk.troubles == []  # the cell has it
+    desk._controls.players.value, desk._controls.rate.value = 10, 1000
+    desk._controls.start.click()
+    await until(lambda: desk.troubles)
+    assert desk.troubles[0].startswith("starting the swarm failed: ServiceFailed: the swarm ended with status")
     assert "at most 16" in desk.troubles[0]
     desk._troubles.dismiss()
+    await until(lambda: desk.target is None)
     with pytest.raises(RuntimeError, match="no swarm plays"):
         await desk.freeze()
 
