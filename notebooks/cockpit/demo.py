@@ -14,14 +14,13 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import ipywidgets as widgets
-from IPython.display import SVG
 
 from cockpit.charts import BoardChart, Chart, LatencyChart, RateChart
 from cockpit.client import Answer, Client
 from cockpit.controls import Controls
 from cockpit.crowd import Crowd
 from cockpit.panel import Panel
-from cockpit.picture import picture
+from cockpit.picture import Picture, picture
 from cockpit.presenter import Presenter
 from cockpit.process import RedisProcess, ServiceProcess, get, post
 from cockpit.redis_card import RedisCard
@@ -263,7 +262,7 @@ class Demo:
         """The last minute, as of now."""
         return self.state.view(self._service_time())
 
-    async def snapshot(self) -> SVG:
+    async def snapshot(self) -> Picture:
         """A picture of the last minute that stays in the saved notebook."""
         # A quarter of a second of drawing, in a thread: on the loop it would show as latency in the next picture.
         return await asyncio.to_thread(picture, self.view())

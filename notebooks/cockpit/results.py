@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from IPython.display import SVG
 from matplotlib.axes import Axes
 
 from cockpit.look import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
-from cockpit.picture import on_paper, plain
+from cockpit.picture import Picture, on_paper, plain
 from cockpit.table import Table
 from cockpit.words import listed
 from loadtest.comparison import Row, compare, doubts
@@ -126,7 +125,7 @@ class Results:
         heads = [[run.facts for run in lot] for lot in judged]
         return Table(head, [_compared(row) for row in rows], [*out, *doubts(*heads)])
 
-    def picture(self) -> SVG:
+    def picture(self) -> Picture:
         """Latency by percentile for each name, and the p99 of each run; it stays in the saved notebook."""
         return on_paper(SIZE, (1.4, 1), lambda places: self._draw(*places))
 

@@ -76,7 +76,10 @@ def test_runs_without_a_verdict_are_shown_and_not_compared(tmp_path: Path) -> No
     assert list(table.notes) == [
         "left out: b, INVALID", "left out: b, UNFINISHED", "nothing to compare: no judged run of b",
     ]  # fmt: skip
-    assert results.picture().data.count(">a<") == 2
+    picture = results.picture()
+    assert picture.data.count(">a<") == 2
+    assert picture.png.startswith(b"\x89PNG")
+    assert len(picture.png) < 150_000
 
 
 def test_what_cannot_be_read_or_compared_is_said(tmp_path: Path) -> None:
