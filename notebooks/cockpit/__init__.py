@@ -5,11 +5,18 @@
 >>> demo.panel()                       # the page, the controls, the charts
 >>> demo.simulate(players=25, rate=20)
 >>> await demo.run_for(30)             # the charts go on moving while the cell waits
+>>> swarm = await demo.swarm(players=500, rate=200)    # Locust, in processes of its own
 >>> await demo.stop()
+
+>>> desk = await SwarmDesk.start()     # swarms against services of their own, measured and judged
+>>> runs = await desk.take_turns({"storage": "memory"}, {"storage": "redis"}, players=60, duration=3)
+>>> Results.load(*runs).compare("memory", "redis")
 """
 
 from __future__ import annotations
 
 from cockpit.demo import Demo
+from cockpit.desk import SwarmDesk
+from cockpit.results import Results
 
-__all__ = ["Demo"]
+__all__ = ["Demo", "Results", "SwarmDesk"]

@@ -6,7 +6,6 @@ Each chart owns a bqplot figure and has one method, `draw(view)`, which writes t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,10 +14,10 @@ import numpy as np
 
 from cockpit.look import GREY, OWN, RATE, TYPICAL, WORST
 from cockpit.outage import MARKS_KEPT
+from cockpit.plots import above, axes, figure, grow, last_minute, line, ticks, with_gaps
 from cockpit.state import Entry, View
 
 BARS = 10
-HEIGHT = "330px"
 LABEL = 16  # characters of a name that fit beside its bar
 MOVE = 350  # ms that a bar takes to its new place
 EMPTY = "#00000000"
@@ -80,7 +79,7 @@ class BoardChart:
             apply_clip=False,
         )
         self._axis = bq.Axis(scale=self._scores, grid_lines="solid", tick_format="~s")
-        self.widget = _figure([self._bars, self._labels], [self._axis], "Board", MOVE, left=14)
+        self.widget = figure([self._bars, self._labels], [self._axis], "Board", MOVE, left=14)
 
     def draw(self, view: View) -> None:
         """Show the board of `view`; nothing is sent while it stays the same."""
@@ -94,10 +93,10 @@ class BoardChart:
             [BARS + 1.0 + slot if place is None else float(place[0]) for slot, place in enumerate(places)]
         )
         score = np.array([0.0 if place is None else float(place[1].score) for place in places])
-        low, high = min(0.0, float(score.min()) * 1.25), _above(float(score.max()) * 1.5)
+        low, high = min(0.0, float(score.min()) * 1.25), above(float(score.max()) * 1.5)
         with self._scores.hold_sync():
             self._scores.min, self._scores.max = low, high
-        self._axis.tick_values = _ticks(high)
+        self._axis.tick_values = ticks(high)
         with self._bars.hold_sync():
             self._bars.colors = [EMPTY if place is None else place[1].color for place in places]
             self._bars.x, self._bars.y = position, score
@@ -152,18 +151,18 @@ class RateChart:
 
     def __init__(self) -> None:
         self._height = bq.LinearScale(min=0.0, max=10.0)
-        scales = {"x": _last_minute(), "y": self._height}
+        scales = {"x": last_minute(), "y": self._height}
         self._line = bq.Lines(
             x=[0.0], y=[0.0], scales=scales, colors=[RATE], fill="bottom", fill_opacities=[0.18], stroke_width=2.5
         )
-        self._axes = _axes(scales)
+        self._axes = axes(scales)
         self._moments = Moments(scales["x"])
-        self.widget = _figure([self._line, *self._moments.marks], self._axes, "Score changes per second")
+        self.widget = figure([self._line, *self._moments.marks], self._axes, "Score changes per second")
 
     def draw(self, view: View) -> None:
         """Show the rates of `view`."""
         values = np.array(view.updates, dtype=float)
-        _grow(self._height, self._axes[1], float(values.max(initial=0.0)))
+        grow(self._height, self._axes[1], float(values.max(initial=0.0)))
         with self._line.hold_sync():
             self._line.x, self._line.y = np.array(view.seconds_ago, dtype=float), values
         self._moments.draw(view)
@@ -174,16 +173,16 @@ class LatencyChart:
 
     def __init__(self) -> None:
         self._height = bq.LinearScale(min=0.0, max=10.0)
-        scales = {"x": _last_minute(), "y": self._height}
-        self._typical = _line(scales, TYPICAL, "typical")
-        self._worst = _line(scales, WORST, "worst")
+        scales = {"x": last_minute(), "y": self._height}
+        self._typical = line(scales, TYPICAL, "typical")
+        self._worst = line(scales, WORST, "worst")
         self._own = bq.Scatter(
             x=[], y=[], scales=scales, colors=[OWN], default_size=46, labels=["own scores"], display_legend=True
         )
         self._moments = Moments(scales["x"], top=0.72)  # below the legend
         marks = [self._worst, self._typical, self._own, *self._moments.marks]
-        self._axes = _axes(scales)
-        self.widget = _figure(marks, self._axes, "Update → screen, milliseconds")
+        self._axes = axes(scales)
+        self.widget = figure(marks, self._axes, "Update → screen, milliseconds")
         self.widget.legend_location = "top-left"
         self.widget.legend_style = {"fill": "transparent", "stroke-width": 0}
 
@@ -192,10 +191,10 @@ class LatencyChart:
         own_x = np.array([own.at - view.at for own in view.own])
         own_y = np.array([own.milliseconds for own in view.own])
         known = [value for value in view.worst if value is not None]
-        _grow(self._height, self._axes[1], max([*known, *own_y], default=0.0))
-        for line, values in ((self._typical, view.typical), (self._worst, view.worst)):
-            with line.hold_sync():
-                line.x, line.y = _with_gaps(view.seconds_ago, values)
+        grow(self._height, self._axes[1], max([*known, *own_y], default=0.0))
+        for drawn, values in ((self._typical, view.typical), (self._worst, view.worst)):
+            with drawn.hold_sync():
+                drawn.x, drawn.y = with_gaps(view.seconds_ago, values)
         with self._own.hold_sync():
             self._own.x, self._own.y = own_x, own_y
         self._moments.draw(view)
@@ -204,72 +203,3 @@ class LatencyChart:
 def _label(entry: Entry) -> str:
     name = entry.name if len(entry.name) <= LABEL else entry.name[: LABEL - 1] + "…"
     return f"{entry.rank}. {entry.avatar} {name}  {entry.score:,}"
-
-
-def _above(value: float) -> float:
-    """The next of 10, 20, 50, 100, … at or above `value`, so that an axis does not twitch."""
-    if value <= 10:
-        return 10.0
-    decade = 10.0 ** math.floor(math.log10(value))
-    return next(step * decade for step in (1, 1.5, 2, 3, 5, 7.5, 10) if step * decade >= value)
-
-
-def _with_gaps(seconds: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
-    """X and y from the first known value to the last, NaN between them where nothing is known.
-
-    Not beyond: bqplot looks for a line's end at its last point, and one without a place is an error there.
-    """
-    known = [index for index, value in enumerate(values) if value is not None]
-    if not known:
-        return np.array([-2.0 * len(seconds)]), np.array([0.0])  # out of sight
-    part = slice(known[0], known[-1] + 1)
-    y = [math.nan if value is None else value for value in values[part]]
-    return np.array(seconds[part], dtype=float), np.array(y)
-
-
-def _last_minute() -> bq.LinearScale:
-    return bq.LinearScale(min=-60.0, max=0.0)
-
-
-def _line(scales: dict[str, bq.Scale], color: str, label: str) -> bq.Lines:
-    return bq.Lines(
-        x=[0.0], y=[0.0], scales=scales, colors=[color], stroke_width=2.2, labels=[label], display_legend=True
-    )
-
-
-def _axes(scales: dict[str, bq.Scale]) -> list[bq.Axis]:
-    # Ticks are given, not counted: bqplot would divide a domain that it has widened for the marks' sizes.
-    return [
-        bq.Axis(scale=scales["x"], grid_lines="none", tick_values=[-60, -45, -30, -15, 0], tick_format="d",
-                label="seconds ago", label_offset="30px"),
-        bq.Axis(scale=scales["y"], side="left", tick_values=_ticks(10), grid_lines="solid", tick_format="~s"),
-    ]  # fmt: skip
-
-
-def _grow(scale: bq.LinearScale, axis: bq.Axis, highest: float) -> None:
-    high = _above(highest * 1.15)
-    if scale.max != high:
-        scale.max = high
-        axis.tick_values = _ticks(high)
-
-
-def _ticks(high: float) -> np.ndarray:
-    return np.linspace(0.0, high, 6)
-
-
-def _figure(marks: list[bq.Mark], axes: list[bq.Axis], title: str, move: int = 0, left: int = 44) -> bq.Figure:
-    figure = bq.Figure(
-        marks=marks,
-        axes=axes,
-        title=title,
-        animation_duration=move,
-        fig_margin={"top": 34, "bottom": 40, "left": left, "right": 14},
-        background_style={"fill": "transparent"},
-        padding_x=0,
-        padding_y=0,
-        display_toolbar=False,
-    )
-    figure.layout.height, figure.layout.width = HEIGHT, "auto"
-    figure.layout.flex = "1 1 0"
-    figure.layout.min_width = "0"
-    return figure

@@ -9,25 +9,27 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import ipywidgets as widgets
-from IPython.display import SVG
 
 from cockpit.charts import BoardChart, Chart, LatencyChart, RateChart
 from cockpit.client import Answer, Client
 from cockpit.controls import Controls
 from cockpit.crowd import Crowd
-from cockpit.look import STYLE
-from cockpit.picture import picture
+from cockpit.panel import Panel
+from cockpit.picture import Picture, picture
 from cockpit.presenter import Presenter
 from cockpit.process import RedisProcess, ServiceProcess, get, post
 from cockpit.redis_card import RedisCard
+from cockpit.rewind import Rewind
 from cockpit.stage import ClientStage
 from cockpit.state import Board, LiveState, Sightings, View
 from cockpit.status import StatusStrip, Troubles
 from cockpit.story import Played
+from cockpit.swarm import Order, Swarm, file_for
 from cockpit.tasks import Tasks
 from cockpit.words import noun
 
@@ -84,7 +86,7 @@ class Demo:
         self._sightings = Sightings()
         self._changed = asyncio.Event()
         self._stopped = False
-        self._panel: widgets.VBox | None = None
+        self._panel: Panel | None = None
         self._timelines_at = 0.0
         self.client = Client(service.ws_url, session, on_frame=self._take, on_connection=self._connection)
         self.crowd = Crowd(service.ws_url, session, self._troubles.report, self._answered if redis else None)
@@ -98,6 +100,8 @@ class Demo:
         cards = [] if self._redis_card is None else [self._redis_card.widget]
         self._controls = Controls(self, people, self._tasks, *cards)
         self._presenter = Presenter(self._empty_stage, self._tasks)
+        self._rewind = Rewind(self._service_time, self._rewound, self._tasks)
+        self._swarm: Swarm | None = None
 
     @classmethod
     async def start(
@@ -147,7 +151,7 @@ class Demo:
         """Whether it was not stopped."""
         return not self._stopped
 
-    def panel(self) -> widgets.VBox:
+    def panel(self) -> Panel:
         """The page, the controls and the live charts as one widget."""
         if self._panel is None:
             stage = widgets.HBox([self._page, self._controls.widget], layout={"grid_gap": "12px"})
@@ -155,9 +159,8 @@ class Demo:
                 [chart.widget for chart in (self._board, *self._timelines)], layout={"grid_gap": "12px"}
             )
             top = widgets.HBox([self._status.widget, self._links], layout={"justify_content": "space-between"})
-            rows = [widgets.HTML(STYLE), top, self._troubles.widget, self._presenter.widget, stage, charts]
-            self._panel = widgets.VBox(rows, layout={"grid_gap": "10px", "width": "auto", "padding": "4px"})
-            self._panel.add_class("cockpit")
+            rows = [top, self._troubles.widget, self._presenter.widget, stage, charts, self._rewind.widget]
+            self._panel = Panel(rows, self.__repr__)
             self._changed.set()
         return self._panel
 
@@ -212,6 +215,35 @@ class Demo:
         self.crowd.resize(players, rate)
         self._controls.show_crowd(players, rate)
 
+    async def swarm(
+        self, players: int = 200, rate: float = 40.0, duration: float = 60.0, *, scenario: str = "steady"
+    ) -> Swarm:
+        """Send a measured swarm into the demo's own session: Locust in a process of its own, `rate` scores a
+        second of all together, for `duration` seconds. It ends with the demo; a second one ends the first.
+
+        >>> swarm = await demo.swarm(players=500, rate=200)
+        >>> swarm.panel()
+        >>> await swarm.done()
+
+        Raises `ValueError` for an unknown scenario, `loadtest.drive.ServiceFailed`.
+        """
+        if self._stopped:
+            raise RuntimeError("the demo was stopped: run the first cell again")
+        if self._swarm is not None:
+            await self._swarm.end()
+        order = Order(players, rate, duration, scenario)
+        swarm = await Swarm.start(
+            order, url=self.url, out=file_for(Path("runs"), scenario, "demo"), pid=self.service.pid,
+            session=self.session,
+        )  # fmt: skip
+        self._swarm = swarm
+        self._tasks.start(swarm.follow(), "the swarm")
+        return swarm
+
+    def rewind(self, seconds_ago: int) -> None:
+        """Let the charts show how it was so long ago, within the last ten minutes; 0 is LIVE again."""
+        self._rewind.go_to(seconds_ago)
+
     async def run_for(self, seconds: float) -> Summary:
         """Let the demo go on for so long and say what happened; the charts move meanwhile."""
         before = self.state.updates_total
@@ -230,7 +262,7 @@ class Demo:
         """The last minute, as of now."""
         return self.state.view(self._service_time())
 
-    async def snapshot(self) -> SVG:
+    async def snapshot(self) -> Picture:
         """A picture of the last minute that stays in the saved notebook."""
         # A quarter of a second of drawing, in a thread: on the loop it would show as latency in the next picture.
         return await asyncio.to_thread(picture, self.view())
@@ -250,6 +282,8 @@ class Demo:
         self._page.layout.min_height = None
         self._page.value = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'
         self._links.value = ""
+        if self._swarm is not None:
+            await self._swarm.end()
         await self._tasks.cancel()
         self._presenter.disable()
         await self.crowd.stop()
@@ -300,16 +334,21 @@ class Demo:
 
     def _render(self) -> None:
         view = self.view()
-        self._board.draw(view)
+        shown = view if (at := self._rewind.at) is None else self.state.past(at)
+        self._board.draw(shown)
         if self._redis_card is not None:
             self._redis_card.draw(view)
         if (now := time.monotonic()) - self._timelines_at >= TIMELINE_TIME:
             self._timelines_at = now
             for chart in self._timelines:
-                chart.draw(view)
+                chart.draw(shown)
             self._status.draw(view)
             self._controls.crowd_status.value = self._crowd_words()
             self._controls.notices.value = "<br>".join(html.escape(notice) for notice in view.notices[:-4:-1])
+
+    def _rewound(self) -> None:
+        self._timelines_at = 0.0  # what is scrubbed should be seen at once
+        self._changed.set()
 
     def _take(self, kind: str, data: Mapping[str, Any], at: float) -> None:
         if kind == "leaderboard-update":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from IPython.display import SVG
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cockpit.look import GREY, OWN, RATE, TYPICAL, WORST
@@ -18,25 +20,50 @@ from cockpit.words import noun
 
 SIZE = (12.5, 3.6)  # inches
 LISTED = 10
+DOTS = 110  # an inch, of the PNG
 
 
-def picture(view: View) -> SVG:
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as a notebook keeps it: SVG, and PNG for a reader who does not trust the file, and sees no SVG."""
+
+    data: str
+    png: bytes
+
+    def __repr__(self) -> str:
+        return "a picture (SVG and PNG)"
+
+    def _repr_svg_(self) -> str:
+        return self.data
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+def picture(view: View) -> Picture:
     """The board, the rate and the latency of `view` side by side."""
+
+    def draw(places: Sequence[Axes]) -> None:
+        for part, axes in zip((_board, _rate, _latency), places, strict=True):
+            part(axes, view)
+            plain(axes, along="x" if part is _board else "y")
+
+    return on_paper(SIZE, (1.15, 1, 1), draw)
+
+
+def on_paper(size: tuple[float, float], widths: Sequence[float], draw: Callable[[Sequence[Axes]], None]) -> Picture:
+    """What `draw` draws on places of these widths side by side, as a picture of `size` inches."""
     with rc_context({"font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": "cockpit", "font.size": 10}):
-        figure = Figure(SIZE, layout="constrained")
-        FigureCanvasSVG(figure)
-        board, rate, latency = figure.subplots(1, 3, width_ratios=(1.15, 1, 1))
-        _board(board, view)
-        _rate(rate, view)
-        _latency(latency, view)
-        for axes in (board, rate, latency):
-            _plain(axes)
-        text = io.BytesIO()
+        figure = Figure(size, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0])
+        text, dots = io.BytesIO(), io.BytesIO()
         with warnings.catch_warnings():
             # A name may have letters that matplotlib's font lacks; the SVG holds text, the browser has them.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
             figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return SVG(_fitting(text.getvalue().decode()))  # type: ignore[no-untyped-call]
+            figure.savefig(dots, format="png", transparent=True, metadata={"Software": None}, dpi=DOTS)
+    return Picture(_fitting(text.getvalue().decode()), dots.getvalue())
 
 
 def _fitting(svg: str) -> str:
@@ -89,10 +116,13 @@ def _moments(axes: Axes, view: View) -> None:
                       textcoords="offset points", ha="right", va="center", color=GREY, fontsize=8)  # fmt: skip
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes, along: Literal["x", "y", "both"] = "y") -> None:
+    """Grey words, no frame, and a light grid `along` the axis: readable on light and dark."""
     axes.title.set_color(GREY)
     axes.xaxis.label.set_color(GREY)
+    axes.yaxis.label.set_color(GREY)
     axes.tick_params(colors=GREY, length=0)
+    axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    axes.grid(axis="x" if axes.get_title().startswith("Board") else "y", color=GREY, alpha=0.25)
+    axes.grid(axis=along, color=GREY, alpha=0.25)
     axes.set_axisbelow(True)

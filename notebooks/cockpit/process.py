@@ -8,14 +8,22 @@ import json
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from loadtest.drive import RedisServer, Service, ServiceFailed
 
 WATCH_EVERY = 0.25  # seconds
 ANSWER_WITHIN = 5.0  # seconds
 
-Started = TypeVar("Started", Service, RedisServer)
+
+class Stoppable(Protocol):
+    """What `started` starts and, unwanted, ends."""
+
+    def stop(self) -> object:
+        """End it and wait until it has ended."""
+
+
+Started = TypeVar("Started", bound=Stoppable)
 
 
 class ServiceProcess:
@@ -33,7 +41,7 @@ class ServiceProcess:
     @classmethod
     async def start(cls, *arguments: str) -> Self:
         """Start `python -m service` with `arguments` on a free port; raises `ServiceFailed` with its last words."""
-        return cls(await _started(lambda: Service(arguments)))
+        return cls(await started(lambda: Service(arguments)))
 
     @property
     def url(self) -> str:
@@ -86,7 +94,7 @@ class RedisProcess:
     @classmethod
     async def start(cls) -> Self:
         """Start one on a free port; raises `ServiceFailed` where there is none to start."""
-        return cls(await _started(RedisServer))
+        return cls(await started(RedisServer))
 
     @property
     def url(self) -> str:
@@ -155,7 +163,7 @@ def _call(request: urllib.request.Request) -> Mapping[str, Any]:
     return body
 
 
-async def _started(start: Callable[[], Started]) -> Started:
+async def started(start: Callable[[], Started]) -> Started:
     """What `start` returns, called in a thread."""
     starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:

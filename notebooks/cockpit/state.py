@@ -90,6 +90,7 @@ class Second:
     updates: int = 0
     boards: int = 0
     latencies: list[float] = field(default_factory=list)
+    board: Board | None = None  # the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ class LiveState:
         second = self._second(at)
         second.boards += 1
         second.updates += board.updates
+        second.board = board
         self.updates_total += board.updates
         if board.oldest_at is not None and len(second.latencies) < LATENCIES_PER_SECOND:
             second.latencies.append(max(at - board.oldest_at, 0.0) * 1000)
@@ -184,21 +186,29 @@ class LiveState:
 
     def view(self, now: float, window: int = 60) -> View:
         """The last `window` full seconds before `now`."""
+        return self._at(now, self.board, window)
+
+    def past(self, at: float, window: int = 60) -> View:
+        """The same as it was at `at`, in seconds of the last ten minutes; an empty board before the first."""
+        earlier = (second.board for second in reversed(self._seconds) if second.at < at and second.board is not None)
+        return self._at(at, next(earlier, Board()), window)
+
+    def _at(self, now: float, board: Board, window: int) -> View:
         seen = {second.at: second for second in self._seconds}
         nothing = Second(0)
         row = [seen.get(at, nothing) for at in range(int(now) - window, int(now))]
         return View(
             at=now,
-            board=self.board,
+            board=board,
             connection=self.connection,
             updates=tuple(second.updates for second in row),
             boards=tuple(second.boards for second in row),
             typical=tuple(median(second.latencies) if second.latencies else None for second in row),
             worst=tuple(max(second.latencies) if second.latencies else None for second in row),
-            own=tuple(own for own in self._own if own.at >= now - window),
+            own=tuple(own for own in self._own if now - window <= own.at <= now),
             notices=tuple(self._notices),
             updates_total=self.updates_total,
-            marks=tuple(mark for mark in self.outages.marks if mark.at >= now - window),
+            marks=tuple(mark for mark in self.outages.marks if now - window <= mark.at <= now),
             outage=self.outages.last,
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from cockpit.charts import BARS, BoardChart, LatencyChart, RateChart, Slots, _above
+from cockpit.charts import BARS, BoardChart, LatencyChart, RateChart, Slots
 from cockpit.outage import MARKS_KEPT
 from cockpit.picture import picture
+from cockpit.plots import above
 from cockpit.state import Board, Entry, LiveState
 
 
@@ -91,7 +92,7 @@ def test_the_moments_of_an_outage_stand_on_both_timelines_and_in_the_picture() -
 
 def test_an_axis_grows_in_calm_steps() -> None:
     """The top of an axis is a round number at or above the value."""
-    assert [_above(value) for value in (0, 10, 11, 149, 150, 151, 8000)] == [10, 10, 15, 150, 150, 200, 10_000]
+    assert [above(value) for value in (0, 10, 11, 149, 150, 151, 8000)] == [10, 10, 15, 150, 150, 200, 10_000]
 
 
 def test_a_picture_is_svg_whatever_the_names_are() -> None:

@@ -63,25 +63,62 @@ def test_there_is_a_live_demo() -> None:
     assert NOTEBOOKS[0].name == "01_live_demo.ipynb"
 
 
-async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run All works headless within seconds, keeps a picture, and its service ends with the kernel."""
+async def execute(name: str, last: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list, object]:
+    """Run the notebook from top to bottom, then the expression `last`; its code cells, and what that gave."""
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")])
     )
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    notebook = nbformat.read(ROOT / "notebooks" / "01_live_demo.ipynb", 4)
-    notebook.cells.append(nbformat.v4.new_code_cell("demo.service.pid, demo.troubles, demo.state.board.players"))
-    client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(ROOT / "notebooks")}})
-    async with asyncio.timeout(60):
-        await client.async_execute()
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("IPYTHONDIR", str(folder))
+    notebook = nbformat.read(ROOT / "notebooks" / name, 4)
+    notebook.cells.append(nbformat.v4.new_code_cell(last))
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+    await client.async_execute()
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    pid, troubles, players = ast.literal_eval(codes[-1].outputs[0]["data"]["text/plain"])
+    assert not [output for cell in codes for output in cell.outputs if output.output_type == "stream"]
+    return codes, ast.literal_eval(codes[-1].outputs[0]["data"]["text/plain"])
+
+
+async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run All works headless within seconds, keeps a picture, and its service ends with the kernel."""
+    last = "demo.service.pid, demo.troubles, demo.state.board.players"
+    async with asyncio.timeout(60):
+        codes, (pid, troubles, players) = await execute("01_live_demo.ipynb", last, tmp_path, monkeypatch)
     assert troubles == []
     assert players > 5
     assert any("image/svg+xml" in output.get("data", {}) for cell in codes for output in cell.outputs)
     assert any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for c in codes for o in c.outputs)
-    assert not [output for cell in codes for output in cell.outputs if output.output_type == "stream"]
     async with asyncio.timeout(10):
         while runs(pid):
             await asyncio.sleep(0.02)
+
+
+async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run All sends a swarm and ends judged; the panel has a plain text form; nothing of it runs any more."""
+    last = "desk.troubles, desk.swarm.verdict.name, desk.swarm.pid, str(desk.swarm.path)"
+    codes, (troubles, verdict, pid, path) = await execute("02_load_test.ipynb", last, tmp_path, monkeypatch)
+    assert troubles == []
+    assert verdict in {"PASS", "INVALID"}  # a busy machine takes the verdict away, not the run
+    assert not runs(pid)
+    assert (tmp_path / path).stat().st_size > 1000
+    texts = [output["data"]["text/plain"] for cell in codes for output in cell.outputs if "data" in output]
+    assert any(text.startswith("no swarm yet") for text in texts)
+    assert any(f"steady, 60 players, 30 updates/s: {verdict}" in text for text in texts)
+
+
+@pytest.mark.timeout(300)
+async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run All makes its own short runs, compares them two by two, and keeps a picture."""
+    last = "desk.troubles, results.names, [run.verdict for run in results.runs], [str(path) for path in ticks]"
+    codes, (troubles, names, verdicts, ticks) = await execute("03_results.ipynb", last, tmp_path, monkeypatch)
+    assert troubles == []
+    assert names == [
+        "steady-memory-1w-50ms", "steady-redis-1w-50ms", "steady-redis-3w-50ms", "steady-memory-1w-20ms",
+        "steady-memory-1w-100ms",
+    ]  # fmt: skip
+    assert len(verdicts) == 12
+    assert set(verdicts) <= {"PASS", "INVALID"}
+    assert ["20ms" in path for path in ticks] == [True, False, False, True]
+    outputs = [output.get("data", {}) for cell in codes for output in cell.outputs]
+    assert sum("text/html" in data and "B to A" in data["text/html"] for data in outputs) == 3
+    assert sum("image/svg+xml" in data for data in outputs) == 1

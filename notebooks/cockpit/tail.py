@@ -1,0 +1,28 @@
+"""A run.jsonl that is being written, line by line as it grows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class Tail:
+    """Each call of `lines` returns what was written since the last one; an unfinished last line waits."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._at = 0
+        self._rest = b""
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The new lines; none while there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._at)
+                new = file.read()
+        except FileNotFoundError:
+            return []
+        self._at += len(new)
+        whole, _, self._rest = (self._rest + new).rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]

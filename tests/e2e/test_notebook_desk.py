@@ -1,0 +1,182 @@
+"""The swarm desk and the results in JupyterLab in Chromium, as a presenter uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from e2e.lab import ROOT, Lab
+from playwright.async_api import Browser, Locator, Page
+
+DESK, RESULTS = "02_load_test.ipynb", "03_results.ipynb"
+SLOW = 90_000  # ms: swarm, service, Lab and browser share two cores
+
+
+def copied(notebook: str, folder: Path) -> str:
+    """The path of a copy of the notebook, in a folder of its own: its runs are written beside it."""
+    place = folder / "work"
+    place.mkdir()
+    return str(shutil.copyfile(ROOT / "notebooks" / notebook, place / notebook))
+
+
+async def run_all(page: Page) -> None:
+    await page.get_by_role("menuitem", name="Run", exact=True).click()
+    await page.locator('[data-command="runmenu:run-all"]').click()
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+def left(family: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def kernel_of(lab: Lab) -> psutil.Process:
+    family = psutil.Process(lab.process.pid).children(recursive=True)
+    return next(one for one in family if any("ipykernel" in part for part in one.cmdline()))
+
+
+def watch(page: Page) -> list[str]:
+    """Every address that the page asks for which is not on this machine, as it goes."""
+    home = ("http://127.0.0.1:", "http://localhost:", "data:", "blob:", "about:")
+    outside: list[str] = []
+    page.on("request", lambda request: None if request.url.startswith(home) else outside.append(request.url))
+    return outside
+
+
+def button(page: Page, name: str) -> Locator:
+    # By its text: the name that the browser gives to it begins with the icon's letter.
+    return page.locator(".cockpit button", has_text=re.compile(rf"^\s*{re.escape(name)}\s*$"))
+
+
+def marks_in(file: Path) -> list[str]:
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [line["text"] for line in lines if line["kind"] == "mark"]
+
+
+async def hurts(page: Page, service: psutil.Process) -> None:
+    """Press each fault button: the service is hurt, the desk tells after how long it showed, the charts mark it."""
+    faults = page.locator(".cockpit-faults")
+    workers = [one.pid for one in service.children() if "spawn_main" in " ".join(one.cmdline())]
+    assert len(workers) == 2
+    await button(page, "Stop Redis").click()
+    await faults.get_by_text("Redis stopped, detected after").wait_for()
+    await button(page, "Start Redis").click()
+    await faults.get_by_text("recovered after").wait_for()
+    await button(page, "Freeze 1 s").click()
+    await faults.get_by_text("service frozen for 1 s, detected after").wait_for()
+    await button(page, "Kill a worker").click()
+    await faults.get_by_text("a worker killed, detected after").wait_for()
+    assert not psutil.pid_exists(workers[0]) or psutil.Process(workers[0]).status() == psutil.STATUS_ZOMBIE
+    await button(page, "Stall 5 %").click()
+    await faults.get_by_text("9 readers stalled").wait_for()
+    await page.locator(".bqplot text").get_by_text("Redis stopped", exact=True).first.wait_for(state="attached")
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(280)
+async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path: Path) -> None:
+    """Run All plays a swarm; sliders and buttons do what they say, in the page and to the service."""
+    async with Lab(tmp_path, copied(DESK, tmp_path)) as lab:
+        context = await browser.new_context(viewport={"width": 1400, "height": 1500})
+        page = await context.new_page()
+        outside = watch(page)
+        await lab.open(page, DESK)
+        await run_all(page)
+        lamp = page.locator(".cockpit [data-verdict]")
+        # The last cell says it in words once the first swarm is over.
+        await page.locator(".jp-OutputArea-output pre", has_text="steady, 60 players").wait_for(timeout=SLOW)
+        assert await lamp.get_attribute("data-verdict") in {"PASS", "INVALID"}
+        runs = tmp_path / "work" / "runs"
+        assert len(list(runs.glob("*.jsonl"))) == len(list(runs.glob("*.html"))) == 1
+
+        await page.locator(".cockpit .noUi-handle[role=slider]").first.press("ArrowLeft")
+        await page.locator(".cockpit .widget-readout", has_text="190").wait_for()
+        for _ in range(2):
+            await page.locator(".cockpit .noUi-handle[role=slider]").nth(2).press("PageUp")
+        await button(page, "2").click()
+        await button(page, "Start swarm").click()
+        await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
+        service = [one for one in kernel_of(lab).children() if "service" in one.cmdline()]
+        assert len(service) == 1
+        await hurts(page, service[0])
+
+        await button(page, "Stop swarm").click()
+        await page.locator('.cockpit [data-verdict="INVALID"]').wait_for(timeout=SLOW)
+        await page.locator(".cockpit-words", has_text="interrupted after").wait_for()
+        await page.locator(".cockpit button:not([disabled])", has_text="Start swarm").wait_for()
+        file = max(runs.glob("*.jsonl"))
+        facts = json.loads(file.read_text().splitlines()[0])
+        assert facts["arguments"]["players"] == 190
+        assert {"Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed"} <= set(marks_in(file))
+        assert left(service) == []
+
+        await button(page, "Start swarm").click()
+        await page.locator('.cockpit [data-verdict="warming"], .cockpit [data-verdict="measuring"]').wait_for(
+            timeout=SLOW
+        )
+        family = kernel_of(lab).children(recursive=True)
+        assert [one for one in family if "locust" in one.cmdline()]
+        await button(page, "Stop everything").click()
+        await until(lambda: not left(family))
+        assert await button(page, "Start swarm").is_disabled()
+        assert await page.locator(".cockpit-trouble").count() == 0
+        assert outside == []
+        assert await lab.end() == 0
+        await context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(200)
+async def test_a_killed_kernel_leaves_nothing_of_the_desk(browser: Browser, tmp_path: Path) -> None:
+    """SIGKILL of the kernel in the middle of a swarm ends service, Redis, swarm and Locust."""
+    async with Lab(tmp_path, copied(DESK, tmp_path)) as lab:
+        context = await browser.new_context(viewport={"width": 1400, "height": 1500})
+        page = await context.new_page()
+        await lab.open(page, DESK)
+        await run_all(page)
+        await page.locator(".jp-OutputArea-output pre", has_text="steady, 60 players").wait_for(timeout=SLOW)
+        await button(page, "Redis").click()
+        await button(page, "Start swarm").click()
+        await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
+        kernel = kernel_of(lab)
+        family = kernel.children(recursive=True)
+        for part in ("service", "service.embedded", "loadtest", "locust"):
+            assert [one for one in family if part in one.cmdline()], part
+        kernel.send_signal(signal.SIGKILL)
+        await until(lambda: not left(family))
+        await context.close()
+        assert await lab.end() == 0
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(400)
+async def test_the_results_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
+    """Run All makes its runs, shows every table, and the saved notebook keeps them with the picture."""
+    async with Lab(tmp_path, copied(RESULTS, tmp_path), dark=True) as lab:
+        context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
+        page = await context.new_page()
+        outside = watch(page)
+        await lab.open(page, RESULTS)
+        await run_all(page)
+        await page.locator(".jp-RenderedSVG").wait_for(timeout=320_000, state="attached")
+        await page.get_by_role("menuitem", name="File", exact=True).click()
+        await page.locator('.lm-Menu [data-command="docmanager:save"]').click()
+        saved = tmp_path / "work" / RESULTS
+        await until(lambda: "image/svg+xml" in saved.read_text())
+        assert saved.read_text().count("<table") == 4
+        assert len(list((tmp_path / "work" / "runs").glob("*.jsonl"))) == 12
+        assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+        assert outside == []
+        assert await lab.end() == 0
+        await context.close()
