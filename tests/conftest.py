@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Reach into the services, which are other processes, through the path of their modules."""
-    if config.getoption("--without-extension"):
+    # The processes that run the tests are none of those services: they inherit from the one that starts them.
+    starts_others = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
+    if config.getoption("--without-extension") and not starts_others:
         paths = [str(Path(__file__).with_name("without_extension")), str(Path(__file__).parents[1])]
         os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
 
