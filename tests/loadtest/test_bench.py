@@ -221,6 +221,7 @@ def test_cpu_time_of_another_process_is_read(cores: Cores):
             process.stdout.close()
 
 
+@pytest.mark.extension
 def test_readers_who_stop_are_ended_and_counted(cores: Cores):
     """The receiver's stopped sockets fill up at the server, which ends them as 4408."""
     contest = Ours(cores.server, "--tick-ms", "5")
