@@ -16,6 +16,7 @@ nox.needs_version = ">=2025.2.9"
 PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
 # Most of a test is waiting for a process or a browser. A file is one piece: what it starts, it starts once.
 TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile"]
+SHORT = ["-m", "not long"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -43,7 +44,9 @@ def tests(session: nox.Session) -> None:
         arguments.remove("--install-browser")
         install_browser(session)
     install(session, "all", groups=("test",))
-    session.run("pytest", *(arguments or TWO_AT_A_TIME))
+    session.run("pytest", *(arguments or [*TWO_AT_A_TIME, *SHORT]))
+    if not arguments:
+        session.log("NOT RUN: the notebook of results, which measures for minutes – `nox -s notebooks` does")
 
 
 @nox.session(default=False)
@@ -97,7 +100,15 @@ def page(session: nox.Session) -> None:
 def fallback(session: nox.Session) -> None:
     """The same tests with services that run without the fan-out extension, all but those about it."""
     install(session, "all", groups=("test",))
-    session.run("pytest", "--without-extension", "-m", "not extension", *(session.posargs or TWO_AT_A_TIME))
+    chosen = "not extension and not long"
+    session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or TWO_AT_A_TIME))
+
+
+@nox.session(default=False)
+def notebooks(session: nox.Session) -> None:
+    """The notebook of results from top to bottom, without a display and in JupyterLab: minutes of measuring."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", "-m", "long", "--timeout", "400", *session.posargs)
 
 
 @nox.session(default=False)

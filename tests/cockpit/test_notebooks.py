@@ -106,6 +106,7 @@ async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPa
     assert any(f"steady, 60 players, 30 updates/s: {verdict}" in text for text in texts)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run All makes its own short runs, compares them two by two, and keeps a picture."""

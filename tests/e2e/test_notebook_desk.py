@@ -159,6 +159,7 @@ async def test_a_killed_kernel_leaves_nothing_of_the_desk(browser: Browser, tmp_
         assert await lab.end() == 0
 
 
+@pytest.mark.long
 @pytest.mark.browser
 @pytest.mark.timeout(400)
 async def test_the_results_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
