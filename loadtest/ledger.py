@@ -12,8 +12,10 @@ The rules in full:
 - An update may be told several (epoch, version): first in the epoch of one server process, later
   in the shared one. The earliest board that satisfies any of them counts, so an update whose
   answer was not durable is held back until the durable one came or the run is over.
-- Pairs without a board after `PATIENCE` seconds are lost. Updates without an answer are
-  *unanswered*: whether they counted is for the comparison of boards to find out.
+- Pairs without a board after `PATIENCE` seconds are lost. But where the receiver has been shown a later
+  epoch instead, the versions that the sender was told say nothing of its board any more: such a pair
+  is *unresolved*. Whether the update counted is then for the comparison of boards to find out. Updates
+  without an answer are *unanswered*, and likewise for that comparison.
 - A receiver's screen is *old* from the moment at which an update was meant until the board that brings it.
   For each of its boards the oldest update that it brought counts: the peaks of the age of what was shown.
 - Reach is counted in versions, so that it covers the updates of all generator processes: a receiver is
@@ -95,6 +97,7 @@ class Counts:
     pairs_owed: int = 0
     pairs_received: int = 0
     pairs_lost: int = 0
+    pairs_unresolved: int = 0  # answered in an epoch that ended before the receiver was shown that version
     versions_owed: int = 0
     versions_missed: int = 0
     gaps: int = 0  # boards that showed their receiver that it had missed versions
@@ -433,10 +436,14 @@ class Ledger:
             return
         numbers, which = np.unique(self._open_update, return_inverse=True)
         since = np.array([self._updates[number].answered for number in numbers.tolist()], np.float64)
-        lost = np.full(len(which), True) if final else (now - since > PATIENCE)[which]
-        self.counts.pairs_lost += int(lost.sum())
-        self._open_update = self._open_update[~lost]
-        self._open_receiver = self._open_receiver[~lost]
+        over = np.full(len(which), True) if final else (now - since > PATIENCE)[which]
+        # Epochs are numbered as they appear. One that comes back would have resolved the pair.
+        latest = np.array([max(self._updates[number].told) for number in numbers.tolist()], np.int64)
+        moved_on = self._last_epoch[self._open_receiver] > latest[which]
+        self.counts.pairs_lost += int((over & ~moved_on).sum())
+        self.counts.pairs_unresolved += int((over & moved_on).sum())
+        self._open_update = self._open_update[~over]
+        self._open_receiver = self._open_receiver[~over]
 
     def _forget(self, now: float) -> None:
         """Drop what no pair can need any more, so that the books stay small however long the run is."""

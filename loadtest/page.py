@@ -125,6 +125,7 @@ def _counts(result: Line) -> list[str]:
     rows = {
         "(update, receiver) pairs measured": metrics["pairs"],
         "pairs lost": metrics["lost"],
+        "pairs unresolved: their epoch ended before they were shown in it": metrics.get("unresolved"),
         "updates, unanswered": f"{metrics['updates']:,}, {metrics['unanswered']:,}",
         "reach: versions seen of versions owed": _percent(metrics["reach"]),
         "gaps, reordered boards": f"{metrics['gaps']:,}, {metrics['reordered']:,}",

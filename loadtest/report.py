@@ -78,6 +78,7 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
         _row(
             "reach", f"{_share(metrics['reach'])} of versions at every receiver, {_count(metrics['lost'])} pairs lost"
         ),
+        *_unresolved(metrics),
         _row("boards", _boards(tally, metrics)),
         _row(
             "converged",
@@ -145,6 +146,13 @@ def _row(title: str, text: str) -> str:
 def _pairs(metrics: Mapping[str, float | None]) -> str:
     updates = f"{_count(metrics['updates'])} updates ({_number(metrics['updates_per_second'])}/s)"
     return f"{_count(metrics['pairs'])} (update, receiver) pairs measured, of {updates}"
+
+
+def _unresolved(metrics: Mapping[str, float | None]) -> list[str]:
+    if not metrics["unresolved"]:
+        return []
+    count = _count(metrics["unresolved"])
+    return [_row("unresolved", f"{count} pairs: their epoch ended before they were shown in it")]
 
 
 def _boards(tally: Tally, metrics: Mapping[str, float | None]) -> str:

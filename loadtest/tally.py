@@ -126,6 +126,7 @@ def metrics(tally: Tally, players_asked: int) -> dict[str, float | None]:
         named[f"lag_{label}"] = max((lag.percentile(percent) for lag in lags), default=None)
     named["reach"] = 1 - counts.versions_missed / counts.versions_owed if counts.versions_owed else None
     named["lost"] = counts.pairs_lost
+    named["unresolved"] = counts.pairs_unresolved
     named["pairs"] = counts.pairs_received
     named["unanswered"] = counts.unanswered
     named["refused"] = counts.refused

@@ -87,6 +87,21 @@ def test_an_update_told_twice_counts_with_the_first_board_of_either() -> None:
     assert books.counts.answered == 1
 
 
+def test_a_pair_whose_epoch_ended_is_unresolved_and_not_lost() -> None:
+    """Who is shown a later epoch instead can tell nothing by version; who is left in an earlier one has lost it."""
+    books = ledger(3)
+    one_update(books, 0, 5, 1.0, epoch="e")
+    one_update(books, 1, 1, 1.1, epoch="f")
+    books.received(0, books.board(head(5, epoch="e")), 1.2)
+    books.received(0, books.board(head(1, epoch="f")), 1.3)
+    books.received(1, books.board(head(1, epoch="f")), 1.3)
+    assert sorted(books.resolve(2.0).latency) == pytest.approx([0.2, 0.2, 0.2])
+    books.resolve(3.0, final=True)
+    counts = books.counts
+    # Receiver 1 went from e to f without seeing version 5; receiver 2 stayed where it was.
+    assert (counts.pairs_owed, counts.pairs_received, counts.pairs_unresolved, counts.pairs_lost) == (6, 3, 1, 2)
+
+
 def test_who_came_later_or_left_before_is_owed_nothing() -> None:
     """A receiver is owed the updates intended while it took part."""
     books = ledger(1)
@@ -218,10 +233,10 @@ class Story:
     updates: list[tuple[float, dict[str, int]]] = field(default_factory=list)  # intended, told
     boards: list[tuple[int, float, str, int]] = field(default_factory=list)  # receiver, time, epoch, version
 
-    def naive(self, receivers: int) -> tuple[list[float], int]:
-        """Every pair, one by one: its latency, or that it is lost."""
+    def naive(self, receivers: int, epochs: list[str]) -> tuple[list[float], int, int]:
+        """Every pair, one by one: its latency, or that it is lost, or unresolved; `epochs` as they appeared."""
         latencies: list[float] = []
-        lost = 0
+        lost = unresolved = 0
         for intended, told in self.updates:
             for receiver in range(receivers):
                 came = [
@@ -231,9 +246,14 @@ class Story:
                 ]
                 if came:
                     latencies.append(min(came) - intended)
+                    continue
+                shown = [epoch for who, _, epoch, _ in self.boards if who == receiver]
+                later = epochs[max(map(epochs.index, told)) + 1 :]
+                if shown and shown[-1] in later:
+                    unresolved += 1
                 else:
                     lost += 1
-        return sorted(latencies), lost
+        return sorted(latencies), lost, unresolved
 
 
 @st.composite
@@ -275,11 +295,14 @@ def test_bulk_resolution_equals_the_naive_enumeration(story_of: tuple[Story, int
     happenings += [(time, 2, (receiver, epoch, version)) for receiver, time, epoch, version in story.boards]
     happenings.sort(key=lambda one: (one[0], one[1]))
     latencies: list[float] = []
+    epochs = ["e"]  # that of the boards before
     next_resolve = 2.0
     for time, kind, what in happenings:
         while time > next_resolve:
             latencies += books.resolve(next_resolve).latency.tolist()
             next_resolve += 1.0
+        if kind and what[1] not in epochs:
+            epochs.append(what[1])
         match kind, what:
             case 0, int(number):
                 books.sent(number, sender=0, intended=time, now=time, points=1)
@@ -288,9 +311,9 @@ def test_bulk_resolution_equals_the_naive_enumeration(story_of: tuple[Story, int
             case 2, (int(receiver), str(epoch), int(version)):
                 books.received(receiver, books.board(head(version, epoch=epoch)), time)
     latencies += books.resolve(math.ceil(next_resolve), final=True).latency.tolist()
-    expected, lost = story.naive(receivers)
+    expected, lost, unresolved = story.naive(receivers, epochs)
     assert sorted(latencies) == pytest.approx(expected)
-    assert books.counts.pairs_lost == lost
+    assert (books.counts.pairs_lost, books.counts.pairs_unresolved) == (lost, unresolved)
     assert books.counts.pairs_owed == len(story.updates) * receivers
 
 
