@@ -39,6 +39,7 @@ _STAMP = struct.Struct("@qq")  # a 64-bit kernel's timespec
 _ANCILLARY: Final = sockets.CMSG_SPACE(_STAMP.size) if hasattr(sockets, "CMSG_SPACE") else 0
 _BUFFER = bytearray(256 * 1024)
 _VIEW = memoryview(_BUFFER)
+_INTO = (_BUFFER,)
 _READ, _WRITE = 1, 2
 _NO_STATUS, _ABNORMAL = 1005, 1006  # RFC 6455: no code in the close frame, no close frame at all
 
@@ -128,7 +129,7 @@ class Socket:
         """The hot path: everything the socket holds, in one call."""
         try:
             if self.stamped:
-                size, ancillary, _, _ = self._fd.recvmsg_into((_BUFFER,), _ANCILLARY)
+                size, ancillary, _, _ = self._fd.recvmsg_into(_INTO, _ANCILLARY)
                 self.read_at = time.time()
                 if ancillary:
                     seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
