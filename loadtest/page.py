@@ -50,8 +50,10 @@ td:first-child,th:first-child{text-align:left}
 figure{margin:1.6em 0}figcaption{font-weight:600;margin-bottom:.3em}
 svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:currentColor}
 .grid{stroke:currentColor;opacity:.18}.axis{stroke:currentColor;fill:none}
+.mark{paint-order:stroke;stroke:Canvas;stroke-width:3px}
 aside{border:1px solid #8886;border-left:4px solid #0072B2;padding:.4em 1em;margin:2em 0}
 small{opacity:.75}
+@media(max-width:520px){td,th{padding:.2em .25em;font-size:12px}}
 """
 
 
@@ -159,7 +161,7 @@ def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | Non
             return ""
         bounds = _log_bounds(values) if more.get("y_kind") == "log" else (0.0, max(*values, 1e-9) * 1.05)
         chart = Chart(title, span, more.pop("bounds", bounds), y_label=unit, **more)
-        for at, text in _apart(marks):
+        for at, text in marks:
             chart.rule(at, text)
         for (name, series), colour in zip(drawn.items(), COLOURS, strict=False):
             chart.line(
@@ -227,7 +229,7 @@ def _heat(
         for row, count in cells.items():
             limits = (2 ** (row / 8) * 1000, 2 ** ((row + 1) / 8) * 1000)
             chart.cell((at - 1, at), limits, math.log(1 + count) / most)
-    for at, text in _apart(marks):
+    for at, text in marks:
         chart.rule(at, text)
     return chart.svg()
 
@@ -253,18 +255,21 @@ def _distribution(histogram: Histogram) -> str:
 
 
 def _hops(result: Line) -> str:
-    """Means, because means add up: how late it was sent, how long it was in the service, the rest."""
-    totals = {name: Histogram.from_dict(result["totals"][name]) for name in ("latency", "send_lag", "inside")}
+    """Means, because means add up: how late it was sent, how long it was in the service, the rest.
+
+    Of the oldest update that a board brings, because it is whose time inside the service a board tells.
+    """
+    totals = {name: Histogram.from_dict(result["totals"][name]) for name in ("age", "send_lag", "inside")}
     if not all(one.count for one in totals.values()):
         return ""
     mean = {name: one.mean * 1000 for name, one in totals.items()}
     parts = {
         "sent late by the generator": mean["send_lag"],
-        "inside the service, of the oldest update in a board": mean["inside"],
+        "inside the service": mean["inside"],
     }
-    rest = mean["latency"] - sum(parts.values())
+    rest = mean["age"] - sum(parts.values())
     return stacked(
-        "Hops: where the mean pair spent its time, without comparing clocks",
+        "Hops: where the oldest update of a board spent its time, in the mean, without comparing clocks",
         parts | {"wires, kernels and waiting sockets": max(rest, 0.0)}, "ms",
     )  # fmt: skip
 
@@ -290,11 +295,6 @@ def _log_bounds(values: Iterable[float]) -> tuple[float, float]:
     positive = [value for value in values if value > 0] or [1.0]
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     return 10.0**low, 10.0 ** max(high, low + 1)
-
-
-def _apart(marks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """The words of a few marks; where there are many, lines alone."""
-    return [(at, text if len(marks) <= 6 else "") for at, text in marks]
 
 
 def _percent(value: float | None) -> str:

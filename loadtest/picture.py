@@ -19,6 +19,8 @@ LEFT: Final = 64
 RIGHT: Final = 14
 TOP: Final = 26
 BOTTOM: Final = 34
+LETTER: Final = 6.4  # of a rule's words, in the mean
+ROWS: Final = 5  # of such words, one below the other
 
 Points = Sequence[tuple[float, float | None]]
 
@@ -67,6 +69,7 @@ class Chart:
     height: int = 230
     _parts: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str]] = field(default_factory=list)
+    _words: list[tuple[float, float, int]] = field(default_factory=list)  # of rules: from, to, row
 
     @property
     def across(self) -> Scale:
@@ -107,14 +110,20 @@ class Chart:
         self._parts.append(_rect(left, high, right - left, low - high, COLOURS[0], 0.12 + 0.88 * strength))
 
     def rule(self, x: float, text: str) -> None:
-        """A vertical line with a few words at its top."""
+        """A vertical line with a few words at its top, in a row that is free there; without them where none is."""
         place = self.across.at(x)
-        anchor = "end" if place > WIDTH - 200 else "start"
         self._parts.append(
             f'<path d="M{place:.1f} {TOP}V{self.height - BOTTOM}" stroke="{MARK}" stroke-dasharray="4 3"/>'
-            f'<text x="{place + (-4 if anchor == "end" else 4):.1f}" y="{TOP + 11}" style="fill:{MARK}" '
-            f'text-anchor="{anchor}">{escape(text)}</text>'
         )
+        width = LETTER * len(text) + 8
+        left = place - width if place + width > WIDTH else place
+        taken = {row for begin, end, row in self._words if left < end and begin < left + width}
+        free = next((row for row in range(ROWS) if row not in taken), None)
+        if free is None:
+            return
+        self._words.append((left, left + width, free))
+        at = f'x="{left + 4:.1f}" y="{TOP + 11 + 14 * free}"'
+        self._parts.append(f'<text class="mark" {at} style="fill:{MARK}">{escape(text)}</text>')
 
     def svg(self) -> str:
         """The markup of the whole chart."""

@@ -35,6 +35,7 @@ def run() -> list[dict]:
         tally.latency.merge(second.latency)
         lines.append({"kind": "second", **second.to_dict()})
     tally.counts.updates = 10
+    tally.age.record([0.010])
     tally.inside.record([0.004])
     tally.send_lag.record([0.0002])
     tally.shares = {"generator 0": {"cpuSeconds": 1.0, "receivers": 3, "updates": 10, "pairs": 30}}
@@ -76,6 +77,27 @@ def test_the_page_needs_nothing_else_and_shows_everything() -> None:
     assert "How this was measured" in html
     assert ">FAIL</b>" in html
     assert "service: share of a core" in html
+
+
+def test_hops_add_up_to_the_oldest_updates_way() -> None:
+    """What is neither the generator's nor the service's is the wires': 10 ms of age, less 0.2 and 4."""
+    told = re.findall(r"(sent late by the generator|inside the service|wires[^:]*): ([0-9.]+) ms", page(run()))
+    assert [float(value) for _, value in told] == [0.2, 4.0, 5.8]
+
+
+def test_words_of_marks_that_are_near_stand_below_each_other() -> None:
+    """No words cover others; where five rows are full, lines stand alone."""
+    chart = Chart("t", (0.0, 100.0), (0.0, 1.0))
+    for number in range(8):
+        chart.rule(50.0 + number, "Redis stopped")
+    chart.rule(99.0, "Redis started")
+    picture = ET.fromstring(re.findall(r"<svg.*</svg>", chart.svg())[0])  # noqa: S314 - our own
+    words = {(float(text.get("x", 0)), float(text.get("y", 0))): text.text for text in picture if text.text}
+    stopped = [y for (_, y), text in words.items() if text == "Redis stopped"]
+    assert len(stopped) == len(set(stopped)) == 5
+    ((x, y),) = [place for place, text in words.items() if text == "Redis started"]
+    assert y == min(stopped)
+    assert x < 800  # it ends inside the picture
 
 
 def test_what_went_wrong_is_marked() -> None:
