@@ -12,7 +12,7 @@ import numpy as np
 
 from cockpit.ascent import WORDS, Ascent
 from cockpit.course import Course
-from cockpit.look import BLUE, GREEN, GREY, ORANGE, VERMILLION
+from cockpit.look import GREEN, GREY, ORANGE, PURPLE, VERMILLION
 from cockpit.plots import above, figure, ticks
 from loadtest.knee import Outcome
 
@@ -36,8 +36,8 @@ class AscentChart:
         self._points = {outcome: _points(scales, WORDS[outcome], *look) for outcome, look in LOOKS.items()}
         self._now = _points(scales, "playing", "square", GREY, filled=False)
         self._gate = _rule(scales, VERMILLION, "dashed")
-        self._knee = _rule(scales, BLUE, "solid")
-        self._gate_word, self._knee_word = _word(scales, VERMILLION), _word(scales, BLUE)
+        self._knee = _rule(scales, PURPLE, "solid")
+        self._gate_word, self._knee_word = _word(scales, VERMILLION), _word(scales, PURPLE)
         self._across = bq.Axis(
             scale=self._players, grid_lines="none", tick_values=ticks(100), tick_format="d", label="players",
             label_offset="30px",
@@ -75,7 +75,8 @@ class AscentChart:
         low, high = math.log10(steps[0]), math.log10(steps[-1])
         if (self._late.min, self._late.max) != (low, high):
             with self._up.hold_sync():
-                self._up.tick_labels = {str(math.log10(step)): f"{step:g}" for step in steps}
+                # Found by the place as JavaScript writes it: a whole one without a fraction.
+                self._up.tick_labels = {str(math.log10(step)).removesuffix(".0"): f"{step:g}" for step in steps}
                 self._up.tick_values = [math.log10(step) for step in steps]
             with self._late.hold_sync():
                 self._late.min, self._late.max = low, high
@@ -116,7 +117,7 @@ def _told(ascent: Ascent) -> str:
     tally = html.escape(ascent.tally())
     return (
         "".join(parts) + f'<div class="cockpit-note">{tally}</div>'
-        f'<pre class="cockpit-words" style="font-size:12px;white-space:pre-wrap">{html.escape(runs)}</pre>'
+        f'<pre class="cockpit-words" style="font-size:12px;white-space:pre-wrap;word-break:normal">{html.escape(runs)}</pre>'
     )
 
 

@@ -51,6 +51,7 @@ def test_the_knee_is_a_line_with_its_number_of_players() -> None:
     assert set(chart._knee.x) == {players}
     assert list(chart._knee_word.text) == [f"knee: {players} players"]
     assert list(chart._gate.y) == [pytest.approx(2.0)] * 2
+    assert chart._up.tick_labels["2"] == "100"
     assert list(chart._gate_word.text) == ["gate: latency_p99<100ms"]
     assert f"knee: {players} players hold all gates, {ascent.knee.fails} break one" in chart._words.value
     assert "at 75% confidence" in repr(ascent)
