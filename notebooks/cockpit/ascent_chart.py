@@ -22,6 +22,7 @@ LOOKS = {
     Outcome.MISSED: ("cross", VERMILLION, True),
     Outcome.SPOILED: ("diamond", ORANGE, False),
 }
+FIXED = "font-size:12px;white-space:pre-wrap;word-break:normal"
 MOST_TICKS = 9
 NOWHERE = np.array([0.0, 0.0]), np.array([-9.0, -9.0])  # under the chart, and clipped
 
@@ -117,7 +118,7 @@ def _told(ascent: Ascent) -> str:
     tally = html.escape(ascent.tally())
     return (
         "".join(parts) + f'<div class="cockpit-note">{tally}</div>'
-        f'<pre class="cockpit-words" style="font-size:12px;white-space:pre-wrap;word-break:normal">{html.escape(runs)}</pre>'
+        f'<pre class="cockpit-words" style="{FIXED}">{html.escape(runs)}</pre>'
     )
 
 
