@@ -90,6 +90,18 @@ async def test_the_buttons_start_and_stop_a_swarm(desk: SwarmDesk) -> None:
     assert not psutil.pid_exists(pid)
 
 
+async def test_stop_is_heard_while_a_swarm_is_only_being_started(desk: SwarmDesk) -> None:
+    """Pressed before there is a swarm, it ends the one that comes; nothing is measured and nothing has failed."""
+    controls = desk._controls
+    controls.start.click()
+    await until(lambda: desk._busy)
+    assert desk.swarm is None
+    controls.stop.click()
+    await until(lambda: desk.swarm and not controls.start.disabled, 15)
+    assert not desk.swarm.running
+    assert not any(second.phase == "measure" for second in desk.course.seconds)
+
+
 async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
     """Redis, a freeze, a worker and stalled readers: each shows, is over, and is in the file of the run."""
     controls = desk._controls
