@@ -217,7 +217,7 @@ async def test_the_results_in_jupyterlab(browser: Browser, tmp_path: Path) -> No
         await page.get_by_role("menuitem", name="File", exact=True).click()
         await page.locator('.lm-Menu [data-command="docmanager:save"]').click()
         saved = tmp_path / "work" / RESULTS
-        await until(lambda: saved.read_text().count("image/svg+xml") == 2)
+        await until(lambda: saved.read_text().count('"image/svg+xml"') == 2)
         assert saved.read_text().count("<table") == 4
         assert len(list((tmp_path / "work" / "runs").glob("*.jsonl"))) == 12
         assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
