@@ -11,12 +11,15 @@
 >>> desk = await SwarmDesk.start()     # swarms against services of their own, measured and judged
 >>> runs = await desk.take_turns({"storage": "memory"}, {"storage": "redis"}, players=60, duration=3)
 >>> Results.load(*runs).compare("memory", "redis")
+>>> await desk.find_knee()             # the most players with whom the gates hold, drawn in the panel
+>>> await Contest.hold()               # what a delivered board costs, beside the usual broadcast
 """
 
 from __future__ import annotations
 
+from cockpit.contest import Contest
 from cockpit.demo import Demo
 from cockpit.desk import SwarmDesk
 from cockpit.results import Results
 
-__all__ = ["Demo", "Results", "SwarmDesk"]
+__all__ = ["Contest", "Demo", "Results", "SwarmDesk"]

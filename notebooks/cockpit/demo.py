@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import ipywidgets as widgets
 
@@ -19,6 +19,7 @@ from cockpit.charts import BoardChart, Chart, LatencyChart, RateChart
 from cockpit.client import Answer, Client
 from cockpit.controls import Controls
 from cockpit.crowd import Crowd
+from cockpit.jupyter import JupyterServer, Way, public_hosts
 from cockpit.panel import Panel
 from cockpit.picture import Picture, picture
 from cockpit.presenter import Presenter
@@ -73,6 +74,7 @@ class Demo:
         session: str,
         storage: str,
         people: list[tuple[str, str]],
+        way: Way,
     ) -> None:
         self.service = service
         self.redis = redis
@@ -80,6 +82,7 @@ class Demo:
         self.state = LiveState()
         self.user: str | None = None
         self._people = people
+        self._way = way
         self._troubles = Troubles()
         self._tasks = Tasks(self._troubles.report)
         self._troubles.button.on_click(lambda _: self._tasks.call(self._troubles.dismiss, "dismissing"))
@@ -116,6 +119,9 @@ class Demo:
         global _running  # noqa: PLW0603 - one demo per kernel, so that a cell can be run again
         if _running is not None:
             await _running.stop()
+        jupyter = await asyncio.to_thread(JupyterServer.find)
+        for host in public_hosts() if jupyter.proxies else ():
+            arguments = ("--allowed-host", host, *arguments)
         async with contextlib.AsyncExitStack() as started:
             server = None
             if os.environ.get(WITH_REDIS) == "1" if redis is None else redis:
@@ -126,7 +132,9 @@ class Demo:
             started.push_async_callback(service.stop)
             about, health = await get(f"{service.url}/api/demo"), await get(f"{service.url}/health")
             people = [(person["username"], person["id"]) for person in about["availableUsers"]]
-            demo = cls(service, server, session, health["storage"], people)
+            port = urlsplit(service.url).port
+            assert port is not None
+            demo = cls(service, server, session, health["storage"], people, jupyter.way(port))
             started.pop_all()  # from here on they are the demo's to end
         _running = demo
         try:
@@ -138,7 +146,7 @@ class Demo:
 
     @property
     def url(self) -> str:
-        """The page's address."""
+        """The service's address on this machine."""
         return self.service.url
 
     @property
@@ -392,14 +400,22 @@ class Demo:
 
     def _address(self, **query: str | None) -> str:
         known = {"session": self.session} | {key: value for key, value in query.items() if value is not None}
-        return f"{self.url}/?{urlencode(known)}"
+        return f"{self._way.base}?{urlencode(known)}"
 
     def _frames(self) -> str:
+        note = f'<div class="cockpit-note">{html.escape(self._way.note)}</div>' * bool(self._way.note)
+        if not self._way.framed:
+            address = html.escape(self._address(user=self.user))
+            link = f'<div class="cockpit-caption"><a href="{address}" target="_blank">{address}</a></div>'
+            return f'<div class="cockpit-card">{link}{note}</div>'
         # One frame per theme; the hidden one is lazy and is never loaded, so it is no second client.
-        return "".join(
-            f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{self._height}" '
-            f'title="Leaderboard" src="{self._address(view="embed", user=self.user, theme=theme)}"></iframe>'
-            for theme in ("light", "dark")
+        return (
+            "".join(
+                f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{self._height}" '
+                f'title="Leaderboard" src="{self._address(view="embed", user=self.user, theme=theme)}"></iframe>'
+                for theme in ("light", "dark")
+            )
+            + note
         )
 
     def _addresses(self) -> str:

@@ -8,15 +8,17 @@ import html
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import ipywidgets as widgets
 
+from cockpit.ascent import Ascent
+from cockpit.ascent_chart import AscentChart
 from cockpit.course import Course
 from cockpit.desk_charts import Chart, Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew
-from cockpit.desk_controls import DeskControls
+from cockpit.desk_controls import MOST_PLAYERS, DeskControls
 from cockpit.faults import Fault, Faults
 from cockpit.panel import Panel
 from cockpit.process import started
@@ -26,15 +28,19 @@ from cockpit.target import MOST_STALLED, Setting, Target, stalled
 from cockpit.tasks import Tasks
 from cockpit.verdict import VerdictLamp
 from cockpit.words import noun
+from loadtest.command_ramp import GATES
 from loadtest.drive import ServiceFailed
+from loadtest.knee import Search
 from loadtest.page import page
 from loadtest.report import read
+from loadtest.scenarios import MOST_UPDATES
 
 FRAME_TIME = 0.25  # seconds between two renders
 LOOK_EVERY = 0.1  # seconds between two looks at a service that something was done to
 STALLED_FOR = 20.0  # seconds at most; the service ends them after five
 ONE_IN = 20  # of the players, as many as stall
 UI_WITHIN = 20.0  # seconds
+KNEE_SECONDS = 5.0  # at most, of each run of a search that a button began
 
 _running: SwarmDesk | None = None
 
@@ -54,6 +60,7 @@ class SwarmDesk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.swarm: Swarm | None = None
+        self.ascent: Ascent | None = None
         self.target: Target | None = None
         self.locust: Leashed | None = None
         self._faults = Faults()
@@ -64,8 +71,10 @@ class SwarmDesk:
         self._lamp = VerdictLamp()
         self._files = widgets.HTML()
         self._charts: tuple[Chart, ...] = (Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu())
+        self._ascent_chart = AscentChart()
         self._panel: Panel | None = None
         self._changed = asyncio.Event()
+        self._ending = False
         self._sending = asyncio.Lock()
         self._busy = False
         self._stopped = False
@@ -107,7 +116,7 @@ class SwarmDesk:
             )
             top = widgets.HBox([self._controls.widget, right], layout=gap)
             below = widgets.HBox([distribution, reach, cpu], layout=gap)
-            self._panel = Panel([self._troubles.widget, top, below], self.__repr__)
+            self._panel = Panel([self._troubles.widget, top, below, self._ascent_chart.widget], self.__repr__)
             self._changed.set()
         return self._panel
 
@@ -132,6 +141,51 @@ class SwarmDesk:
         swarm = await self._send(order, Setting(storage, workers, tick_ms))
         return swarm.path
 
+    async def find_knee(
+        self,
+        least: int = 50,
+        most: int = MOST_PLAYERS,
+        rate: float = 40.0,
+        duration: float = KNEE_SECONDS,
+        *,
+        gates: tuple[str, ...] = GATES,
+        scenario: str = "steady",
+        storage: str = "memory",
+        workers: int = 1,
+        tick_ms: float = 50.0,
+        resolution: float = 0.2,
+        confidence: float = 0.75,
+        trials: int = 16,
+    ) -> Ascent:
+        """Find the most players with whom all gates hold, as `python -m loadtest ramp` does; the panel draws it.
+
+        Each number from `least` up is a run of `duration` seconds against a fresh service, at the same `rate`
+        of all together, or at what so few can send. `loadtest.knee.Search` has `resolution`, `confidence` and
+        `trials`; they are set for a show, not for a figure to rely on. `end` stops it, with what is known.
+
+        >>> await desk.find_knee(gates=("latency_p99<60ms", "lost==0"))
+
+        Raises as `run` does, and `ValueError` without a gate like `latency_p99<100ms`.
+        """
+        if scenario == "replay":
+            raise ValueError("a replay has the players of its log: expected another scenario, got replay")
+        ascent = Ascent(gates, Search(least, most, resolution, confidence, trials))
+        setting = Setting(storage, workers, tick_ms)
+        async with self._turn():
+            self.ascent = ascent
+            try:
+                while not self._ending and (players := ascent.next()) is not None:
+                    swarm = await self._play(
+                        Order(players, min(rate, players * MOST_UPDATES), duration, scenario, gates), setting
+                    )
+                    await self._clear()
+                    # What a person has cut short says nothing about this number.
+                    if swarm.verdict is not None and not self._ending:
+                        ascent.take(swarm.verdict)
+            finally:
+                ascent.end()
+        return ascent
+
     async def take_turns(
         self, a: Mapping[str, Any], b: Mapping[str, Any], *, rounds: int = 2, **both: Any
     ) -> list[Path]:
@@ -147,8 +201,17 @@ class SwarmDesk:
         if not self._busy:
             await self._send(order, setting)
 
+    async def seek_knee(self, order: Order, setting: Setting, gate: str) -> None:
+        """Find the knee under `gate` in the background, from the order's players up, unless a swarm is on its way."""
+        if not self._busy:
+            await self.find_knee(
+                order.players, max(order.players, MOST_PLAYERS), order.rate, min(order.duration, KNEE_SECONDS),
+                gates=(gate, *GATES[1:]), scenario=order.scenario, storage=setting.storage, workers=setting.workers,
+            )  # fmt: skip
+
     async def end(self) -> None:
-        """Stop the swarm early; what it measured is judged INVALID, as it was cut short."""
+        """Stop the swarm early, and the search that it is part of; what it measured is INVALID, as it was cut short."""
+        self._ending = True
         if self.swarm is not None:
             await self.swarm.stop()
 
@@ -224,7 +287,7 @@ class SwarmDesk:
         global _running  # noqa: PLW0603
         if self._stopped:
             return
-        self._stopped = True
+        self._stopped = self._ending = True
         if _running is self:
             _running = None
         self._controls.disable()
@@ -237,22 +300,30 @@ class SwarmDesk:
     def __repr__(self) -> str:
         """How the desk stands, as text."""
         lines = ["no swarm yet" if self.swarm is None else repr(self.swarm)]
+        if self.ascent is not None:
+            lines.append(repr(self.ascent))
         return "\n".join([*lines, *(str(fault) for fault in self.faults), *self.troubles])
 
     async def _send(self, order: Order, setting: Setting) -> Swarm:
-        """Start a service, send the swarm to it, follow it to its end, end the service."""
-        if self._stopped:
-            raise RuntimeError("the desk was stopped: run its first cell again")
+        async with self._turn():
+            return await self._play(order, setting)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until nothing plays; within it swarms may be played, one after the other, and none is left behind."""
         async with self._sending:
-            self._busy = True
+            if self._stopped:
+                raise RuntimeError("the desk was stopped: run its first cell again")
+            self._busy, self._ending = True, False
             try:
-                return await self._play(order, setting)
+                yield
             finally:
                 await self._clear()
                 self._busy = False
                 self._changed.set()
 
     async def _play(self, order: Order, setting: Setting) -> Swarm:
+        """Start a service, send the swarm to it, and follow it to its end."""
         self._faults = Faults()
         self.swarm = None
         self._changed.set()
@@ -261,6 +332,8 @@ class SwarmDesk:
         service = self.target.service
         self.swarm = swarm = await Swarm.start(order, url=service.url, out=out, pid=service.pid)
         swarm.on_change = self._changed.set
+        if self._ending:  # asked for while there was no swarm yet
+            self._tasks.start(swarm.stop(), "stopping the swarm")
         looking = self._tasks.start(self._look(self.target), "looking at the service")
         try:
             await swarm.follow()
@@ -338,6 +411,8 @@ class SwarmDesk:
         if course is not None:
             for chart in self._charts:
                 chart.draw(course)
+        if self.ascent is not None:
+            self._ascent_chart.draw(self.ascent, course)
         if self.swarm is not None and not self._busy and self.swarm.verdict is not None:
             name = html.escape(str(self.swarm.path))
             self._files.value = f'<div class="cockpit-note">kept in <code>{name}</code>, and beside it as a page</div>'

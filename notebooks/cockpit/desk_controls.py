@@ -18,6 +18,7 @@ from cockpit.tasks import Tasks
 MOST_PLAYERS = 2000
 MOST_RATE = 1000
 LONGEST = 300  # seconds
+LAXEST = 500  # ms
 
 
 class Desk(Protocol):
@@ -26,8 +27,11 @@ class Desk(Protocol):
     async def begin(self, order: Order, setting: Setting) -> None:
         """Start a swarm."""
 
+    async def seek_knee(self, order: Order, setting: Setting, gate: str) -> None:
+        """Find the most players with whom the gate holds."""
+
     async def end(self) -> None:
-        """Stop the swarm early."""
+        """Stop the swarm early, or the search."""
 
     async def switch_redis(self) -> None:
         """Stop Redis, or start it again."""
@@ -55,17 +59,22 @@ class DeskControls:
         self.players = _slider(200, 10, MOST_PLAYERS, 10, "Players")
         self.rate = _slider(40, 5, MOST_RATE, 5, "Scores/s")
         self.duration = _slider(30, 5, LONGEST, 5, "Seconds")
+        self.bound = _slider(100, 10, LAXEST, 10, "p99 < ms")
         self.scenario = widgets.Dropdown(options=SCENARIOS, description="Scenario", layout={"width": "auto"})
         self.workers = widgets.ToggleButtons(options=[1, 2, 3], description="Workers")
         self.storage = widgets.ToggleButtons(options=[("memory", "memory"), ("Redis", "redis")], description="Storage")
         for choice in (self.workers, self.storage):
             choice.style.button_width = "84px"
-        for widget in (self.players, self.rate, self.duration, self.scenario, self.workers, self.storage):
+        for widget in (
+            self.players, self.rate, self.duration, self.scenario, self.workers, self.storage, self.bound,
+        ):  # fmt: skip
             widget.style.description_width = "66px"
         self.workers.observe(lambda _: tasks.call(self._need_redis, "choosing the workers"), "value")
         self.storage.observe(lambda _: tasks.call(self._need_one_worker, "choosing the storage"), "value")
         self.start = _button("Start swarm", "play", "primary")
         self.stop = _button("Stop swarm", "stop", "warning")
+        self.knee = _button("Find the knee", "search")
+        self.knee.tooltip = "from the number of players above up, in runs of five seconds, until this gate breaks"
         self.redis = _button("Stop Redis", "database")
         self.freeze = _button("Freeze 1 s", "pause")
         self.kill = _button("Kill a worker", "bolt")
@@ -79,6 +88,7 @@ class DeskControls:
             button.on_click(lambda _: tasks.begin(work, what))
 
         on(self.start, lambda: desk.begin(self.order, self.setting), "starting the swarm")
+        on(self.knee, lambda: desk.seek_knee(self.order, self.setting, self.gate), "finding the knee")
         on(self.stop, desk.end, "stopping the swarm")
         on(self.redis, desk.switch_redis, "switching Redis")
         on(self.freeze, desk.freeze, "freezing the service")
@@ -95,13 +105,19 @@ class DeskControls:
         return Order(self.players.value, float(self.rate.value), float(self.duration.value), self.scenario.value)
 
     @property
+    def gate(self) -> str:
+        """What the knee is searched under."""
+        return f"latency_p99<{self.bound.value}ms"
+
+    @property
     def setting(self) -> Setting:
         """How the service shall run."""
         return Setting(self.storage.value, self.workers.value)
 
     def show(self, *, running: bool, redis: bool | None, workers: int) -> None:
         """What can be pressed: `redis` is whether it runs, None without one."""
-        for widget in (self.start, self.players, self.rate, self.duration, self.scenario, self.workers, self.storage):
+        sliders = (self.players, self.rate, self.duration, self.bound)
+        for widget in (self.start, self.knee, *sliders, self.scenario, self.workers, self.storage):
             widget.disabled = running
         for button in (self.stop, self.freeze, self.stall, self.redis, self.kill):
             button.disabled = not running
@@ -132,6 +148,7 @@ class DeskControls:
                 card("Swarm", self.players, self.rate, self.duration, self.scenario),
                 card("Service", self.storage, self.workers),
                 widgets.GridBox([self.start, self.stop], layout=two),
+                card("Knee", self.bound, self.knee),
                 card("Faults", faults),
                 card("Locust", self.locust, self.link),
                 self.off,

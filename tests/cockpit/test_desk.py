@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,10 +15,13 @@ import httpx
 import psutil
 import pytest
 from cockpit import SwarmDesk
+from cockpit.ascent import OUTCOMES
+from cockpit.desk import KNEE_SECONDS
 from cockpit.swarm import Order
 from cockpit.target import Setting
 
 from loadtest.drive import ServiceFailed
+from loadtest.knee import Outcome
 from loadtest.report import read
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +90,18 @@ async def test_the_buttons_start_and_stop_a_swarm(desk: SwarmDesk) -> None:
     assert not psutil.pid_exists(pid)
 
 
+async def test_stop_is_heard_while_a_swarm_is_only_being_started(desk: SwarmDesk) -> None:
+    """Pressed before there is a swarm, it ends the one that comes; nothing is measured and nothing has failed."""
+    controls = desk._controls
+    controls.start.click()
+    await until(lambda: desk._busy)
+    assert desk.swarm is None
+    controls.stop.click()
+    await until(lambda: desk.swarm and not controls.start.disabled, 15)
+    assert not desk.swarm.running
+    assert not any(second.phase == "measure" for second in desk.course.seconds)
+
+
 async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
     """Redis, a freeze, a worker and stalled readers: each shows, is over, and is in the file of the run."""
     controls = desk._controls
@@ -129,6 +145,51 @@ async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
     assert "recovered after" in desk._lamp._faults.value
 
 
+async def test_a_search_plays_rising_numbers_and_draws_each_run(desk: SwarmDesk) -> None:
+    """Each number is a run on file against a service of its own; what the file says is what is drawn."""
+    gates = ("latency_p99<1us",)
+    drawn: list[object] = []
+    desk._ascent_chart._now.observe(lambda change: drawn.append(change.new), "y")
+    ascent = await desk.find_knee(8, 16, rate=8, duration=2, tick_ms=20, gates=gates, trials=2)
+    lines = [read(path) for path in sorted(desk.folder.glob("*.jsonl"))]
+    verdicts = [line[-1]["verdict"] for line in lines]
+    assert [line[0]["arguments"]["players"] for line in lines] == [trial.players for trial in ascent.trials]
+    assert len({line[0]["target"] for line in lines}) == len(lines) == 2
+    assert [OUTCOMES[verdict] for verdict in verdicts] == [trial.outcome for trial in ascent.trials]
+    assert all(line[-1]["gates"] == [{"gate": gates[0], "held": False}] for line in lines)
+    assert Outcome.HELD not in {trial.outcome for trial in ascent.trials}  # one microsecond holds for nobody
+    assert ascent.knee.holds is ascent.breaks_after is None
+    assert ascent.over
+    assert drawn  # while it played
+    await until(lambda: "no knee" in desk._ascent_chart._words.value or "no run" in desk._ascent_chart._words.value)
+    assert repr(ascent) in repr(desk.panel())
+    assert desk.target is None
+
+
+async def test_a_search_is_begun_and_stopped_by_its_buttons(desk: SwarmDesk) -> None:
+    """It plays under the gate of its slider; Stop ends it, and what was cut short says nothing."""
+    controls = desk._controls
+    controls.players.value, controls.rate.value, controls.bound.value = 20, 10, 70
+    controls.knee.click()
+    await until(lambda: measuring(desk))
+    facts = desk.course.facts
+    assert (facts["arguments"]["players"], facts["arguments"]["measureSeconds"]) == (20, KNEE_SECONDS)
+    assert facts["arguments"]["gates"][0] == "latency_p99<70ms"
+    assert desk.ascent.playing == 20
+    assert controls.knee.disabled
+    assert controls.start.disabled
+    pid = desk.target.service.pid
+    controls.stop.click()
+    await until(lambda: desk.ascent.over and not controls.knee.disabled)
+    assert desk.ascent.trials == []
+    assert desk.swarm.verdict.name == "INVALID"
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(ValueError, match="expected a gate like latency_p99<100ms"):
+        await desk.find_knee(gates=("lost==0",))
+    with pytest.raises(ValueError, match="a replay has the players of its log"):
+        await desk.find_knee(scenario="replay")
+
+
 async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> None:
     """Swarm, service and Locust's web UI are gone with the desk, and nothing can be pressed any more."""
     controls = desk._controls
@@ -143,7 +204,7 @@ async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> No
         assert "Locust" in (await http.get(address)).text
     family = [child for child in psutil.Process().children(recursive=True) if child not in others]
     # The swarm's, the web UI's, and the leash that the latter is on.
-    assert len([child for child in family if "locust" in child.cmdline()]) == 3
+    assert len([child for child in family if _is_locust(child)]) == 3
     controls.off.click()
     await until(lambda: not [child for child in family if _runs(child)])
     assert controls.off.disabled
@@ -184,7 +245,7 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
     family = psutil.Process(owner.pid).children(recursive=True)
     assert len(told) == 3
     assert set(told) <= {child.pid for child in family}
-    assert [child for child in family if "locust" in child.cmdline()]
+    assert [child for child in family if _is_locust(child)]
     owner.send_signal(how)
     await owner.wait()
     await until(lambda: not [child for child in family if _runs(child)], 15)
@@ -197,6 +258,13 @@ def test_the_desk_loads_neither_locust_nor_gevent() -> None:
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True, check=True
     )
     assert told.stdout.strip() == "[]"
+
+
+def _is_locust(child: psutil.Process) -> bool:
+    # What a process started in passing may be gone by the time it is looked at.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return "locust" in child.cmdline()
+    return False
 
 
 def _runs(child: psutil.Process) -> bool:

@@ -109,7 +109,7 @@ async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPa
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run All makes its own short runs, compares them two by two, and keeps a picture."""
+    """Run All makes its own short runs, compares them and itself with the usual broadcast, and keeps pictures."""
     last = "desk.troubles, results.names, [run.verdict for run in results.runs], [str(path) for path in ticks]"
     codes, (troubles, names, verdicts, ticks) = await execute("03_results.ipynb", last, tmp_path, monkeypatch)
     assert troubles == []
@@ -122,4 +122,5 @@ async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch
     assert ["20ms" in path for path in ticks] == [True, False, False, True]
     outputs = [output.get("data", {}) for cell in codes for output in cell.outputs]
     assert sum("text/html" in data and "B to A" in data["text/html"] for data in outputs) == 3
-    assert sum("image/svg+xml" in data for data in outputs) == 1
+    assert sum("image/svg+xml" in data for data in outputs) == 2
+    assert any("this service ÷ the usual broadcast: 0." in data.get("text/plain", "") for data in outputs)

@@ -86,3 +86,9 @@ class Lab:
         await page.get_by_role("menuitem", name="Run", exact=True).click()
         await page.locator('[data-command="runmenu:run-all"]').click()
         await page.locator(".cockpit-strip b", has_text="live").wait_for(timeout=60_000)
+
+    async def all_ran(self, page: Page) -> None:
+        """Return when the last cell has run: its picture is there, and the kernel is free for the panel."""
+        # Not by words of the picture: the live chart has the same.
+        await page.locator(".jp-RenderedSVG :is(img, svg)").first.wait_for(timeout=60_000)
+        await page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=30_000)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from e2e.lab import ROOT, Lab
-from playwright.async_api import Browser, Page, Request, WebSocket
+from playwright.async_api import Browser, Locator, Page, Request, WebSocket
 
 NOTEBOOK = "01_live_demo.ipynb"
 HOME = {"localhost", "127.0.0.1", "[::1]"}
@@ -55,7 +55,6 @@ async def keeps_the_whole_picture(page: Page, folder: Path) -> None:
     original = ROOT / "notebooks" / NOTEBOOK
     before = original.read_bytes()
     picture = page.locator(".jp-RenderedSVG :is(img, svg)").first
-    await picture.wait_for(timeout=30_000)
     drawn, place = await picture.bounding_box(), await picture.locator("..").bounding_box()
     assert drawn["x"] + drawn["width"] <= place["x"] + place["width"] + 1
     await page.get_by_role("menuitem", name="File", exact=True).click()
@@ -65,9 +64,76 @@ async def keeps_the_whole_picture(page: Page, folder: Path) -> None:
     assert original.read_bytes() == before
 
 
+async def board(page: Page, service: str) -> tuple[int, dict[str, int]]:
+    """How many play at the service, and the scores by user."""
+    told = await (await page.request.get(f"{service}/api/leaderboard/DEMO123?limit=1000")).json()
+    return told["totalParticipants"], {entry["userId"]: entry["score"] for entry in told["leaderboard"]}
+
+
+async def so_many_play(page: Page, service: str, count: int) -> None:
+    async with asyncio.timeout(10):
+        while (await board(page, service))[0] != count:
+            await asyncio.sleep(0.05)
+
+
+def slider(page: Page, name: str) -> Locator:
+    return page.locator(".cockpit .widget-slider", has_text=re.compile(f"^{name}")).locator("[role=slider]")
+
+
+async def moves_every_slider(page: Page, service: str) -> None:
+    """Players and rate of the crowd, its switch, and Rewind: seen in the page, and at the service or in the chart."""
+    playing, _ = await board(page, service)
+    await slider(page, "Players").press("ArrowLeft")
+    await page.get_by_text("20 of 20 connected").wait_for()
+    await so_many_play(page, service, playing - 5)
+    await slider(page, "Scores/s").press("Home")
+    await page.locator(".cockpit-strip span", has_text=re.compile("^0 score changes/s")).wait_for()
+    _, resting = await board(page, service)
+    assert len(resting) >= 5
+    await page.get_by_role("button", name="Stop simulated players").click()
+    await so_many_play(page, service, playing - 25)
+    await page.get_by_role("button", name="Simulate players").click()
+    await page.get_by_text("20 of 20 connected").wait_for()
+    await so_many_play(page, service, playing - 5)
+    await page.get_by_role("button", name="Stop simulated players").click()
+    await so_many_play(page, service, playing - 25)
+    assert (await board(page, service))[1] == resting  # nobody has scored at a rate of 0
+
+    first = page.locator(".bqplot text", has_text=re.compile(r"^1\. ")).first
+    await first.wait_for()
+    await page.get_by_role("button", name="Reset Leaderboard").click()
+    await first.wait_for(state="hidden")
+    await page.locator(".cockpit-card", has_text="Rewind").locator("[role=slider]").press("PageDown")
+    await page.locator(".cockpit-state", has_text=re.compile(r"as it was at .*, 5 s back")).wait_for()
+    await first.wait_for()
+    await page.get_by_role("button", name="LIVE").click()
+    await page.locator(".cockpit-state", has_text=re.compile("^LIVE$")).wait_for()
+    await first.wait_for(state="hidden")
+
+
+async def makes_every_choice(page: Page, service: str) -> None:
+    """The notebook plays as whom it is told, in its frame and at the service; watching, it cannot score."""
+    choice = page.locator(".cockpit-card", has_text="This notebook plays as").locator("select")
+    frame = page.frame_locator("iframe.cockpit-light")
+    for name, points in (("Bob", 10), ("Alice", 50)):
+        await choice.select_option(label=name)
+        await frame.locator(f'[data-own][data-user="{name.lower()}"]').wait_for()
+        await page.get_by_role("button", name=f"+{points}", exact=True).click()
+        await frame.locator(f'[data-own][data-score="{points}"]').wait_for()
+    assert (await board(page, service))[1] == {"bob": 10, "alice": 50}
+    await choice.select_option(label="– only watch –")
+    await page.locator(".cockpit-points button:disabled", has_text="+50").wait_for()
+    await frame.locator('html[data-connection="live"][data-user=""]').wait_for()
+    await choice.select_option(label="Alice")
+    await frame.locator('[data-own][data-user="alice"][data-score="50"]').wait_for()
+    await page.get_by_role("button", name="Populate Demo Data").click()
+    await page.locator(".bqplot text", has_text=re.compile(r"^3\. ")).first.wait_for()
+    assert len((await board(page, service))[1]) >= 3
+
+
 @pytest.mark.browser
 async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
-    """Run All draws the demo and keeps a picture; +25 moves chart and tab; Stop everything ends the service."""
+    """Run All draws and keeps a picture; all controls, and +25, do what they say; Stop everything ends the service."""
     async with Lab(tmp_path) as lab:
         assert NOTEBOOK in lab.announced
         context = await browser.new_context(viewport={"width": 1400, "height": 1500})
@@ -81,13 +147,15 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         await frame.locator('[data-own][data-user="alice"]').wait_for(timeout=20_000)
         print(f"Run All to drawn: {time.perf_counter() - began:.1f} s")  # noqa: T201 - a figure for `pytest -rP`
         assert await page.locator("iframe.cockpit-dark").is_hidden()
-        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await lab.all_ran(page)
         await keeps_the_whole_picture(page, tmp_path)
 
-        # The crowd rests, so that what moves is what the button did.
         address = str(await page.locator("iframe.cockpit-light").get_attribute("src"))
         service = f"http://{urlsplit(address).netloc}"
-        await page.get_by_role("button", name="Stop simulated players").click()
+        await moves_every_slider(page, service)
+        await makes_every_choice(page, service)
+
+        # The crowd rests, so that what moves is what the button did.
         await page.get_by_role("button", name="Reset Leaderboard").click()
         second = await context.new_page()
         outside_second = Outside(second)
@@ -128,7 +196,7 @@ async def test_the_story_plays_in_jupyterlab_and_leaves_nothing_when_it_ends(bro
         page = await context.new_page()
         await lab.open(page, NOTEBOOK)
         await lab.run_all(page)
-        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await lab.all_ran(page)
         await page.locator(".cockpit select").first.select_option(label="× 60")
         ended = page.get_by_text("The end: every claim was checked in all three tabs")
         for _ in range(2):
@@ -167,7 +235,7 @@ async def test_redis_is_stopped_and_started_in_jupyterlab(browser: Browser, tmp_
         state, words = page.locator(".cockpit-state"), page.locator(".cockpit-words")
         await words.get_by_text("it comes back empty").wait_for()
         # Once the cells have run, kernel and panel are free for the presenter.
-        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await lab.all_ran(page)
         await page.get_by_role("button", name="Stop simulated players").click()
         await page.get_by_role("button", name="Reset Leaderboard").click()
         await page.locator(".bqplot text", has_text="Alice").wait_for(state="hidden")

@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -59,9 +60,58 @@ def button(page: Page, name: str) -> Locator:
     return page.locator(".cockpit button", has_text=re.compile(rf"^\s*{re.escape(name)}\s*$"))
 
 
+async def slide(page: Page, name: str, key: str, shown: str) -> None:
+    """Press the key on the named slider; its figure follows."""
+    widget = page.locator(".cockpit .widget-slider", has_text=re.compile(f"^{re.escape(name)}"))
+    await widget.locator("[role=slider]").press(key)
+    await widget.locator(".widget-readout", has_text=re.compile(f"^{shown}$")).wait_for()
+
+
+def chosen(page: Page, name: str) -> Locator:
+    """The button of a choice, while it is the chosen one."""
+    return page.locator(".cockpit button.mod-active", has_text=re.compile(rf"^\s*{name}\s*$", re.IGNORECASE))
+
+
 def marks_in(file: Path) -> list[str]:
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     return [line["text"] for line in lines if line["kind"] == "mark"]
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """The first line of a run."""
+    return json.loads(file.read_text().partition("\n")[0])
+
+
+async def orders(page: Page) -> None:
+    """Move each slider and make each choice of a swarm; two workers choose Redis by themselves."""
+    await slide(page, "Players", "ArrowLeft", "190")
+    await slide(page, "Scores/s", "ArrowRight", "45")
+    await slide(page, "Seconds", "PageUp", "55")
+    await page.locator(".cockpit select").select_option(label="churn")
+    await button(page, "2").click()
+    await chosen(page, "redis").wait_for()
+
+
+def was_ordered(file: Path) -> None:
+    """The run is the one that `orders` asked for."""
+    facts = facts_of(file)
+    assert facts["scenario"] == "churn"
+    assert facts["arguments"]["players"] == 190
+    assert facts["arguments"]["updatesPerSecondAndPlayer"] == pytest.approx(45 / 190)
+    assert facts["arguments"]["measureSeconds"] == 55
+
+
+async def seeks_the_knee(page: Page, runs: Path) -> None:
+    """In memory, which one worker chooses with it, and under the gate of its slider: the page tells while it plays."""
+    await button(page, "memory").click()
+    await chosen(page, "1").wait_for()  # several workers would need Redis
+    await slide(page, "p99 < ms", "ArrowLeft", "90")
+    await button(page, "Find the knee").click()
+    await page.locator(".cockpit [data-knee]", has_text="no run has ended yet").wait_for()
+    await page.locator(".cockpit-note", has_text="190 players play").wait_for()
+    await page.locator(".bqplot text").get_by_text("gate: latency_p99<90ms", exact=True).wait_for()
+    await page.locator('.cockpit [data-verdict="warming"], .cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
+    assert "latency_p99<90ms" in facts_of(max(runs.glob("*.jsonl")))["arguments"]["gates"]
 
 
 async def hurts(page: Page, service: psutil.Process) -> None:
@@ -86,7 +136,7 @@ async def hurts(page: Page, service: psutil.Process) -> None:
 @pytest.mark.browser
 @pytest.mark.timeout(280)
 async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path: Path) -> None:
-    """Run All plays a swarm; sliders and buttons do what they say, in the page and to the service."""
+    """Run All plays a swarm; every slider, choice and button does what it says, in the page and to the service."""
     async with Lab(tmp_path, copied(DESK, tmp_path)) as lab:
         context = await browser.new_context(viewport={"width": 1400, "height": 1500})
         page = await context.new_page()
@@ -100,11 +150,7 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         runs = tmp_path / "work" / "runs"
         assert len(list(runs.glob("*.jsonl"))) == len(list(runs.glob("*.html"))) == 1
 
-        await page.locator(".cockpit .noUi-handle[role=slider]").first.press("ArrowLeft")
-        await page.locator(".cockpit .widget-readout", has_text="190").wait_for()
-        for _ in range(2):
-            await page.locator(".cockpit .noUi-handle[role=slider]").nth(2).press("PageUp")
-        await button(page, "2").click()
+        await orders(page)
         await button(page, "Start swarm").click()
         await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
         service = [one for one in kernel_of(lab).children() if "service" in one.cmdline()]
@@ -116,17 +162,14 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         await page.locator(".cockpit-words", has_text="interrupted after").wait_for()
         await page.locator(".cockpit button:not([disabled])", has_text="Start swarm").wait_for()
         file = max(runs.glob("*.jsonl"))
-        facts = json.loads(file.read_text().splitlines()[0])
-        assert facts["arguments"]["players"] == 190
+        was_ordered(file)
         assert {"Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed"} <= set(marks_in(file))
         assert left(service) == []
 
-        await button(page, "Start swarm").click()
-        await page.locator('.cockpit [data-verdict="warming"], .cockpit [data-verdict="measuring"]').wait_for(
-            timeout=SLOW
-        )
+        await seeks_the_knee(page, runs)
         family = kernel_of(lab).children(recursive=True)
         assert [one for one in family if "locust" in one.cmdline()]
+        assert not [one for one in family if "service.embedded" in one.cmdline()]
         await button(page, "Stop everything").click()
         await until(lambda: not left(family))
         assert await button(page, "Start swarm").is_disabled()
@@ -163,18 +206,18 @@ async def test_a_killed_kernel_leaves_nothing_of_the_desk(browser: Browser, tmp_
 @pytest.mark.browser
 @pytest.mark.timeout(400)
 async def test_the_results_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
-    """Run All makes its runs, shows every table, and the saved notebook keeps them with the picture."""
+    """Run All makes its runs, shows every table, and the saved notebook keeps them with the pictures."""
     async with Lab(tmp_path, copied(RESULTS, tmp_path), dark=True) as lab:
         context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
         page = await context.new_page()
         outside = watch(page)
         await lab.open(page, RESULTS)
         await run_all(page)
-        await page.locator(".jp-RenderedSVG").wait_for(timeout=320_000, state="attached")
+        await page.locator(".jp-RenderedSVG").nth(1).wait_for(timeout=320_000, state="attached")
         await page.get_by_role("menuitem", name="File", exact=True).click()
         await page.locator('.lm-Menu [data-command="docmanager:save"]').click()
         saved = tmp_path / "work" / RESULTS
-        await until(lambda: "image/svg+xml" in saved.read_text())
+        await until(lambda: saved.read_text().count('"image/svg+xml"') == 2)
         assert saved.read_text().count("<table") == 4
         assert len(list((tmp_path / "work" / "runs").glob("*.jsonl"))) == 12
         assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
