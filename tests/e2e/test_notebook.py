@@ -91,7 +91,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         await frame.locator('[data-own][data-user="alice"]').wait_for(timeout=20_000)
         print(f"Run All to drawn: {time.perf_counter() - began:.1f} s")  # noqa: T201 - a figure for `pytest -rP`
         assert await page.locator("iframe.cockpit-dark").is_hidden()
-        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await page.locator(".jp-RenderedSVG :is(img, svg)").first.wait_for(timeout=30_000)
         await keeps_the_whole_picture(page, tmp_path)
 
         # The crowd rests, so that what moves is what the button did.
@@ -139,7 +139,7 @@ async def test_the_story_plays_in_jupyterlab_and_leaves_nothing_when_it_ends(bro
         page = await context.new_page()
         await lab.open(page, NOTEBOOK)
         await lab.run_all(page)
-        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await page.locator(".jp-RenderedSVG :is(img, svg)").first.wait_for(timeout=30_000)
         await page.locator(".cockpit select").first.select_option(label="× 60")
         ended = page.get_by_text("The end: every claim was checked in all three tabs")
         for _ in range(2):
@@ -178,7 +178,7 @@ async def test_redis_is_stopped_and_started_in_jupyterlab(browser: Browser, tmp_
         state, words = page.locator(".cockpit-state"), page.locator(".cockpit-words")
         await words.get_by_text("it comes back empty").wait_for()
         # Once the cells have run, kernel and panel are free for the presenter.
-        await page.locator(".jp-OutputArea-output svg text", has_text="Score changes").first.wait_for(timeout=30_000)
+        await page.locator(".jp-RenderedSVG :is(img, svg)").first.wait_for(timeout=30_000)
         await page.get_by_role("button", name="Stop simulated players").click()
         await page.get_by_role("button", name="Reset Leaderboard").click()
         await page.locator(".bqplot text", has_text="Alice").wait_for(state="hidden")
