@@ -44,7 +44,7 @@ BOARDS_AN_HOUR = 3600 * 20
 BOARDS_A_SECOND = 20 * HASTE
 MOVERS = 4
 KERNEL_GROWTH = 4_000_000  # bytes that may be resident more after three quarters of an hour
-PAGE_GROWTH = 2_000_000  # bytes that may be more on the page's heap
+PAGE_GROWTH = 3_000_000  # bytes that may be more on the page's heap
 HURRIED = f"""import time
 import cockpit.demo
 from cockpit import Demo
