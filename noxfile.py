@@ -97,6 +97,13 @@ def page(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def cockpit(session: nox.Session) -> None:
+    """What the notebook costs beside a swarm and for an hour; `-- tests/e2e/talk.py` plays docs/presenting.md."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", *(session.posargs or ["tests/e2e/bench_cockpit.py"]))
+
+
+@nox.session(default=False)
 def fallback(session: nox.Session) -> None:
     """The same tests with services that run without the fan-out extension, all but those about it."""
     install(session, "all", groups=("test",))

@@ -18,8 +18,10 @@ from cockpit.plots import above, axes, figure, grow, last_minute, line, ticks, w
 from cockpit.state import Entry, View
 
 BARS = 10
+THICKNESS = 18  # pixels of a bar; the chart's height gives each place 25
 LABEL = 16  # characters of a name that fit beside its bar
 MOVE = 350  # ms that a bar takes to its new place
+FREE = BARS + 1.0  # where a bar waits that nobody needs: below the chart
 EMPTY = "#00000000"
 OUT_OF_SIGHT = -120.0  # seconds, left of the chart
 
@@ -36,7 +38,7 @@ class Chart(Protocol):
 class Slots:
     """Gives each listed player a place in the arrays that stays the same while the player is listed.
 
-    bqplot moves bar i from where it was to where it is: only with fixed places does a bar that
+    bqplot moves line i from where it was to where it is: only with fixed places does a bar that
     overtakes another move, instead of both changing colour.
     """
 
@@ -61,16 +63,19 @@ class BoardChart:
         self._shown: tuple[Entry, ...] | None = None
         self._places = bq.LinearScale(min=-0.6, max=BARS - 0.4, reverse=True)
         self._scores = bq.LinearScale(min=0.0, max=100.0)
-        free = BARS + 1.0 + np.arange(BARS)
-        scales = {"x": self._places, "y": self._scores}
-        self._bars = bq.Bars(
-            x=free, y=np.zeros(BARS), scales=scales, orientation="horizontal", padding=0.18, colors=[GREY] * BARS
-        )
+        free = np.full(BARS, FREE)
+        scales = {"x": self._scores, "y": self._places}
+        # Thick lines: bqplot's own bars are the thicker the fewer there are, until one covers another, and leave
+        # an element behind in the page with each draw.
+        self._bars = bq.Lines(
+            x=_ends(np.zeros(BARS), np.zeros(BARS)), y=_ends(free, free), scales=scales, colors=[GREY] * BARS,
+            stroke_width=THICKNESS,
+        )  # fmt: skip
         self._labels = bq.Label(
             x=np.zeros(BARS),
             y=free,
             text=[""] * BARS,
-            scales={"x": self._scores, "y": self._places},
+            scales=scales,
             colors=[GREY],
             default_size=13,
             font_weight="normal",
@@ -88,10 +93,7 @@ class BoardChart:
             return
         self._shown = entries
         places = self._slots.place(entries)
-        # Free slots wait below the chart, each at its own place: equal ones would share one bar's width.
-        position = np.array(
-            [BARS + 1.0 + slot if place is None else float(place[0]) for slot, place in enumerate(places)]
-        )
+        position = np.array([FREE if place is None else float(place[0]) for place in places])
         score = np.array([0.0 if place is None else float(place[1].score) for place in places])
         low, high = min(0.0, float(score.min()) * 1.25), above(float(score.max()) * 1.5)
         with self._scores.hold_sync():
@@ -99,7 +101,7 @@ class BoardChart:
         self._axis.tick_values = ticks(high)
         with self._bars.hold_sync():
             self._bars.colors = [EMPTY if place is None else place[1].color for place in places]
-            self._bars.x, self._bars.y = position, score
+            self._bars.x, self._bars.y = _ends(np.zeros(BARS), score), _ends(position, position)
         with self._labels.hold_sync():
             self._labels.text = ["" if place is None else _label(place[1]) for place in places]
             self._labels.x, self._labels.y = np.maximum(score, 0.0), position
@@ -198,6 +200,11 @@ class LatencyChart:
         with self._own.hold_sync():
             self._own.x, self._own.y = own_x, own_y
         self._moments.draw(view)
+
+
+def _ends(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """A line's two ends in each row."""
+    return np.column_stack([one, other])
 
 
 def _label(entry: Entry) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from cockpit.charts import BARS, BoardChart, LatencyChart, RateChart, Slots
+from cockpit.charts import FREE, BoardChart, LatencyChart, RateChart, Slots
 from cockpit.outage import MARKS_KEPT
 from cockpit.picture import picture
 from cockpit.plots import above
@@ -38,13 +38,13 @@ def test_the_board_moves_bars_and_sends_nothing_while_it_is_the_same() -> None:
     """After an overtaking the same array element has the other position; an equal board is not drawn again."""
     chart = BoardChart()
     chart.draw(live("alice", "bob").view(11.0))
-    first = chart._bars.x
-    assert list(first[:2]) == [0.0, 1.0]
-    assert len(set(first)) == BARS
+    first = chart._bars.y
+    assert first[:3].tolist() == [[0.0, 0.0], [1.0, 1.0], [FREE, FREE]]
+    assert chart._bars.x[:3].tolist() == [[0.0, 99.0], [0.0, 98.0], [0.0, 0.0]]
     chart.draw(live("alice", "bob").view(12.0))
-    assert chart._bars.x is first
+    assert chart._bars.y is first
     chart.draw(live("bob", "alice", version=2).view(13.0))
-    assert list(chart._bars.x[:2]) == [1.0, 0.0]
+    assert chart._bars.y[:2].tolist() == [[1.0, 1.0], [0.0, 0.0]]
     assert chart._labels.text[0] == "2. 🦊 Alice  98"
 
 

@@ -192,9 +192,9 @@ async def test_the_charts_move_at_most_ten_times_a_second(demo: Demo) -> None:
     """A score reaches the board chart; a flood of changes is drawn at most ten times a second."""
     demo.panel()
     await demo.score(25)
-    await until(lambda: 25.0 in demo._board._bars.y)
+    await until(lambda: 25.0 in demo._board._bars.x)
     drawn: list[float] = []
-    demo._board._bars.observe(lambda _: drawn.append(asyncio.get_running_loop().time()), "y")
+    demo._board._bars.observe(lambda _: drawn.append(asyncio.get_running_loop().time()), "x")
     demo.simulate(players=20, rate=100)
     await demo.run_for(1.5)
     assert 3 <= len(drawn) <= 16

@@ -55,7 +55,7 @@ async def test_the_slider_goes_back_and_to_live(demo: Demo) -> None:
     await demo.score(10)
 
     def drawn() -> float:
-        return max(demo._board._bars.y)
+        return float(demo._board._bars.x.max())
 
     await until(lambda: drawn() == 10)
     began = demo._service_time()

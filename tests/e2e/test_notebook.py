@@ -16,6 +16,16 @@ from e2e.lab import ROOT, Lab
 from playwright.async_api import Browser, Locator, Page, Request, WebSocket
 
 NOTEBOOK = "01_live_demo.ipynb"
+# Both have come to their places, the second below the first with room between them.
+TWO_BARS_APART = """() => {
+  const board = [...document.querySelectorAll(".bqplot")].find(one => one.textContent.includes("Board"));
+  const bars = [...board.querySelectorAll("path.line")]
+    .map(line => ({box: line.getBoundingClientRect(), thick: parseFloat(getComputedStyle(line).strokeWidth)}))
+    .filter(({box}) => box.width > 0)
+    .map(({box, thick}) => ({from: box.y + box.height / 2 - thick / 2, to: box.y + box.height / 2 + thick / 2}))
+    .sort((one, other) => one.from - other.from);
+  return bars.length === 2 && bars[1].from - bars[0].to > 2 && bars[1].from - bars[0].to < 15;
+}"""
 HOME = {"localhost", "127.0.0.1", "[::1]"}
 
 
@@ -142,7 +152,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         await lab.open(page, NOTEBOOK)
         began = time.perf_counter()
         await lab.run_all(page)
-        await page.locator(".bqplot .bar, .bqplot rect.bar").first.wait_for(timeout=30_000)
+        await page.locator(".bqplot text", has_text=re.compile(r"^1\. ")).wait_for(timeout=30_000)
         frame = page.frame_locator("iframe.cockpit-light")
         await frame.locator('[data-own][data-user="alice"]').wait_for(timeout=20_000)
         print(f"Run All to drawn: {time.perf_counter() - began:.1f} s")  # noqa: T201 - a figure for `pytest -rP`
@@ -175,6 +185,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         await second.locator('button[data-points="100"]').click()
         await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Bob +100")).first.wait_for()
         await page.locator(".bqplot text", has_text=re.compile(r"2\. .*Alice +25")).first.wait_for()
+        await page.wait_for_function(TWO_BARS_APART)
 
         assert listens(service)
         await page.get_by_role("button", name="Stop everything").click()
