@@ -22,6 +22,7 @@ NOTHING = "rgba(158, 202, 225, 0)"
 WORDS = 24  # characters of a mark that fit on a chart
 DECADES = {-1: "0.1", 0: "1", 1: "10", 2: "100", 3: "1 s", 4: "10 s"}
 MIDDLES = math.log10(LOWEST_MS) + (np.arange(ROWS) + 0.5) / ROWS_PER_DECADE
+ENDS = np.repeat(math.log10(LOWEST_MS) + np.arange(ROWS + 1) / ROWS_PER_DECADE, 2)[1:-1]  # of each row, in turn
 
 
 class Chart(Protocol):
@@ -121,13 +122,17 @@ class Distribution:
     def __init__(self) -> None:
         self._height = bq.LinearScale(min=0.0, max=10.0)
         scales = {"x": bq.LinearScale(min=-1.0, max=4.0), "y": self._height}
-        self._bars = bq.Bars(x=MIDDLES, y=np.zeros(ROWS), scales=scales, colors=[BLUE], padding=0.1)
+        # Steps with the area below them: bqplot's own bars leave an element behind in the page with each draw.
+        self._steps = bq.Lines(
+            x=ENDS, y=np.zeros(2 * ROWS), scales=scales, colors=[BLUE], stroke_width=1.0, fill="bottom",
+            fill_opacities=[0.85], fill_colors=[BLUE],
+        )  # fmt: skip
         self._up = axes({"x": scales["x"], "y": self._height})[1]
         across = bq.Axis(
             scale=scales["x"], tick_values=list(DECADES), tick_labels=_labels(), grid_lines="none",
             label="milliseconds", label_offset="30px",
         )  # fmt: skip
-        self.widget = figure([self._bars], [across, self._up], "Pairs by latency, percent")
+        self.widget = figure([self._steps], [across, self._up], "Pairs by latency, percent")
 
     def draw(self, course: Course) -> None:
         """Show all of `course`."""
@@ -136,8 +141,7 @@ class Distribution:
         high = above(float(shares.max()) * 1.1)
         if self._height.max != high:
             self._height.max, self._up.tick_values = high, ticks(high)
-        with self._bars.hold_sync():
-            self._bars.y = shares
+        self._steps.y = np.repeat(shares, 2)
 
 
 class ReachAndSkew:

@@ -68,7 +68,7 @@ def test_the_charts_draw_a_run_and_an_empty_one() -> None:
     assert percentiles._rules._words.x[0] == -0.5
     assert np.count_nonzero(heat._cells.color) == 3
     assert np.count_nonzero(heat._cells.color[:, -1]) == 1
-    assert abs(distribution._bars.y.sum() - 100) < 1e-9
+    assert abs(distribution._steps.y.sum() - 2 * 100) < 1e-9  # both ends of each step
     assert list(reach._reach.y) == [90, 90]
     assert np.allclose(cpu._service.y, 30)
     assert np.allclose(cpu._generator.y, 30)
