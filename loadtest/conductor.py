@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import os
 import platform
 import secrets
@@ -37,7 +38,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtest import rest
 from loadtest.gates import MOMENT, Gate, Judgement, cut_short, judge
 from loadtest.histogram import Histogram, reported
-from loadtest.players import Floats, Swarm
+from loadtest.players import Swarm
 from loadtest.report import RunFile, progress, summary
 from loadtest.scenarios import SCENARIOS, Options, Scenario
 from loadtest.tally import COURSES, Second, Tally, metrics
@@ -383,21 +384,20 @@ class Conductor:
             context={},
         )
 
-    def _on_pairs(self, latencies: Floats) -> None:
+    def _on_pairs(self, latency: Histogram) -> None:
         """Put pairs into Locust's own table as `board`: by the thousand, not one event each."""
-        if not len(latencies):
+        if not latency.count:
             return
         stats = self._runner.stats
-        buckets = [(middle * 1000, count) for middle, count in Histogram(latencies).buckets()]
-        smallest, largest = float(latencies.min()) * 1000, float(latencies.max()) * 1000
+        buckets = [(middle * 1000, count) for middle, count in latency.buckets()]
         now = time.time()
         for entry in (stats.get("board", "WS"), stats.total):
-            entry.num_requests += len(latencies)
-            entry.num_reqs_per_sec[int(now)] += len(latencies)
+            entry.num_requests += latency.count
+            entry.num_reqs_per_sec[int(now)] += latency.count
             entry.last_request_timestamp = now
-            entry.total_response_time += float(latencies.sum()) * 1000
-            entry.min_response_time = min(smallest, entry.min_response_time or smallest)
-            entry.max_response_time = max(largest, entry.max_response_time)
+            entry.total_response_time += latency.mean * latency.count * 1000
+            entry.min_response_time = min(latency.minimum * 1000, entry.min_response_time or math.inf)
+            entry.max_response_time = max(latency.maximum * 1000, entry.max_response_time)
             for milliseconds, count in buckets:
                 entry.response_times[round(milliseconds, 3)] += count
 

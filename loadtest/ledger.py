@@ -120,6 +120,7 @@ class Ledger:
         self._board_epoch = array("q")
         self._board_updates = array("q")
         self._board_inside = array("d")
+        self._receipts_before = 0  # those resolved
         self._boards_before = 0  # rows that were dropped: the board with this number is row 0
         # One row per receipt, since the last `resolve`.
         self._receiver = array("q")
@@ -227,6 +228,11 @@ class Ledger:
         return sum(not entry.released and not entry.durable for entry in self._updates.values())
 
     @property
+    def receipts(self) -> int:
+        """Boards received so far, at every receiver."""
+        return self._receipts_before + len(self._receiver)
+
+    @property
     def open_pairs(self) -> int:
         """Pairs that wait for their board, as of the last `resolve`."""
         return len(self._open_update)
@@ -294,6 +300,7 @@ class Ledger:
         time = np.array(self._time, np.float64)
         for column in (self._receiver, self._board, self._time):
             del column[:]
+        self._receipts_before += len(receiver)
         if len(receiver):
             row = board - self._boards_before
             version = np.array(self._board_version, np.int64)[row]

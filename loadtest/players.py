@@ -47,7 +47,7 @@ _REMEMBERED_HEADS: Final = 1024
 
 Floats = NDArray[np.float64]
 OnRequest = Callable[[str, float, int, Exception | None], None]
-OnPairs = Callable[[Floats], None]
+OnPairs = Callable[[Histogram], None]
 
 
 class Refused(Exception):
@@ -59,7 +59,7 @@ class Swarm:
 
     The players are spread over `urls`. `stream` is the number of the process among all generators, `on_request` is told
     (name, seconds, bytes, failure) of everything that a person at Locust's table wants to see, `on_pairs` gets
-    the latencies of the pairs, many at once.
+    the latencies of the pairs, second by second.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class Swarm:
         self.origin = self.begins = self.halts = float("inf")
         self.ended = False  # the run is over: connections that end now are ours
         self.receive_lags = array("d")
+        self.log_lag = self.receive_lags.append
         self.loop_lags = array("d")
-        self.boards = 0  # frames that were one
-        self.others = 0
+        self.others = 0  # frames that were no board
         self.run = f"{random.SystemRandom().getrandbits(40):010x}"
         self.updates = 0
         self.answers = 0
@@ -176,6 +176,7 @@ class Swarm:
             self.tally.busy.setdefault(self.name, []).append(share)
         self._cpu = (wall, cpu)
         self._tell_counts(line)
+        self.on_pairs(line.latency)
         return line
 
     def absorb(self, *, final: bool = False) -> None:
@@ -204,7 +205,6 @@ class Swarm:
             getattr(self.tally, name).record(values)
         self.tally.boards += resolved.boards
         self.tally.board_updates += resolved.board_updates
-        self.on_pairs(resolved.latency)
 
     @property
     def name(self) -> str:
@@ -292,7 +292,8 @@ class Swarm:
     @property
     def _received(self) -> tuple[int, int, int]:
         """Frames, bytes and boards so far."""
-        return self.boards + self.others, sum(player.bytes_received for player in self.players), self.boards
+        boards = self.ledger.receipts
+        return boards + self.others, sum(player.bytes_received for player in self.players), boards
 
     def _count_received(self) -> None:
         """What was received in the measured time, from its own beginning to its own end."""
@@ -513,14 +514,14 @@ class Player:
         assert socket is not None
         kind = data[start + _TYPE_AT] if stop - start > _TYPE_AT else 0
         if kind == _BOARD:
-            swarm.boards += 1
             swarm.log_board(swarm.number if data.startswith(swarm.head, start) else swarm.see(data, start, stop))
             swarm.log_receiver(self.seat)
-            swarm.log_time(socket.arrived_at)
+            arrived_at, read_at = socket.arrived_at, socket.read_at
+            swarm.log_time(arrived_at)
             if not self.takes_part and self.role is Role.WATCHES:
                 self._joined.set()  # who watches is answered by a board
-            if swarm.begins <= socket.read_at < swarm.halts:
-                swarm.receive_lags.append(socket.read_at - socket.arrived_at)
+            if swarm.begins <= read_at < swarm.halts:
+                swarm.log_lag(read_at - arrived_at)
             return
         swarm.others += 1
         if kind == _RANK:

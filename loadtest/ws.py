@@ -65,7 +65,7 @@ class Socket:
 
     __slots__ = (
         "_close_code", "_fd", "_feed", "_leftover", "_on_close", "_out", "_tls", "_watcher", "_writable",
-        "arrived_at", "bytes_received", "read_at", "reads", "stamped",
+        "arrived_at", "bytes_received", "read_at", "stamped",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +79,6 @@ class Socket:
         self._out = bytearray()
         self._leftover = leftover  # what came in one read with the handshake
         self.bytes_received = 0
-        self.reads = 0
         self.read_at = self.arrived_at = 0.0
         self.stamped = stamps and _ask_for_stamps(fd)
         loop = gevent.get_hub().loop
@@ -147,7 +146,6 @@ class Socket:
         if not size:
             self._end(_ABNORMAL)
             return
-        self.reads += 1
         self.bytes_received += size
         if self._tls is not None:
             self._take_encrypted(size)
