@@ -133,6 +133,18 @@ async def hurts(page: Page, service: psutil.Process) -> None:
     await page.locator(".bqplot text").get_by_text("Redis stopped", exact=True).first.wait_for(state="attached")
 
 
+async def opens_locust(page: Page) -> None:
+    """The button starts Locust's own pages; its link opens them in a tab beside."""
+    await button(page, "Locust's web UI").click()
+    link = page.locator(".cockpit a", has_text=re.compile(r"^http://127\.0\.0\.1:\d+$"))
+    await link.wait_for(timeout=SLOW)
+    async with page.expect_popup() as opened:
+        await link.click()
+    tab = await opened.value
+    await tab.wait_for_function("document.title.includes('Locust')")
+    await tab.close()
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(280)
 async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path: Path) -> None:
@@ -166,6 +178,7 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         assert {"Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed"} <= set(marks_in(file))
         assert left(service) == []
 
+        await opens_locust(page)
         await seeks_the_knee(page, runs)
         family = kernel_of(lab).children(recursive=True)
         assert [one for one in family if "locust" in one.cmdline()]
