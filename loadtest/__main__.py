@@ -38,7 +38,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, purpose in COMMANDS.items():
         one = commands.add_parser(name, help=purpose)
         if name == command:
-            import_module(f"loadtest.command_{name}").add_options(one)
+            import_module(f"loadtest.cli.{name}").add_options(one)
     return top
 
 

@@ -25,14 +25,16 @@ from locust.exception import StopUser
 from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from loadtest import broadcast_tab, rest, scorelog
-from loadtest.conductor import Conductor, count_finely
-from loadtest.drive import Service
-from loadtest.gates import DEFAULT_GATES, parse_gates
-from loadtest.limits import TooManySockets, raise_file_limit
-from loadtest.players import Player
-from loadtest.scenarios import ARRIVALS, SCENARIOS
-from loadtest.tally import KNOWN_METRICS
+from loadtest import locust_tab
+from loadtest.judge.gates import DEFAULT_GATES, parse_gates
+from loadtest.load.coordinator import Conductor, count_finely
+from loadtest.load.scenarios import ARRIVALS, SCENARIOS
+from loadtest.load.swarm import Player
+from loadtest.measure.run_totals import KNOWN_METRICS
+from loadtest.replay import score_log
+from loadtest.target import http_api
+from loadtest.target.open_files import TooManySockets, raise_file_limit
+from loadtest.target.processes import Service
 
 _WRONG_USAGE = 2
 _conductors: dict[int, Conductor] = {}  # by id of the environment: one in each process
@@ -119,9 +121,9 @@ def _begin(environment: Environment, **_: Any) -> None:
     try:
         gates = parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
         raise_file_limit(options.num_users or 0)
-        for url in rest.split(environment.host or "") if alone else ():
-            rest.identify(url)
-    except (ValueError, TooManySockets, rest.Unreachable) as error:
+        for url in http_api.split(environment.host or "") if alone else ():
+            http_api.identify(url)
+    except (ValueError, TooManySockets, http_api.Unreachable) as error:
         _say(f"loadtest: {error}")
         sys.exit(_WRONG_USAGE)
     if not environment.host and alone:
@@ -133,7 +135,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     count_finely()
     conductor = _conductors[id(environment)] = Conductor(environment, gates, _say)
     if environment.web_ui is not None:
-        broadcast_tab.add_to(environment.web_ui, conductor)
+        locust_tab.add_to(environment.web_ui, conductor)
     _hooks.test_start.add_listener(_start)
     _hooks.test_stopping.add_listener(_finish)
     _hooks.quitting.add_listener(_finish)
@@ -143,7 +145,7 @@ def _begin(environment: Environment, **_: Any) -> None:
 def _start(environment: Environment, **_: Any) -> None:
     try:
         _conductors[id(environment)].start()
-    except (ValueError, scorelog.Unreadable) as error:
+    except (ValueError, score_log.Unreadable) as error:
         _say(f"loadtest: {error}")
         environment.process_exit_code = _WRONG_USAGE
         runner: Any = environment.runner

@@ -19,12 +19,13 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from service.core.addresses import folder_of
 from service.core.protocol import MAX_FRAME
-from service.embedded import EmbeddedServer, NoServer, folder_of
-from service.listening import OneEach, bind, is_everywhere, url_of
-from service.logs import configuration
+from service.server.listening_socket import OneEach, bind, is_everywhere, url_of
+from service.server.logging_config import configuration
+from service.server.uvicorn_protocol import protocol_class
 from service.settings import BadSetting, Settings
-from service.wire import protocol_class
+from service.stores.embedded_redis import EmbeddedServer, NoServer
 
 SPARE_FILES = 64  # descriptors that are no player's
 log = logging.getLogger("leaderboard")

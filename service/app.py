@@ -14,16 +14,16 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from service import __version__
-from service.api import STATIC, SWAGGER, Api
-from service.connection import Connections, Limits
+from service.core.addresses import folder_of
 from service.core.session import Rules
-from service.embedded import folder_of
-from service.heap import Heap
-from service.hub import Hubs
-from service.lifetime import Draining, stop_with_parent
-from service.logs import drop_known_noise
+from service.http.access import Admin, Gate, GateMiddleware
+from service.http.routes import STATIC, SWAGGER, Api
 from service.metrics import Metrics
-from service.security import Admin, Gate, GateMiddleware
+from service.realtime.connection import Connections, Limits
+from service.realtime.hub import Hubs
+from service.server.gc_freeze import Heap
+from service.server.logging_config import drop_known_noise
+from service.server.shutdown import Draining, stop_with_parent
 from service.settings import BadSetting, Settings
 from service.stores.base import Store
 from service.stores.memory import MemoryStore

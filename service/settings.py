@@ -7,7 +7,6 @@ person would set them, so there is one road into the app however it was started.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 from typing import Annotated, Any
@@ -17,9 +16,9 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 from redis.connection import parse_url
 
+from service.core.addresses import folder_of, is_loopback
 from service.core.protocol import MAX_POINTS
 from service.core.ranking import Ranking
-from service.embedded import folder_of
 
 PREFIX = "LEADERBOARD_"
 
@@ -133,15 +132,3 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value is not None:
                 os.environ[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host, a name or an address, is this machine's loopback."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

@@ -19,8 +19,8 @@ import redis
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
-from loadtest.drive import RedisServer, Service
-from service.embedded import binary_of_wheel
+from loadtest.target.processes import RedisServer, Service
+from service.stores.embedded_redis import binary_of_wheel
 
 CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import redis
 
-from loadtest.drive import RedisServer
+from loadtest.target.processes import RedisServer
 from service.core.session import Answer
 from service.stores.redis import RedisStore
 

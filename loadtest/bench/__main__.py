@@ -18,11 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest.bench import crowd, fanout, generator, idle, report, stores, stuck
-from loadtest.bench.contestants import CONTESTANTS, rows_for
-from loadtest.bench.fanout import Plan
-from loadtest.bench.machine import Cores, NotLinux, environment
-from loadtest.limits import TooManySockets, raise_file_limit
+from loadtest.bench.harness import results
+from loadtest.bench.harness.machine import Cores, NotLinux, environment
+from loadtest.bench.harness.servers import CONTESTANTS, rows_for
+from loadtest.bench.measurements import (
+    fanout,
+    generator_cost,
+    idle_connections,
+    redis_cost,
+    stuck_readers,
+    whole_service,
+)
+from loadtest.bench.measurements.fanout import Plan
+from loadtest.target.open_files import TooManySockets, raise_file_limit
 
 COMMANDS = ("fanout", "stuck", "service", "churn", "idle", "stores", "generator", "all")
 QUICK = {"rounds": 2, "clients": [1000], "sizes": [1024], "window": 2.0}
@@ -73,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("this machine has one core: servers and receivers share it, and figures come out too high")
     for command in commands:
         found = MEASURE[command](options, cores)
-        report.save(options.output, command, found, where)
-        for bound in report.bounds(found) if command == "fanout" else found.get("bounds", ()):
+        results.save(options.output, command, found, where)
+        for bound in results.bounds(found) if command == "fanout" else found.get("bounds", ()):
             kept = "holds" if bound["found"] <= bound["bound"] else "DOES NOT HOLD"
             say(f"{bound['what']}: {bound['found']:.2f}, bound {bound['bound']:g}: {kept}")
         say(f"written: {options.output / 'benchmark'}.json, .md" + (", .svg" if command == "fanout" else ""))
@@ -96,32 +104,32 @@ def _fanout(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
 
 
 def _stuck(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
-    rows = rows_for(options.sizes[0]) if options.sizes else stuck.ROWS
+    rows = rows_for(options.sizes[0]) if options.sizes else stuck_readers.ROWS
     rounds = options.rounds or (1 if options.quick else 3)
-    return stuck.run(cores, say, rounds=rounds, seconds=options.window or 20.0, rows=rows)
+    return stuck_readers.run(cores, say, rounds=rounds, seconds=options.window or 20.0, rows=rows)
 
 
 def _service(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
     rounds = options.rounds or (1 if options.quick else 5)
-    return crowd.whole(cores, say, rounds=rounds, seconds=options.window or 8.0)
+    return whole_service.whole(cores, say, rounds=rounds, seconds=options.window or 8.0)
 
 
 def _churn(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
-    return crowd.churn(cores, say, seconds=options.window or (5.0 if options.quick else 60.0))
+    return whole_service.churn(cores, say, seconds=options.window or (5.0 if options.quick else 60.0))
 
 
 def _idle(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
-    return idle.run(options.clients or ([1000] if options.quick else [1000, 4000]), cores, say)
+    return idle_connections.run(options.clients or ([1000] if options.quick else [1000, 4000]), cores, say)
 
 
 def _stores(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
     rounds = options.rounds or (1 if options.quick else 5)
-    return stores.run(cores, say, rounds=rounds, seconds=options.window or 6.0)
+    return redis_cost.run(cores, say, rounds=rounds, seconds=options.window or 6.0)
 
 
 def _generator(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
     rounds = options.rounds or (1 if options.quick else 5)
-    return generator.run(list(generator.LABELS), cores, say, rounds=rounds, seconds=options.window or 8.0)
+    return generator_cost.run(list(generator_cost.LABELS), cores, say, rounds=rounds, seconds=options.window or 8.0)
 
 
 MEASURE = {

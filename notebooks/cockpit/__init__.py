@@ -17,9 +17,9 @@
 
 from __future__ import annotations
 
-from cockpit.contest import Contest
-from cockpit.demo import Demo
-from cockpit.desk import SwarmDesk
-from cockpit.results import Results
+from cockpit.desk.desk import SwarmDesk
+from cockpit.live.demo import Demo
+from cockpit.results.broadcast_benchmark import Contest
+from cockpit.results.results import Results
 
 __all__ = ["Contest", "Demo", "Results", "SwarmDesk"]

@@ -26,7 +26,7 @@ from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
 import cockpit
 import loadtest
-from cockpit.demo import WITH_REDIS
+from cockpit.live.demo import WITH_REDIS
 
 NOTEBOOK = "01_live_demo.ipynb"
 QUIET = {

@@ -19,8 +19,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_json
 
-from service.core.failures import ErrorCode, WrongFrame
-from service.core.people import MAX_USERNAME
+from service.core.errors import ErrorCode, WrongFrame
+from service.core.users import MAX_USERNAME
 
 DEFAULT_SESSION: Final = "DEMO123"
 MAX_FRAME: Final = 4096  # bytes, inbound

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from service.core.failures import ErrorCode, Refused
-from service.core.people import DEMO_USERS, default_username, look_of
+from service.core.errors import ErrorCode, Refused
 from service.core.protocol import MAX_TOTAL, Entry
 from service.core.ranking import Board, Ranking, Standing
+from service.core.users import DEMO_USERS, default_username, look_of
 
 OP_MEMORY = 300.0  # seconds an opId is remembered at least
 

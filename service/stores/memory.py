@@ -6,7 +6,7 @@ from itertools import count
 
 from service.core.session import Rules, Session
 from service.stores.base import Settle
-from service.stores.local import LocalStore
+from service.stores.in_process import LocalStore
 
 
 class MemoryStore(LocalStore):

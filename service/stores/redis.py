@@ -20,16 +20,16 @@ from typing import Any, Final, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.core.people import DEMO_USERS
+from service.core.pn_counter import Add, Applied, Populate, Reading, Reset, Stamp
 from service.core.presence import Came, Message, Presence, Went
-from service.core.replica import Add, Applied, Populate, Reading, Reset, Stamp
 from service.core.session import Event, Restored, Rules, Session
-from service.core.shared import Batch, Behind, Heard, SharedSession
-from service.embedded import EmbeddedServer
+from service.core.shared_session import Batch, Behind, Heard, SharedSession
+from service.core.users import DEMO_USERS
 from service.metrics import Metrics
 from service.stores.base import Settle
-from service.stores.link import LINK_ERRORS, Link, applied, connected
-from service.stores.local import LocalStore
+from service.stores.embedded_redis import EmbeddedServer
+from service.stores.in_process import LocalStore
+from service.stores.redis_gateway import LINK_ERRORS, Link, applied, connected
 
 TELL_SECONDS: Final = 0.3  # an update that Redis has not confirmed by then is answered for the time being
 LINGER_SECONDS: Final = 0.01  # between two flushes, in which the next batches gather

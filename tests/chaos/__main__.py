@@ -31,7 +31,7 @@ from chaos.swarm import Swarm
 from chaos.timeline import Timeline
 from chaos.workers import Worker
 
-from loadtest.drive import RedisServer
+from loadtest.target.processes import RedisServer
 
 RESERVE = 45.0  # seconds of the time limit that are kept for the end
 STEP_LIMIT = 15.0  # seconds until all workers have to be in step again

@@ -24,7 +24,7 @@ from chaos.timeline import Timeline
 from chaos.workers import Worker, in_step
 from redis.asyncio import Redis
 
-from loadtest.drive import RedisServer
+from loadtest.target.processes import RedisServer
 
 SAVE_EVERY = 4  # faults between two dumps that an older Redis may come back with
 DUMPS = 5  # of them that are kept

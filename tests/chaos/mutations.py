@@ -60,14 +60,14 @@ def no_dedupe() -> None:
 
 def no_restore() -> None:
     """Ours, but nobody puts back what Redis has lost."""
-    from service.core.replica import Replica
+    from service.core.pn_counter import Replica
 
     Replica.newer_than = lambda _self, _reading: []
 
 
 def _edit(script: str, old: str, new: str) -> None:
     """Let the service run one of its Lua scripts with a change."""
-    from service.stores.link import SCRIPTS
+    from service.stores.redis_gateway import SCRIPTS
 
     if SCRIPTS[script].count(old) != 1:
         sys.exit(f"chaos: expected {old!r} once in {script}.lua, got it {SCRIPTS[script].count(old)} times")

@@ -25,7 +25,7 @@ from chaos.workers import SESSION, Worker
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
 
-from loadtest.wire import Ended, Wire
+from loadtest.transport.asyncio_socket import Ended, Wire
 
 WINDOW = 6  # updates under way on a seat
 RESENDS = 0.04  # of all updates, how many are sent again though they were answered

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from chaos.proxy import Proxy
 from chaos.timeline import Life
 
-from loadtest.drive import Service
+from loadtest.target.processes import Service
 
 SESSION = "CHAOS"
 TESTS = Path(__file__).parents[1]

@@ -46,10 +46,10 @@ MOVERS = 4
 KERNEL_GROWTH = 4_000_000  # bytes that may be resident more after three quarters of an hour
 PAGE_GROWTH = 3_000_000  # bytes that may be more on the page's heap
 HURRIED = f"""import time
-import cockpit.demo
+import cockpit.live.demo
 from cockpit import Demo
 
-cockpit.demo.FRAME_TIME = cockpit.demo.TIMELINE_TIME = 1 / 30
+cockpit.live.demo.FRAME_TIME = cockpit.live.demo.TIMELINE_TIME = 1 / 30
 
 class Hurried(Demo):
     began = time.time()

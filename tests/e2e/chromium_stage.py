@@ -6,7 +6,7 @@ import json
 from types import TracebackType
 from typing import Self
 
-from cockpit.story import Line, Seen, Sight
+from cockpit.story.script import Line, Seen, Sight
 from playwright.async_api import Browser, BrowserContext, Page
 
 # Tells what the page shows whenever one of its documented hooks changes. Notices go away after

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import websocket
-from cockpit.story import Line, Seen, Sight
+from cockpit.story.script import Line, Seen, Sight
 
 AGAIN_AFTER = 0.2  # seconds
 

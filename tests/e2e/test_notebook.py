@@ -271,7 +271,7 @@ async def test_redis_is_stopped_and_started_in_jupyterlab(browser: Browser, tmp_
         await frame.locator('[data-own][data-user="alice"][data-score="125"]').wait_for()
 
         family = psutil.Process(lab.process.pid).children(recursive=True)
-        assert [child for child in family if "service.embedded" in child.cmdline()]
+        assert [child for child in family if "service.stores.embedded_redis" in child.cmdline()]
         assert await page.locator(".cockpit-trouble").count() == 0
         assert outside.addresses == []
         assert await lab.end() == 0

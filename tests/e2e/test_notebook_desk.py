@@ -182,7 +182,7 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         await seeks_the_knee(page, runs)
         family = kernel_of(lab).children(recursive=True)
         assert [one for one in family if "locust" in one.cmdline()]
-        assert not [one for one in family if "service.embedded" in one.cmdline()]
+        assert not [one for one in family if "service.stores.embedded_redis" in one.cmdline()]
         await button(page, "Stop everything").click()
         await until(lambda: not left(family))
         assert await button(page, "Start swarm").is_disabled()
@@ -207,7 +207,7 @@ async def test_a_killed_kernel_leaves_nothing_of_the_desk(browser: Browser, tmp_
         await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
         kernel = kernel_of(lab)
         family = kernel.children(recursive=True)
-        for part in ("service", "service.embedded", "loadtest", "locust"):
+        for part in ("service", "service.stores.embedded_redis", "loadtest", "locust"):
             assert [one for one in family if part in one.cmdline()], part
         kernel.send_signal(signal.SIGKILL)
         await until(lambda: not left(family))

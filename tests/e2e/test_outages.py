@@ -15,7 +15,7 @@ import pytest
 from peer import Peer
 from websockets.exceptions import ConnectionClosed
 
-from loadtest.drive import RedisServer, Service
+from loadtest.target.processes import RedisServer, Service
 
 LOG = Path(__file__).parents[2] / "loadtest" / "data" / "quiz_night.csv"
 FAST = ("--rate", "100000", "--burst", "100000")

@@ -7,13 +7,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from cockpit.stage import ClientStage
-from cockpit.story import AT_ONCE, STORY, Expect, Played, Seen, Sight, StoryFailed, perform, play
+from cockpit.story.client_tabs import ClientStage
+from cockpit.story.script import AT_ONCE, STORY, Expect, Played, Seen, Sight, StoryFailed, perform, play
 from e2e.chromium_stage import ChromiumStage
 from e2e.foreign_stage import ForeignStage
 from playwright.async_api import Browser
 
-from loadtest.drive import Service
+from loadtest.target.processes import Service
 
 
 def report(where: str, record: tuple[Played, ...]) -> None:

@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from service.core.failures import Refused
-from service.core.people import DEMO_USERS
+from service.core.errors import Refused
+from service.core.pn_counter import Populate
 from service.core.protocol import MAX_TOTAL
 from service.core.ranking import Ranking
-from service.core.replica import Populate
 from service.core.session import Answer, Overwritten, Rules, Scored
+from service.core.users import DEMO_USERS
 from service.metrics import Metrics
 from service.stores.base import Store
 from service.stores.memory import MemoryStore

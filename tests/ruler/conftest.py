@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruler.proxy import Proxy
 
-from loadtest.report import read
+from loadtest.report.run_file import read
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 100.0  # seconds that one run may take

@@ -4,11 +4,11 @@ import gevent
 import numpy as np
 import pytest
 
-from loadtest.histogram import ERROR
-from loadtest.ledger import Resolved
-from loadtest.players import Swarm
-from loadtest.scenarios import SCENARIOS, Options
-from loadtest.tally import PERCENTILES, metrics
+from loadtest.load.scenarios import SCENARIOS, Options
+from loadtest.load.swarm import Swarm
+from loadtest.measure.histogram import ERROR
+from loadtest.measure.ledger import Resolved
+from loadtest.measure.run_totals import PERCENTILES, metrics
 
 PLAYERS = 10
 

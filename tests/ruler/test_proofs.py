@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtest.histogram import Histogram
+from loadtest.measure.histogram import Histogram
 
 LOSING = Path(__file__).with_name("losing.py")
 # Boards that leave at once: what is to be found must not hide in the service's own tick.

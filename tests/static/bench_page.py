@@ -20,7 +20,7 @@ import pytest
 from peer import Peer
 from playwright.async_api import Browser, CDPSession, Page
 
-from loadtest.drive import Service
+from loadtest.target.processes import Service
 
 ROWS = 50
 SECONDS = 20.0

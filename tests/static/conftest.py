@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Browser, Page, Route, WebSocketRoute
 
-from service.api import qr_svg
+from service.http.routes import qr_svg
 
 STATIC = Path(__file__).parents[2] / "static"
 CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from loadtest.drive import Service
+from loadtest.target.processes import Service
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ import pytest
 import segno
 from playwright.async_api import Page, expect
 
-from loadtest.drive import Service
+from loadtest.target.processes import Service
 
 STATIC = Path(__file__).parents[2] / "static"
 BUDGET = 60_000  # bytes of the whole page, uncompressed

@@ -1,5 +1,5 @@
 """Found by every Python that a test starts when the tests run `--without-extension`: uvicorn counts as changed."""
 
-from service import wire
+from service.server import uvicorn_protocol
 
-wire.protocol_class = lambda: None
+uvicorn_protocol.protocol_class = lambda: None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.failures import ErrorCode, WrongFrame
+from service.core.errors import ErrorCode, WrongFrame
 from service.core.protocol import (
     BoardOverwritten,
     Entry,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.failures import ErrorCode, Refused
+from service.core.errors import ErrorCode, Refused
 from service.core.session import OP_MEMORY, Arrived, Left, OpMemory, Renamed, Rules, Session
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stores import SESSION, NewStore, until
 
-from loadtest.drive import RedisServer
+from loadtest.target.processes import RedisServer
 from service.core.session import Rules
 from service.metrics import Metrics
 from service.stores.redis import RedisStore

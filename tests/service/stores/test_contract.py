@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from service.core.failures import ErrorCode, Refused
+from service.core.errors import ErrorCode, Refused
 from service.core.session import Answer, Rules
 from service.metrics import Metrics
 from service.stores.base import Store
-from service.stores.local import EMPTY_TTL
+from service.stores.in_process import EMPTY_TTL
 from service.stores.memory import MemoryStore
 from service.stores.redis import RedisStore
 

@@ -1,0 +1,1 @@
+"""What every measurement of the benchmark uses: servers, receivers, the machine, the results."""

@@ -1,0 +1,92 @@
+"""The harness' end of the receiving process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from loadtest.bench.harness.machine import Cores, Gauge
+
+ALL = 1 << 30  # as a `stop`: every socket
+
+
+class AudienceFailed(RuntimeError):
+    """The sockets could not be opened, or the receiving process ended."""
+
+
+class Audience:
+    """A receiving process of our own. Sockets are numbered from 0 in the order of their opening."""
+
+    def __init__(self, cores: Cores) -> None:
+        os.sched_setaffinity(0, {cores.clients})  # the child inherits it
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "loadtest.bench.harness.receiver"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._gauge = Gauge(self._process.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+        """Give one command and return its answer. Raises `AudienceFailed`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise AudienceFailed(f"the receiving process ended with {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def connect(self, count: int, in_flight: int = 32) -> float:
+        """Open so many sockets more; return the seconds it took. Raises `AudienceFailed` when some stay out."""
+        before = self.ask("count")["open"]
+        answer = self.ask("connect", count=count, in_flight=in_flight)
+        if answer["open"] != before + count:
+            counts = self.ask("count")
+            raise AudienceFailed(f"expected {before + count} open sockets, got {counts}")
+        return float(answer["seconds"])
+
+    def tell(self, *texts: str, first: int = 0, stop: int = ALL) -> None:
+        """Send these texts on the sockets from `first` to before `stop`."""
+        self.ask("tell", texts=texts, first=first, stop=stop)
+
+    def play(self, text: str, hz: float, first: int = 0, stop: int = 1) -> None:
+        """Send the text so often a second, in turn on these sockets; `hz` 0 stops."""
+        self.ask("play", text=text, hz=hz, first=first, stop=stop)
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the receiving process."""
+        return self._gauge.cpu_seconds()
+
+    def watch(self, seconds: float, *, first: int = 0, stop: int = ALL, server: Gauge) -> dict[str, Any]:
+        """Record these sockets for so long; return the receiver's figures with the server's CPU beside them."""
+        self.ask("record", first=first, stop=stop)
+        began, cpu, own = time.time(), server.cpu_seconds(), self.cpu_seconds()
+        time.sleep(seconds)
+        ended, cpu, own = time.time(), server.cpu_seconds() - cpu, self.cpu_seconds() - own
+        figures = self.ask("report", since=began, until=ended)
+        took = ended - began
+        return figures | {"seconds": took, "server_cpu": cpu, "receiver_cpu": own}

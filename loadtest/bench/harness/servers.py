@@ -1,0 +1,318 @@
+"""Who takes part: this service and the programs of `loadtest.bench.peers`, started and stopped in one way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from loadtest.bench import peers
+from loadtest.bench.harness import machine
+from loadtest.bench.harness.machine import Gauge, on_core
+from loadtest.bench.harness.receiver_process import Audience
+from loadtest.bench.peers import nginx_nchan
+from loadtest.target.processes import Service
+from service.core.protocol import Entry, LeaderboardUpdate, ScoreChange, encode
+
+PEERS = Path(peers.__file__).parent
+NODE_PACKAGES = ("ws@8", "socket.io@4")
+START_SECONDS = 20.0
+MARK = '{"type":"leaderboard-update","data":{"version":'
+SOCKETIO_MARK = '42["leaderboard-update",{"version":'
+SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
+
+
+class NotHere(Exception):
+    """A contestant cannot run on this machine; the text says what is missing."""
+
+
+class StartFailed(RuntimeError):
+    """A contestant did not start."""
+
+
+class Contest(Protocol):
+    """A contestant that runs."""
+
+    gauge: Gauge
+    target: dict[str, Any]  # for the audience: where and how to connect
+
+    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+        """From now on a board of so many rows goes to everyone, so often a second."""
+
+    def rest(self, audience: Audience) -> None:
+        """Send nothing."""
+
+    def stop(self) -> None:
+        """End the program."""
+
+
+def board(rows: int) -> dict[str, Any]:
+    """The board that everyone sends: the service's own message, of so many rows."""
+    entries = tuple(
+        Entry(
+            rank=row + 1,
+            user_id=f"player-{row:02}",
+            username=f"Player {row:02}",
+            avatar="🦊",
+            color="#e69f00",
+            score=1_000_000 - 1000 * row,
+            is_connected=row == 0,
+        )
+        for row in range(rows)
+    )
+    change = ScoreChange(
+        user_id="player-00", username="Player 00", points_earned=1, new_score=1_000_000, old_rank=1, new_rank=1
+    )
+    message = LeaderboardUpdate(
+        version=1000,
+        updates=1,
+        epoch="0123abcd.1",
+        sent_at=1_700_000_000_000.123,
+        oldest_at=1_700_000_000_000.123,
+        session_id=f"bench-{rows}",
+        leaderboard=entries,
+        total_players=rows,
+        total_participants=1,
+        last_update=change,
+        degraded=False,
+    )
+    data: dict[str, Any] = json.loads(encode(message))["data"]
+    return data
+
+
+def rows_for(size: int) -> int:
+    """How many rows make a board nearest to so many bytes; one at least."""
+    sizes = {rows: len(json.dumps(board(rows), separators=(",", ":"), ensure_ascii=False).encode()) for rows in (1, 2)}
+    row = sizes[2] - sizes[1]
+    return max(1, 1 + round((size - len('{"type":"leaderboard-update","data":}') - sizes[1]) / row))
+
+
+class Program:
+    """A program of `loadtest.bench.peers`, or any other that says its port in its first line."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        core: int,
+        target: Mapping[str, Any],
+        environment: Mapping[str, str] | None = None,
+        read_port: Callable[[str], tuple[int, int | None] | None] | None = None,
+    ) -> None:
+        self._process = subprocess.Popen(
+            [*on_core(core), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        self._tail: list[str] = []
+        self._first = threading.Event()
+        self._found: tuple[int, int | None] | None = None
+        self._read_port = read_port or _announced
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._first.wait(START_SECONDS) or self._found is None:
+            self.stop()
+            raise StartFailed(f"{' '.join(command)}: no port within {START_SECONDS:g} s\n" + "\n".join(self._tail))
+        port, pid = self._found
+        self.target: dict[str, Any] = {"port": port, **target}
+        self.gauge = Gauge(pid or self._process.pid)
+        self._hz = 0.0
+
+    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+        self._order({"hz": hz, "board": board(rows)})
+
+    def rest(self, audience: Audience) -> None:
+        self._order({"hz": 0, "board": {}})
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(2)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _order(self, order: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if self._found is None and (found := self._read_port(line)) is not None:
+                self._found = found
+                self._first.set()
+                continue
+            self._tail.append(line.rstrip())
+            del self._tail[:-20]
+        self._first.set()
+
+
+def _announced(line: str) -> tuple[int, int | None] | None:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return (said["port"], said.get("pid")) if isinstance(said, dict) and "port" in said else None
+
+
+class Ours:
+    """This service, whole: socket 0 plays, the others watch, and every board comes from a score of socket 0."""
+
+    def __init__(self, core: int, *arguments: str, prefix: Sequence[str] = ()) -> None:
+        self._service = Service(
+            ("--rate", "100000", "--burst", "100000", "--top", "100", *arguments), prefix=[*on_core(core), *prefix]
+        )
+        self.url = self._service.url
+        self.pid = self._service.pid
+        self.gauge = Gauge(self._service.pid)
+        self.target = target(int(self.url.rsplit(":", 1)[1]))
+
+    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+        play_session(audience, rows, hz)
+
+    def rest(self, audience: Audience) -> None:
+        audience.play("", 0)
+
+    def stop(self) -> None:
+        self._service.stop()
+
+
+def play_session(audience: Audience, rows: int, hz: float) -> None:
+    """Have everybody watch a session of so many players, of whom one scores on socket 0."""
+    session = f"bench-{rows}"
+    for row in reversed(range(rows)):
+        # Who joins as another player leaves as the first one, who stays on the board.
+        who = {"userId": f"player-{row:02}", "sessionId": session, "username": f"Player {row:02}"}
+        audience.tell(
+            json.dumps({"type": "join-demo", "data": who}),
+            json.dumps({"type": "update-score", "data": {"points": 1_000_000 - 1000 * row}}),
+            stop=1,
+        )
+    audience.tell(json.dumps({"type": "watch-demo", "data": {"sessionId": session}}), first=1)
+    audience.play('{"type":"update-score","data":{"points":1}}', hz)
+
+
+def target(port: int, path: str = "/ws", *, hello: Sequence[str] = (), since: str = "sentAt") -> dict[str, Any]:
+    """How an audience connects to a plain WebSocket server."""
+    return {
+        "port": port, "path": path, "engineio": False, "hello": list(hello), "mark": MARK, "since": f'"{since}":',
+    }  # fmt: skip
+
+
+def _plain() -> dict[str, Any]:
+    return {key: value for key, value in target(0).items() if key != "port"}
+
+
+def _socketio() -> dict[str, Any]:
+    return _plain() | {"path": SOCKETIO_PATH, "engineio": True, "mark": SOCKETIO_MARK}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One of those who take part. `start(core)` runs it; it raises `NotHere` where that cannot be."""
+
+    name: str
+    label: str
+    start: Callable[[int], Contest]
+    version: Callable[[], dict[str, str]] = field(default=dict)
+
+
+def _python(module: str, specification: dict[str, Any]) -> Callable[[int], Contest]:
+    command = [sys.executable, "-m", f"loadtest.bench.peers.{module}"]
+    return lambda core: Program(command, core=core, target=specification)
+
+
+def _start_socketio(core: int) -> Contest:
+    if find_spec("socketio") is None:
+        raise NotHere("python-socketio is not installed")
+    return _python("python_socketio", _socketio())(core)
+
+
+def _start_nchan(core: int) -> Contest:
+    if nginx_nchan.module() is None or nginx_nchan.program() is None:
+        raise NotHere("nginx with the nchan module is not on this machine (Debian: nginx, libnginx-mod-nchan)")
+    return _python("nginx_nchan", _plain())(core)
+
+
+def node_folder() -> Path:
+    """Where the packages of Node's contestants are: in the user's cache, outside of any checkout."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "elsa-leaderboard" / "bench"
+
+
+def _node(file: str, package: str, specification: dict[str, Any]) -> Callable[[int], Contest]:
+    def start(core: int) -> Contest:
+        modules = _node_modules(package)
+        environment = {"NODE_PATH": str(modules), "NODE_ENV": "production"}
+        return Program(["node", str(PEERS / file)], core=core, target=specification, environment=environment)
+
+    return start
+
+
+def _node_modules(package: str) -> Path:
+    """The folder with Node's packages, fetched by npm at the first time. Raises `NotHere`."""
+    if shutil.which("node") is None:
+        raise NotHere("Node.js is not on this machine")
+    folder = node_folder()
+    modules = folder / "node_modules"
+    if not (modules / package).is_dir():
+        if shutil.which("npm") is None:
+            raise NotHere(f"npm, which would get {package}, is not on this machine")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run([*command, *NODE_PACKAGES], capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise NotHere(f"npm could not get {package}: {done.stderr.strip().splitlines()[-1:]}")
+    return modules
+
+
+def _node_version(package: str) -> Callable[[], dict[str, str]]:
+    def read() -> dict[str, str]:
+        file = node_folder() / "node_modules" / package / "package.json"
+        node = machine.version_of("node", "--version") or "?"
+        return {"node": node.removeprefix("v"), package: json.loads(file.read_text(encoding="utf-8"))["version"]}
+
+    return read
+
+
+def _nginx_version() -> dict[str, str]:
+    said = machine.version_of(nginx_nchan.program() or "nginx", "-v") or "?"
+    return {"nginx": said.rpartition("/")[2]}
+
+
+OURS = "this-service"
+CONTESTANTS: dict[str, Contestant] = {
+    one.name: one
+    for one in (
+        Contestant(OURS, "this service", Ours),
+        Contestant("usual", "FastAPI, json.dumps per client", _python("usual_fastapi", _plain())),
+        Contestant("encode-once", "FastAPI, encoded once", _python("encode_once", _plain())),
+        Contestant("websockets", "websockets.broadcast", _python("websockets_broadcast", _plain())),
+        Contestant("python-socketio", "python-socketio", _start_socketio),
+        Contestant("node-ws", "Node ws", _node("node_ws.cjs", "ws", _plain()), _node_version("ws")),
+        Contestant(
+            "node-socketio", "Node Socket.IO",
+            _node("node_socketio.cjs", "socket.io", _socketio()), _node_version("socket.io"),
+        ),
+        Contestant("nchan", "nginx nchan", _start_nchan, _nginx_version),
+    )
+}  # fmt: skip

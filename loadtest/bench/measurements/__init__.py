@@ -1,0 +1,1 @@
+"""The measurements of the benchmark, one module each."""

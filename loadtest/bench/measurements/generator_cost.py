@@ -1,0 +1,249 @@
+"""What this load test itself costs, against receivers that others would write.
+
+All receive boards of the same size on as many connections, alone on their core. This one is Locust with all its
+bookkeeping: every pair measured, every board stamped. The others only receive and count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from loadtest.bench.harness.machine import Cores, Gauge, on_core
+from loadtest.bench.harness.receiver_process import Audience
+from loadtest.bench.harness.servers import (
+    CONTESTANTS,
+    PEERS,
+    NotHere,
+    Ours,
+    Program,
+    StartFailed,
+    play_session,
+    rows_for,
+    target,
+)
+from loadtest.bench.harness.statistics import ratios, spread_of
+from loadtest.cli.run import LOCUSTFILE
+from loadtest.report.run_file import read
+
+CONNECTIONS, FEW, SIZE = 1000, 100, 1024
+STARTS_WITHIN = 60.0  # seconds
+WARM_UP = 3.0  # seconds
+US_BOUND, KB_BOUND = 12.0, 20.0
+RATIO_BOUNDS = {"sync-gevent": 0.4, "socketio-user": 0.08}
+
+OURS = "this"
+LABELS = {
+    OURS: "this load test, one in twenty plays",
+    "this-all": "this load test, everybody plays",
+    "sync-gevent": "websockets.sync, gevent",
+    "socketio-user": "Locust's SocketIOUser",
+}
+# Boards a second: as many as each can receive on a core without falling behind.
+HZ = {OURS: 20.0, "this-all": 20.0, "sync-gevent": 8.0, "socketio-user": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a window showed: boards received, CPU seconds and the memory of the process."""
+
+    boards: int
+    cpu: float
+    memory: float
+    seconds: float
+
+
+def run(
+    names: Sequence[str], cores: Cores, say: Callable[[str], None], *, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Play the rounds, forwards and backwards in turn; return the result's `generator` part."""
+    if "socketio-user" in names and find_spec("socketio") is None:
+        raise NotHere("python-socketio is not installed")
+    trials: list[dict[str, Any]] = []
+    for number in range(rounds):
+        for name in names if number % 2 == 0 else list(reversed(names)):
+            few, many = (_measure(name, count, cores, seconds) for count in (FEW, CONNECTIONS))
+            trials.append(
+                {
+                    "round": number + 1,
+                    "name": name,
+                    "us_per_board": 1e6 * many.cpu / max(many.boards, 1),
+                    "kb_per_connection": (many.memory - few.memory) / (CONNECTIONS - FEW) / 1024,
+                    "boards_per_second": many.boards / many.seconds / CONNECTIONS,
+                    "cpu": many.cpu / many.seconds,
+                }
+            )
+            say(_line(trials[-1]))
+    rows = table(trials, names)
+    return {"rounds": rounds, "window_seconds": seconds, "rows": rows, "bounds": bounds(rows), "trials": trials}
+
+
+def table(trials: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """One row for each receiver: medians over the rounds with their ranges, and this load test's ratio to it."""
+    costs = {name: [one["us_per_board"] for one in trials if one["name"] == name] for name in names}
+    return [
+        {
+            "name": name,
+            "label": LABELS[name],
+            "us_per_board": spread_of(costs[name]),
+            "kb_per_connection": spread_of([one["kb_per_connection"] for one in trials if one["name"] == name]),
+            "boards_per_second": spread_of([one["boards_per_second"] for one in trials if one["name"] == name]),
+            "ours_to_this": ratios(costs[OURS], costs[name]) if OURS in costs else None,
+        }
+        for name in names
+    ]
+
+
+def bounds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the load test is held to, and what was found."""
+    found = []
+    for row in rows:
+        if row["name"] == OURS:
+            cost, memory = row["us_per_board"], row["kb_per_connection"]
+            found.append({"what": "µs for a received board", "bound": US_BOUND, "found": cost["median"]} | cost)
+            found.append({"what": "KB for a connection", "bound": KB_BOUND, "found": memory["median"]} | memory)
+        if row["name"] in RATIO_BOUNDS and row["ours_to_this"] is not None:
+            ratio = row["ours_to_this"]
+            what = f"cost ÷ {row['label']}"
+            found.append({"what": what, "bound": RATIO_BOUNDS[row["name"]], "found": ratio["median"]} | ratio)
+    return found
+
+
+def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Seen:
+    if name == "socketio-user":
+        return _socketio(connections, cores, seconds)
+    rows = rows_for(SIZE)
+    # The audience's socket, which plays for the others, is one more; this load test's own players wait for nobody.
+    service = Ours(cores.server, "--top", str(rows))
+    try:
+        if name in {OURS, "this-all"}:
+            scenario = "audience" if name == OURS else "steady"
+            return _swarm(service, scenario, connections, cores, seconds, HZ[name])
+        port = service.url.rsplit(":", 1)[1]
+        with Audience(cores) as audience:
+            audience.ask("target", **target(int(port)))
+            audience.connect(1)
+            play_session(audience, rows, HZ[name])
+            command = [
+                sys.executable,
+                "-m",
+                "loadtest.bench.peers.websocket_receivers",
+                port,
+                str(connections),
+                f"bench-{rows}",
+            ]
+            return _rival(command, connections, cores, seconds)
+    finally:
+        service.stop()
+
+
+def _socketio(connections: int, cores: Cores, seconds: float) -> Seen:
+    contest = CONTESTANTS["python-socketio"].start(cores.server)
+    assert isinstance(contest, Program)
+    try:
+        with Audience(cores) as audience:
+            contest.begin(audience, rows_for(SIZE), HZ["socketio-user"], connections)
+        command = [
+            sys.executable, "-m", "locust", "-f", str(PEERS / "socketio_receiver.py"), "--headless",
+            "--loglevel", "ERROR", "--users", str(connections), "--spawn-rate", "100",
+            "--host", f"http://127.0.0.1:{contest.target['port']}",
+        ]  # fmt: skip
+        return _rival(command, connections, cores, seconds)
+    finally:
+        contest.stop()
+
+
+def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -> Seen:
+    """Start it, wait until all its connections are open, and watch it for so many seconds."""
+    lines: list[dict[str, Any]] = []
+    news = threading.Condition()
+    process = subprocess.Popen(
+        [*on_core(cores.clients), *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+    def follow() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith('{"open"'):
+                with news:
+                    lines.append(json.loads(line))
+                    news.notify()
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+
+    def wait_for(condition: Callable[[], bool]) -> None:
+        with news:
+            if not news.wait_for(condition, STARTS_WITHIN + seconds):
+                raise StartFailed(f"{' '.join(command)}: not ready within {STARTS_WITHIN:g} s, last {lines[-1:]}")
+
+    try:
+        wait_for(lambda: bool(lines) and lines[-1]["open"] >= connections)
+        opened = lines[-1]["at"]
+        wait_for(lambda: lines[-1]["at"] >= opened + WARM_UP)
+        first = lines[-1]
+        wait_for(lambda: lines[-1]["at"] >= first["at"] + seconds)
+        last = lines[-1]
+        memory = Gauge(process.pid).memory()
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        if process.stdout is not None:
+            process.stdout.close()
+    return Seen(last["boards"] - first["boards"], last["cpu"] - first["cpu"], memory, last["at"] - first["at"])
+
+
+def _swarm(service: Ours, scenario: str, connections: int, cores: Cores, seconds: float, rate: float) -> Seen:
+    """This load test as it is, and its own account of boards and CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run.jsonl"
+        command = [
+            sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel",
+            "ERROR", "--host", service.url, "--users", str(connections), "--spawn-rate", "200", "--scenario", scenario,
+            "--rate", str(rate), "--warm-up", str(WARM_UP), "--measure", str(seconds), "--out", str(out),
+        ]  # fmt: skip
+        path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
+        process = subprocess.Popen(
+            [*on_core(cores.clients), *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        try:
+            memory = _memory_at_the_end(process, out, seconds)
+            process.wait(STARTS_WITHIN)
+        finally:
+            process.kill()
+            process.wait()
+        totals = read(out)[-1]["totals"]
+    cpu = sum(share["cpuSeconds"] for share in totals["shares"].values())
+    return Seen(totals["boards_received"], cpu, memory, totals["seconds"])
+
+
+def _memory_at_the_end(process: subprocess.Popen[bytes], out: Path, seconds: float) -> float:
+    """The memory in the last of the measured seconds."""
+    ends = time.monotonic() + STARTS_WITHIN + seconds
+    while time.monotonic() < ends and process.poll() is None:
+        if out.exists() and sum(line.get("phase") == "measure" for line in read(out)) >= seconds - 1:
+            return Gauge(process.pid).memory()
+        time.sleep(0.2)
+    raise StartFailed(f"the swarm did not measure within {STARTS_WITHIN:g} s")
+
+
+def _line(trial: dict[str, Any]) -> str:
+    return (
+        f"round {trial['round']}  {LABELS[trial['name']]:<36} {trial['us_per_board']:>6.1f} µs for a board  "
+        f"{trial['kb_per_connection']:>6.1f} KB for a connection  {trial['boards_per_second']:.1f} boards/s each  "
+        f"{trial['cpu']:.0%} of a core"
+    )

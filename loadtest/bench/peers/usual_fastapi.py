@@ -1,0 +1,52 @@
+"""The usual FastAPI broadcast: one after the other, each client gets the message encoded anew."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+
+from loadtest.bench.peers.peer_contract import boards, serve
+
+clients: list[WebSocket] = []
+
+
+async def broadcast() -> None:
+    """Send until the orders end."""
+    async for board in boards():
+        message = {"type": "leaderboard-update", "data": board}
+        for client in clients.copy():
+            # As `send_json` encodes, so that all programs send the same bytes.
+            await client.send_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+    os._exit(0)  # nobody is left who would wait for a clean end
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Broadcast as long as the app runs."""
+    task = asyncio.create_task(broadcast())
+    yield
+    task.cancel()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.websocket("/ws")
+async def websocket(socket: WebSocket) -> None:
+    """One client."""
+    await socket.accept()
+    clients.append(socket)
+    try:
+        while True:
+            await socket.receive_text()
+    except WebSocketDisconnect:
+        clients.remove(socket)
+
+
+if __name__ == "__main__":
+    serve(app)

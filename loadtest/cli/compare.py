@@ -1,0 +1,79 @@
+"""`python -m loadtest compare A B`: is B slower than A, and how sure is that?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from loadtest.judge.comparison import Row, compare, doubts
+from loadtest.measure.run_totals import PERCENTILES
+from loadtest.report.run_file import read
+
+NOT_WORSE, WRONG_USAGE, WORSE = 0, 2, 3
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Make the parser that of the command."""
+    parser.description = (
+        "Compare two lots of runs, best taken in turn: A B B A A B B A A B. The run is the unit; ratios are B to A "
+        "with a bootstrap interval of 95 %. INVALID and unfinished runs are left out. Exit status: 0 B is not shown "
+        "to be worse, 3 it is, 2 there is nothing to compare."
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="a run.jsonl, or a folder of them")
+    parser.add_argument("b", type=Path, metavar="B", help="a run.jsonl, or a folder of them")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare; return the exit status."""
+    lots = []
+    for path in (options.a, options.b):
+        runs, left_out = load(path)
+        for line in left_out:
+            sys.stderr.write(f"left out: {line}\n")
+        if not runs:
+            sys.stderr.write(f"loadtest compare: {path}: expected at least one judged run, got none\n")
+            return WRONG_USAGE
+        lots.append(runs)
+    heads, results = ([[one[place] for one in lot] for lot in lots] for place in (0, -1))
+    rows = compare(*results)
+    sys.stdout.write(page(rows, len(lots[0]), len(lots[1]), doubts(*heads)))
+    return WORSE if any(row.verdict == "worse" and row.counts for row in rows) else NOT_WORSE
+
+
+def load(path: Path) -> tuple[list[list[dict[str, Any]]], list[str]]:
+    """The judged runs in a file or folder, and why others are none."""
+    runs, left_out = [], []
+    for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+        try:
+            lines = read(file)
+            if not lines or lines[-1]["kind"] != "result":
+                left_out.append(f"{file}: it did not end")
+            elif lines[-1]["verdict"] == "INVALID":
+                left_out.append(f"{file}: INVALID, {lines[-1]['reasons'][0]}")
+            else:
+                runs.append(lines)
+        except (OSError, ValueError, KeyError, TypeError):
+            left_out.append(f"{file}: this is no run.jsonl")
+    return runs, left_out
+
+
+def page(rows: list[Row], a: int, b: int, warnings: list[str]) -> str:
+    """The comparison as text."""
+    head = f" {'B to A':<24}{f'A (n={a})':>12}{f'B (n={b})':>12}{'ratio':>8}   95 %"
+    lines = ["", head, " " + "─" * 74]
+    for row in rows:
+        interval = "–" if row.interval is None else f"{row.interval[0]:.3f}–{row.interval[1]:.3f}"
+        lines.append(
+            f" {row.metric:<24}{_number(row, row.a):>12}{_number(row, row.b):>12}{row.ratio:>8.3f}   "
+            f"{interval:<14}{row.verdict}"
+        )
+    return "\n".join([*lines, "", *(f" mind: {warning}" for warning in warnings), ""])
+
+
+def _number(row: Row, value: float) -> str:
+    if row.metric.endswith(tuple(PERCENTILES)):
+        return f"{value * 1000:.2f} ms"
+    return f"{value / 1e6:.0f} MB" if "memory" in row.metric else f"{value:.1f} µs"

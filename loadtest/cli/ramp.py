@@ -1,0 +1,96 @@
+"""`python -m loadtest ramp`: find the knee, the most players with whom all gates hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.cli.run import USELESS, WRONG_USAGE, add_shape, check, send, target_for
+from loadtest.judge.gates import Verdict
+from loadtest.judge.knee_search import Knee, Outcome, Search
+from loadtest.load.scenarios import SCENARIOS
+from loadtest.report.run_file import read
+from loadtest.target.processes import ServiceFailed
+
+FOUND, NOT_HELD, NOT_SURE = 0, 3, 4
+GATES: Final = ("latency_p99<100ms", "reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
+_OUTCOMES: Final = {Verdict.PASS: Outcome.HELD, Verdict.FAIL: Outcome.MISSED, Verdict.INVALID: Outcome.SPOILED}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Make the parser that of the command."""
+    parser.description = (
+        "Find the most players with whom a service holds its gates: double the number until it does not, narrow the "
+        "gap, then repeat both ends until a sign test is sure of them. Each trial is a run of its own. Exit status: "
+        "0 found, 3 not even the least number holds, 4 not sure, or the generator was the limit."
+    )
+    parser.add_argument("--scenario", choices=[name for name in SCENARIOS if name != "replay"], default="steady")
+    parser.add_argument("--from", dest="least", type=int, default=50, help="players (default %(default)s)")
+    parser.add_argument("--to", dest="most", type=int, default=5000, help="players (default %(default)s)")
+    parser.add_argument(
+        "--resolution", type=float, default=0.1, help="width of the gap at the end (default 0.1: 10 %%)"
+    )
+    parser.add_argument("--confidence", type=float, default=0.95, help="of both ends (default %(default)s)")
+    parser.add_argument("--trials", type=int, default=60, help="at most (default %(default)s)")
+    add_shape(parser)
+    parser.add_argument("--out", type=Path, help="folder for the runs and ramp.json (default runs/<time>-ramp)")
+    parser.set_defaults(run=run, gate=None, players=None, duration=None)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search; return the exit status."""
+    options.gate = options.gate or list(GATES)
+    options.duration = options.duration or 10.0
+    folder = options.out or Path(f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-ramp")
+    try:
+        search = Search(options.least, options.most, options.resolution, options.confidence, options.trials)
+        options.players = options.most
+        check(options)
+        with target_for(options) as target:
+            trials: list[dict[str, Any]] = []
+            while (players := search.next()) is not None:
+                options.players = players
+                out = folder / f"{len(trials) + 1:03}-{players}.jsonl"
+                send(options, target, out, quiet=True)
+                if not out.exists():
+                    raise ServiceFailed("Locust ended without a run")
+                result = read(out)[-1]
+                verdict, reason = Verdict[result["verdict"]], next(iter(result["reasons"]), "")
+                if reason.startswith("interrupted"):
+                    break  # a person has seen enough
+                search.tell(players, _OUTCOMES[verdict])
+                trials.append({"players": players, "verdict": verdict.name, "file": out.name})
+                sys.stderr.write(f"{players:>6} players  {verdict.name:<8}{reason}\n")
+    except USELESS as error:
+        sys.stderr.write(f"loadtest ramp: {error}\n")
+        return WRONG_USAGE
+    knee = search.knee
+    found = {"holds": knee.holds, "fails": knee.fails, "sure": knee.sure, "byGenerator": knee.by_generator}
+    record = {"gates": options.gate, "confidence": options.confidence, "trials": trials, "knee": found}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ramp.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    sys.stdout.write(sentence(knee, options.confidence) + f"\n{folder / 'ramp.json'}\n")
+    return status(knee)
+
+
+def status(knee: Knee) -> int:
+    """The exit status for what was found."""
+    if knee.holds is None:
+        return NOT_SURE if knee.by_generator or not knee.sure else NOT_HELD
+    return FOUND if knee.sure and not knee.by_generator else NOT_SURE
+
+
+def sentence(knee: Knee, confidence: float) -> str:
+    """What was found, in words."""
+    sure = f"at {confidence:.0%} confidence" if knee.sure else "not sure: more --trials are needed"
+    if knee.holds is None:
+        return f"no number of players was found to hold the gates; {knee.fails} do not ({sure})"
+    if knee.fails is None:
+        return f"{knee.holds} players hold the gates, and more were not tried ({sure})"
+    if knee.by_generator:
+        return f"{knee.holds} players hold the gates; with {knee.fails} the generator is the bottleneck ({sure})"
+    return f"knee: {knee.holds} players hold the gates, {knee.fails} do not ({sure})"

@@ -1,0 +1,187 @@
+"""`python -m loadtest replay`: the options, the progress, the last line and the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import math
+import re
+import secrets
+import sys
+import time
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from loadtest.replay import score_log
+from loadtest.replay.playback import MAX_SOCKETS, Progress, ServiceGone, ServiceRefused, play
+from loadtest.target import http_api
+from loadtest.target.open_files import TooManySockets, raise_file_limit
+from loadtest.target.processes import Service, ServiceFailed
+
+MATCHES, WRONG_INPUT, DIFFERS = 0, 2, 3
+SHOWN_DIFFERENCES = 20
+_SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Make the parser that of the command."""
+    parser.description = (
+        "Play a score log (CSV: time,userId,username,points) through real sockets, then compare the "
+        "service's board with a naive fold of the log. The last line says `matches N/N` (exit 0) or "
+        "`differs in K/N` (exit 3); a wrong log or a wrong target is exit 2, before anything is sent."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.csv", help="the log")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="times faster than the log, or max (default 1)")
+    parser.add_argument("--session", type=_session, help="session to play into (default: a new one)")
+    parser.add_argument("--url", help="service to play against, http://host:port (default: one started for this)")
+    parser.add_argument("--reset", action="store_true", help="clear the session's scores first")
+    parser.add_argument("--admin-token", help="token that --reset needs when the service has one")
+    parser.set_defaults(run=run)
+
+
+def _speed(text: str) -> float | None:
+    """A factor, None for `max`."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number or max, got {text}")
+    return speed
+
+
+def _session(text: str) -> str:
+    if not _SESSION_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected 1 to 64 characters out of A-Z a-z 0-9 _ . -, got {text}")
+    return text
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay the file; return the exit status."""
+    try:
+        rows = score_log.read(options.file)
+        totals = score_log.fold(rows)
+        raise_file_limit(min(len(totals), MAX_SOCKETS))
+        session_id = options.session or f"replay-{secrets.token_hex(4)}"
+        with _target(options.url, len(totals), options.speed) as url:
+            _clear(url, session_id, reset=options.reset, admin_token=options.admin_token)
+            _say(f"{len(rows)} rows, {len(totals)} players → {url} session {session_id}")
+            return _replay(rows, totals, url, session_id, options.speed)
+    except (score_log.Unreadable, score_log.BadRow) as error:
+        _say(f"replay: {options.file}: {error}")
+    except (OSError, TooManySockets, ServiceFailed, http_api.Unreachable, _HasScores) as error:
+        _say(f"replay: {error}")
+    return WRONG_INPUT
+
+
+class _HasScores(Exception):
+    """The session is not empty, and nobody said it may be cleared."""
+
+
+@contextlib.contextmanager
+def _target(url: str | None, players: int, speed: float | None) -> Iterator[str]:
+    if url is not None:
+        http_api.identify(url)
+        yield url
+        return
+    # A log knows no limits of a connection, and nobody needs to be protected from it here.
+    limits = {"rate": 1_000_000, "burst": 1_000_000, "max-players": max(players, 20_000)}
+    if speed is None:
+        limits["tick-ms"] = 250  # nobody can follow more boards than that
+    with Service(part for name, value in limits.items() for part in (f"--{name}", str(value))) as service:
+        yield service.url
+
+
+def _clear(url: str, session_id: str, *, reset: bool, admin_token: str | None) -> None:
+    players = http_api.players(url, session_id)
+    if players and not reset:
+        raise _HasScores(
+            f"session {session_id} at {url}: expected one without scores, got {players} players; "
+            "--reset clears it, another --session leaves it alone"
+        )
+    if players:
+        http_api.reset(url, session_id, admin_token)
+
+
+def _replay(rows: list[score_log.Row], totals: dict[str, int], url: str, session_id: str, speed: float | None) -> int:
+    progress = Progress(len(rows))
+    try:
+        _run(_play_with_progress(rows, progress, url=url, session_id=session_id, speed=speed))
+        differences = score_log.compare(totals, http_api.board(url, session_id).entries)
+    except (ServiceGone, ServiceRefused, http_api.Unreachable) as error:
+        _say(f"replay: {error}")
+        _tell(f"differs in {len(totals)}/{len(totals)}")
+        return DIFFERS
+    for refusal in progress.refused[:SHOWN_DIFFERENCES]:
+        _say(f"refused: {refusal}")
+    if not differences:
+        _tell(f"matches {len(totals)}/{len(totals)}")
+        return MATCHES
+    for difference in differences[:SHOWN_DIFFERENCES]:
+        _tell(str(difference))
+    if len(differences) > SHOWN_DIFFERENCES:
+        _tell(f"… and {len(differences) - SHOWN_DIFFERENCES} more")
+    _tell(f"differs in {len(differences)}/{len(totals)}")
+    return DIFFERS
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run it on uvloop where there is one: a thousand sockets are worth it."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        asyncio.run(coroutine)
+    else:
+        uvloop.run(coroutine)
+
+
+async def _play_with_progress(
+    rows: list[score_log.Row], progress: Progress, *, url: str, session_id: str, speed: float | None
+) -> None:
+    showing = asyncio.create_task(_show(progress))
+    try:
+        if rows:
+            await play(rows, url=http_api.ws_url(url), session_id=session_id, speed=speed, progress=progress)
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+        _show_line(progress, end="\n")
+
+
+async def _show(progress: Progress) -> None:
+    # On a terminal one line that moves; in a log file a line now and then.
+    on_terminal = sys.stderr.isatty()
+    while True:
+        _show_line(progress, end="" if on_terminal else "\n")
+        await asyncio.sleep(0.2 if on_terminal else 5.0)
+
+
+_STARTED = time.monotonic()
+
+
+def _show_line(progress: Progress, *, end: str) -> None:
+    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+    share = progress.answered / progress.rows if progress.rows else 1.0
+    parts = [f"{progress.answered}/{progress.rows} rows ({share:.0%}), {time.monotonic() - _STARTED:.0f} s"]
+    if progress.late > 0.05:
+        parts.append(f"{progress.late:.1f} s late")
+    if progress.limited:
+        parts.append(f"{progress.limited} sent again after rate-limited")
+    if progress.reconnects:
+        parts.append(f"{progress.reconnects} reconnects")
+    sys.stderr.write(begin + ", ".join(parts) + end)
+    sys.stderr.flush()
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,37 @@
+"""`python -m loadtest report RUN`: the run as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from loadtest.report.html import page
+from loadtest.report.run_file import read
+
+DONE, WRONG_USAGE = 0, 2
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Make the parser that of the command."""
+    parser.description = (
+        "Draw a run – also one that is under way or was cut short – as one HTML page that needs nothing else. "
+        "Exit status: 0, or 2 when the file is no run."
+    )
+    parser.add_argument("run_file", type=Path, metavar="RUN.jsonl")
+    parser.add_argument("--out", type=Path, help="the page (default: beside the run, .html)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw; return the exit status."""
+    try:
+        html = page(read(options.run_file))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        sys.stderr.write(f"loadtest report: {options.run_file}: expected the file of a run ({reason})\n")
+        return WRONG_USAGE
+    out = options.out or options.run_file.with_suffix(".html")
+    out.write_text(html, "utf-8")
+    sys.stdout.write(f"{out}\n")
+    return DONE

@@ -1,0 +1,441 @@
+"""One run over all generator processes: connect, warm up, measure, settle, judge.
+
+Locust starts and stops users; this decides what that means for the measurement. The process that
+Locust calls local or master leads: it knows when all players are in, says when measuring begins,
+gathers what the workers counted, and writes the file and the verdict. Each worker runs a
+`Swarm` and reports its seconds with Locust's own reports, its totals at the end.
+
+    all joined ── warm-up ──┬────────── measured ──────────┬── settle ── verdict
+                          begins                         halts
+
+An update belongs to the measured time by its *intended* time, whenever it was sent or shown.
+Each process takes the two moments from its own clock, as all its latencies.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, cast
+
+import gevent
+import gevent.event
+import psutil
+from locust import stats as locust_stats
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtest.judge.gates import MOMENT, Gate, Judgement, cut_short, judge
+from loadtest.load.scenarios import SCENARIOS, Options, Scenario
+from loadtest.load.swarm import Swarm
+from loadtest.measure.histogram import Histogram, reported
+from loadtest.measure.resource_usage import Meter
+from loadtest.measure.run_totals import COURSES, Second, Tally, metrics
+from loadtest.report.run_file import RunFile
+from loadtest.report.text import progress, summary
+from loadtest.target import http_api
+
+CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
+GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
+SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
+LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
+_SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the leader knows of the run under way."""
+
+    facts: dict[str, Any]
+    file: RunFile
+    asked: int
+    began: float = field(default_factory=time.monotonic)
+    joined: dict[str, int] = field(default_factory=dict)  # worker → players
+    seconds: dict[int, Second] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    meters: list[Meter] = field(default_factory=list)  # of the service, one for each address
+    begins: float = float("inf")  # Unix seconds of the measured time, by this process' clock
+    ends: float = float("inf")
+    loads: dict[int, dict[str, dict[str, float]]] = field(default_factory=dict)  # second → address → what it used
+    greenlets: list[gevent.Greenlet] = field(default_factory=list)
+
+
+class Conductor:
+    """Leads the run, or follows the one that leads; one for each process of Locust."""
+
+    def __init__(self, environment: Environment, gates: list[Gate], say: Callable[[str], None]) -> None:
+        self.environment = environment
+        # Locust declares both as optional; once its `init` was told, both are there.
+        self._runner = cast("Any", environment.runner)
+        self._options = cast("Any", environment.parsed_options)
+        self.swarm: Swarm | None = None
+        self.judgement: Judgement | None = None
+        self.page = ""  # the summary of the last run
+        self.so_far = Second(0, "")  # all seconds of the last run together
+        self._gates = gates
+        self._say = say
+        self._run: _Run | None = None
+        self._finished = True
+        self._finishing = gevent.event.Event()
+        self._unreported: list[Second] = []
+        self._session_asked = self._options.session
+        self.is_worker = isinstance(self._runner, WorkerRunner)
+        self._is_master = isinstance(self._runner, MasterRunner)
+        events: Any = environment.events
+        if self.is_worker:
+            self._runner.register_message("swarm-play", self._on_play)
+            self._runner.register_message("swarm-finish", self._on_finish, concurrent=True)
+            events.report_to_master.add_listener(self._report_seconds)
+        elif self._is_master:
+            self._runner.register_message("swarm-joined", self._on_joined)
+            self._runner.register_message("swarm-result", self._on_result)
+            events.worker_report.add_listener(self._on_worker_report)
+
+    @property
+    def headless(self) -> bool:
+        """Whether nobody watches in a browser."""
+        return bool(self._options.headless)
+
+    # The course of a run
+
+    def start(self) -> None:
+        """A test starts: in the leader make the run, in each process with users make the swarm."""
+        options = self._options
+        self._finished = False
+        self._finishing.clear()
+        if not self.is_worker:
+            # Workers get the options from here, so this is how they learn of the run.
+            if not http_api.split(self.environment.host or ""):
+                raise ValueError("expected a service to send players to, --host http://…, got none")
+            options.session = self._session_asked or f"load-{secrets.token_hex(4)}"
+            options.generators = self._runner.worker_count if self._is_master else 1
+            asked = self._runner.target_user_count or options.num_users or 1
+            options.updates_a_player = options.rate / asked if options.rate else options.player_rate
+            scenario = scenario_of(options)
+            if scenario.members and asked < scenario.members:
+                raise ValueError(f"expected --users {scenario.members}, one for each of the log's, got {asked}")
+            options.measured = options.measure or scenario.lasts or 0.0
+            self._run = self._begin_run(asked, scenario)
+        if not self._is_master:
+            self.swarm = Swarm(
+                urls=http_api.split(self.environment.host or ""),
+                session_id=options.session,
+                scenario=scenario_of(options),
+                stream=self._runner.worker_index if self.is_worker else 0,
+                stamps=not options.no_kernel_stamps,
+                on_request=self._on_request,
+                on_pairs=self._on_pairs,
+            )
+            gevent.spawn(self._count_seconds, self.swarm)
+            if self.is_worker:
+                gevent.spawn(self._tell_joined, self.swarm)
+
+    def finish(self) -> None:
+        """The test stops: let the last updates arrive, then close the books. Blocks; the second call does nothing."""
+        if self._finished:
+            self._finishing.wait(GATHER_PATIENCE)
+            return
+        self._finished = True
+        ended = time.monotonic()
+        try:
+            if self.swarm is not None:
+                self._settle(self.swarm)
+            if not self.is_worker:
+                self._close_run(ended)
+        finally:
+            self._finishing.set()
+
+    def _settle(self, swarm: Swarm) -> None:
+        swarm.halt()
+        if swarm.players:
+            swarm.settle()
+        line = swarm.finish()
+        if self.is_worker:
+            self._unreported.append(line)
+            self._runner.send_message(
+                "swarm-result",
+                {"tally": swarm.tally.to_dict(), "seconds": [one.to_dict() for one in self._take_unreported()]},
+            )
+        elif self._run is not None:
+            self._take_second(self._run, line)
+            self._run.tallies["local"] = swarm.tally
+
+    def _close_run(self, ended: float) -> None:
+        run = self._run
+        if run is None:
+            return
+        for greenlet in run.greenlets:
+            if greenlet is not gevent.getcurrent():
+                greenlet.kill(block=False)
+        if self._is_master:
+            self._runner.send_message("swarm-finish")
+            self._gather(run)
+        tally = Tally()
+        for one in run.tallies.values():
+            tally.merge(one)
+        if self._is_master and len(run.tallies) < len(run.joined):
+            tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
+        tally.service = {meter.url: meter.total for meter in run.meters}
+        # Who was stopped in the web UI is not asked for any more.
+        asked = min(run.asked, self._runner.target_user_count or run.asked)
+        named = metrics(tally, asked)
+        self._run = None
+        short = self._cut_short(tally.seconds, ended - run.began)
+        self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy, short=short)
+        self._write_seconds(run, final=True)
+        run.file.end(tally, named, self.judgement)
+        self.environment.process_exit_code = int(self.judgement.verdict)
+        self.page = summary(run.facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
+        if not self.headless:
+            self._say(self.page)
+
+    def _cut_short(self, measured: float, lasted: float) -> list[str]:
+        """Why a run that lasted so many seconds, connecting included, measured too few to be judged."""
+        run_time = float(self._options.run_time or 0)
+        left = run_time - lasted
+        if self._options.measured:
+            over = run_time and left <= MOMENT
+            return cut_short(measured, self._options.measured, "--run-time ended the run" if over else "interrupted")
+        # Without --measure it would have measured until --run-time.
+        return cut_short(measured, measured + left if left > MOMENT else None)
+
+    # What the leader does
+
+    def _begin_run(self, asked: int, scenario: Scenario) -> _Run:
+        options = self._options
+        path = Path(options.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{options.scenario}.jsonl")
+        facts: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "scenario": options.scenario,
+            "target": self.environment.host,
+            "session": options.session,
+            "arguments": {
+                "players": asked,
+                "updatesPerSecondAndPlayer": options.updates_a_player,
+                "arrivals": options.arrivals,
+                "log": Path(options.log).name,
+                "speed": options.speed,
+                "processes": options.generators,
+                "warmUpSeconds": options.warm_up,
+                "measureSeconds": options.measured,
+                "seed": options.seed,
+                "kernelStamps": not options.no_kernel_stamps,
+                "gates": [gate.text for gate in self._gates],
+            },
+            "environment": _environment(),
+        }
+        file = RunFile(path)
+        file.begin(facts)
+        self.so_far = Second(0, "")
+        pids = {0: options.service_pid or None}
+        urls = http_api.split(self.environment.host or "")
+        run = _Run(facts, file, asked, meters=[Meter(url, pids.get(number)) for number, url in enumerate(urls)])
+        run.greenlets = [gevent.spawn(self._direct, run, scenario), gevent.spawn(self._watch_service, run)]
+        return run
+
+    def _direct(self, run: _Run, scenario: Scenario) -> None:
+        """Wait for all players, then let them play; after the measured time stop the test."""
+        options = self._options
+        patience = time.monotonic() + run.asked / (options.spawn_rate or 1) + CONNECT_PATIENCE
+        while self._joined(run) < run.asked and time.monotonic() < patience:
+            gevent.sleep(0.05)
+        # What lives now lives to the end: a full collection would only stop the loop for it.
+        gc.collect()
+        gc.freeze()
+        origin = time.time()
+        run.begins = origin + options.warm_up
+        run.ends = run.begins + (options.measured or float("inf"))
+        run.greenlets.append(gevent.spawn(self._mark_faults, run, scenario, origin))
+        if self._is_master:
+            self._runner.send_message("swarm-play", {"warm_up": options.warm_up, "measure": options.measured or None})
+        if self.swarm is not None:
+            self.swarm.play(warm_up=options.warm_up, measure=options.measured or None)
+        if options.measured:
+            # Workers begin a moment later and end by their own clocks.
+            gevent.sleep(options.warm_up + options.measured + (LATE_START if self._is_master else 0.0))
+            if self.headless:
+                self._runner.quit()
+            else:
+                self._runner.stop()
+
+    def _mark_faults(self, run: _Run, scenario: Scenario, origin: float) -> None:
+        for offset, what in scenario.faults():
+            gevent.sleep(max(origin + offset - time.time(), 0.0))
+            if origin + offset >= run.ends:
+                return
+            run.file.mark(time.time(), what)
+
+    def _watch_service(self, run: _Run) -> None:
+        """Once a second read what the service used; note when its process stops and goes on."""
+        while True:
+            gevent.sleep(1.0 - time.time() % 1.0)
+            for meter in run.meters:
+                now, ran = time.time(), meter.runs
+                load = meter.read(now, measured=run.begins <= now - 0.5 <= run.ends)
+                if load is not None:
+                    run.loads.setdefault(int(now), {})[meter.url] = load
+                if meter.runs != ran:
+                    run.file.mark(now, "the service goes on" if meter.runs else "the service is stopped")
+
+    def _joined(self, run: _Run) -> int:
+        return self.swarm.joined if self.swarm is not None else sum(run.joined.values())
+
+    def _take_second(self, run: _Run, second: Second) -> None:
+        for name in COURSES:
+            getattr(self.so_far, name).merge(getattr(second, name))
+        self.so_far.owed += second.owed
+        self.so_far.missed += second.missed
+        known = run.seconds.get(second.at)
+        run.seconds[second.at] = second if known is None else known.merge(second)
+        self._write_seconds(run)
+
+    def _write_seconds(self, run: _Run, *, final: bool = False) -> None:
+        """Write the seconds that every process has reported, in order."""
+        whole = 0.0 if not self._is_master else _SECOND_IS_WHOLE
+        for at in sorted(run.seconds):
+            if final or at <= time.time() - whole:
+                second = run.seconds.pop(at)
+                # Read over the network it may be a second old.
+                second.service = run.loads.pop(at, {}) or run.loads.pop(at - 1, {})
+                run.file.second(second)
+                self._say(progress(second))
+
+    def _gather(self, run: _Run) -> None:
+        ends = time.monotonic() + GATHER_PATIENCE
+        while len(run.tallies) < len(run.joined) and time.monotonic() < ends:
+            gevent.sleep(0.02)
+
+    # What workers say, and what they are told
+
+    def _on_joined(self, environment: Environment, msg: Any, **_: Any) -> None:
+        if self._run is not None:
+            self._run.joined[msg.node_id] = msg.data
+
+    def _on_result(self, environment: Environment, msg: Any, **_: Any) -> None:
+        if self._run is not None:
+            for one in msg.data["seconds"]:
+                self._take_second(self._run, Second.from_dict(one))
+            self._run.tallies[msg.node_id] = Tally.from_dict(msg.data["tally"])
+
+    def _on_worker_report(self, client_id: str, data: dict[str, Any]) -> None:
+        for one in data.pop("swarm", ()):
+            if self._run is not None:
+                self._take_second(self._run, Second.from_dict(one))
+
+    def _on_play(self, environment: Environment, msg: Any, **_: Any) -> None:
+        gc.collect()
+        gc.freeze()
+        if self.swarm is not None:
+            self.swarm.play(**msg.data)
+
+    def _on_finish(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self.finish()
+
+    def _report_seconds(self, client_id: str, data: dict[str, Any]) -> None:
+        data["swarm"] = [one.to_dict() for one in self._take_unreported()]
+
+    def _take_unreported(self) -> list[Second]:
+        unreported, self._unreported = self._unreported, []
+        return unreported
+
+    def _tell_joined(self, swarm: Swarm) -> None:
+        told = -1
+        while not self._finished and swarm is self.swarm:
+            if swarm.joined != told:
+                told = swarm.joined
+                self._runner.send_message("swarm-joined", told)
+            gevent.sleep(0.1)
+
+    # In every process with players
+
+    def _count_seconds(self, swarm: Swarm) -> None:
+        # On the clock's own seconds, so that those of all processes are the same ones.
+        start = int(time.time())
+        for number in itertools.count(1):
+            gevent.sleep(max(start + number / SLICES - time.time(), 0.0))
+            if self._finished or swarm is not self.swarm:
+                return
+            if number % SLICES:
+                swarm.absorb()
+                continue
+            line = swarm.second()
+            if self.is_worker:
+                self._unreported.append(line)
+            elif self._run is not None:
+                self._take_second(self._run, line)
+
+    def _on_request(self, name: str, seconds: float, size: int, failure: Exception | None) -> None:
+        request: Any = self.environment.events.request
+        request.fire(
+            request_type="WS",
+            name=name,
+            response_time=seconds * 1000,
+            response_length=size,
+            exception=failure,
+            context={},
+        )
+
+    def _on_pairs(self, latency: Histogram) -> None:
+        """Put pairs into Locust's own table as `board`: by the thousand, not one event each."""
+        if not latency.count:
+            return
+        stats = self._runner.stats
+        buckets = [(middle * 1000, count) for middle, count in latency.buckets()]
+        now = time.time()
+        for entry in (stats.get("board", "WS"), stats.total):
+            entry.num_requests += latency.count
+            entry.num_reqs_per_sec[int(now)] += latency.count
+            entry.last_request_timestamp = now
+            entry.total_response_time += latency.mean * latency.count * 1000
+            entry.min_response_time = min(latency.minimum * 1000, entry.min_response_time or math.inf)
+            entry.max_response_time = max(latency.maximum * 1000, entry.max_response_time)
+            for milliseconds, count in buckets:
+                entry.response_times[round(milliseconds, 3)] += count
+
+
+def fine_bucket(milliseconds: float) -> float:
+    """The middle of the histogram's bucket, in milliseconds, for Locust's own rounding (whole ones, two digits)."""
+    return round(reported(milliseconds / 1000) * 1000, 3)
+
+
+def count_finely() -> None:
+    """Have Locust's tables, charts, CSV and HTML tell the histogram's percentiles."""
+    setattr(locust_stats, "bucket_response_time", fine_bucket)  # noqa: B010 - declared to give whole numbers
+
+
+def scenario_of(options: Any) -> Scenario:
+    """The scenario that the options name. Raises ValueError and `scorelog.Unreadable` for what cannot be played."""
+    return SCENARIOS[options.scenario](
+        Options(
+            rate=options.updates_a_player,
+            seed=options.seed,
+            process=options.arrivals,
+            warm_up=options.warm_up,
+            generators=options.generators,
+            file=Path(options.log) if options.log else None,
+            speed=options.speed,
+        )
+    )
+
+
+def _environment() -> dict[str, Any]:
+    """The machine and the versions, without anything that names the machine or its owner."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "usableCpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "memoryBytes": psutil.virtual_memory().total,
+        "versions": {name: version(name) for name in ("locust", "gevent", "websockets", "numpy")},
+    }

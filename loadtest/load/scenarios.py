@@ -1,0 +1,318 @@
+"""What a swarm does: who plays, when each player means to score, and when a connection ends on purpose.
+
+A scenario is a small frozen object made from the options of a run. `Steady` is the plain one; each other says
+in one or two methods where it differs. To add one, write such a class and put it into `SCENARIOS`; the
+measuring, the gates and the report are the same for all.
+
+`stream` is everywhere the number of the generator process, `player` that of the player in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from typing import Final, Protocol, Self
+from zlib import crc32
+
+import numpy as np
+
+from loadtest.load.arrivals import PROCESSES, Process, Schedule
+from loadtest.replay import score_log
+
+POINTS: Final = (10, 25, 50, 100)
+# The wire contract allows a connection 20 frames a second, 40 at once. Random arrivals at 80 % of that
+# stay inside practically always (about once in 10⁸ updates they do not, and are sent again).
+MOST_UPDATES: Final = 16.0  # a second and player
+
+ONE_IN: Final = 20  # of the audience plays; of the slow ones never reads
+STORM_EVERY: Final = 10.0  # seconds
+STAY: Final = 20.0  # seconds in the mean, of those who come and go
+AWAY: Final = 2.0  # seconds in the mean, that they are outside
+
+
+class Role(Enum):
+    """What a connection is there for."""
+
+    PLAYS = "plays"
+    WATCHES = "watches"
+    STUCK = "stuck"  # joins, and never reads
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A connection ends at `at` (seconds from the start of the schedule) and comes back after `away` seconds.
+
+    `abrupt` ones vanish without a word and are still owed every update; the others leave, and are owed nothing.
+    """
+
+    at: float
+    away: float
+    abrupt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a scenario is made from: `rate` updates a second and player, `warm_up` seconds before measuring."""
+
+    rate: float
+    seed: int
+    process: Process = "poisson"
+    warm_up: float = 0.0
+    generators: int = 1
+    file: Path | None = None
+    speed: float = 1.0
+
+
+class Scenario(Protocol):
+    """What the swarm asks of a scenario."""
+
+    @property
+    def members(self) -> int | None:
+        """How many players it needs, None for as many as one likes."""
+
+    @property
+    def lasts(self) -> float | None:
+        """Seconds that it lasts by itself, None without end."""
+
+    def role(self, player: int, stream: int) -> Role:
+        """What the player does."""
+
+    def who(self, player: int, stream: int) -> tuple[str, str] | None:
+        """The player's user id and name, None for names of the swarm's own."""
+
+    def times(self, player: int, stream: int) -> Iterator[float]:
+        """When the player means to score, in seconds from the start of the schedule; may end."""
+
+    def points(self, player: int, stream: int) -> Iterator[int]:
+        """The points of the player's updates, at least as many as there are times."""
+
+    def breaks(self, player: int, stream: int) -> Iterator[Break]:
+        """When the player's connection ends on purpose."""
+
+    def faults(self) -> Iterator[tuple[float, str]]:
+        """What is done to everybody at once, for the report: (seconds from the start of the schedule, words)."""
+
+    def truth(self, stream: int) -> dict[str, int] | None:
+        """The scores at the end of the process' players, where they are known beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Everybody joins, stays, and scores at an even rate."""
+
+    schedule: Schedule
+    seed: int
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Raises ValueError for a rate that no player may send at."""
+        rate = options.rate * cls.each()
+        if rate > MOST_UPDATES:
+            raise ValueError(
+                f"expected at most {MOST_UPDATES:g} updates a second and player, so that no connection exceeds "
+                f"the service's limit, got {rate:g}; more players or a lower rate are the way"
+            )
+        return cls(Schedule(rate, options.seed, options.process), options.seed)
+
+    @staticmethod
+    def each() -> float:
+        """How many times the mean rate those score who play."""
+        return 1.0
+
+    @property
+    def members(self) -> int | None:
+        return None
+
+    @property
+    def lasts(self) -> float | None:
+        return None
+
+    def role(self, player: int, stream: int) -> Role:
+        return Role.PLAYS
+
+    def who(self, player: int, stream: int) -> tuple[str, str] | None:
+        return None
+
+    def times(self, player: int, stream: int) -> Iterator[float]:
+        return self.schedule.times(player, stream)
+
+    def points(self, player: int, stream: int) -> Iterator[int]:
+        # By hash: a generator of random numbers for each player would cost more memory than its socket.
+        for number in count():
+            yield POINTS[crc32(b"%d %d %d %d" % (self.seed, stream, player, number)) % len(POINTS)]
+
+    def breaks(self, player: int, stream: int) -> Iterator[Break]:
+        return iter(())
+
+    def faults(self) -> Iterator[tuple[float, str]]:
+        return iter(())
+
+    def truth(self, stream: int) -> dict[str, int] | None:
+        return None
+
+
+class Burst(Steady):
+    """Everybody scores in the same instants: the bell rings, all answer."""
+
+    __slots__ = ()
+
+    def times(self, player: int, stream: int) -> Iterator[float]:
+        return (number / self.schedule.rate for number in count(1))
+
+
+class Spike(Steady):
+    """Every ten seconds all connections break and come back at once: a reconnect storm."""
+
+    __slots__ = ()
+
+    def breaks(self, player: int, stream: int) -> Iterator[Break]:
+        return (Break(at, 0.0, abrupt=True) for at, _ in self.faults())
+
+    def faults(self) -> Iterator[tuple[float, str]]:
+        return (((number - 0.5) * STORM_EVERY, "all connections break") for number in count(1))
+
+
+class Audience(Steady):
+    """One in twenty plays, for all of them; the others watch."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def each() -> float:
+        return ONE_IN
+
+    def role(self, player: int, stream: int) -> Role:
+        return Role.WATCHES if player % ONE_IN else Role.PLAYS
+
+
+class Slow(Steady):
+    """One in twenty joins and never reads; the others must not notice."""
+
+    __slots__ = ()
+
+    def role(self, player: int, stream: int) -> Role:
+        return Role.STUCK if player % ONE_IN == 1 else Role.PLAYS
+
+    def breaks(self, player: int, stream: int) -> Iterator[Break]:
+        # Who does not read does not see that the service has ended it, so it comes back by the clock.
+        return self._comebacks() if self.role(player, stream) is Role.STUCK else iter(())
+
+    def _comebacks(self) -> Iterator[Break]:
+        return (Break(number * STORM_EVERY, 0.0, abrupt=True) for number in count(1))
+
+
+class Churn(Steady):
+    """Everybody comes and goes: twenty seconds in the room, two outside, in the mean."""
+
+    __slots__ = ()
+
+    def breaks(self, player: int, stream: int) -> Iterator[Break]:
+        random = np.random.default_rng([self.seed, stream, player, 2])
+        at = 0.0
+        while True:
+            at += random.exponential(STAY)
+            away = random.exponential(AWAY)
+            yield Break(at, away, abrupt=False)
+            at += away
+
+
+class Soak(Steady):
+    """Steady, for hours: what counts is whether the last minute is like the first, in time and in memory."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replay(Steady):
+    """A score log with its own arrival times, `speed` times as fast, each of its users a player."""
+
+    rows: dict[str, list[score_log.Row]] = field(repr=False)  # by user, in order of time
+    users: tuple[str, ...] = field(repr=False)
+    first: float  # the log's own times
+    last: float
+    starts: float  # seconds from the start of the schedule to the first row: all of it is measured
+    speed: float
+    generators: int
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Raises ValueError (`BadRow` is one) and `Unreadable` for what is no log."""
+        if options.file is None:
+            raise ValueError("expected a log to replay, --file FILE.csv, got none")
+        if not 0 < options.speed < float("inf"):
+            raise ValueError(f"expected a positive speed, got {options.speed}")
+        log = score_log.read(options.file)
+        rows: dict[str, list[score_log.Row]] = {}
+        for row in log:
+            rows.setdefault(row.user_id, []).append(row)
+        return cls(
+            Schedule(1.0, options.seed),
+            options.seed,
+            rows,
+            tuple(rows),
+            first=log[0].time,
+            last=log[-1].time,
+            # A moment, so that the first rows are inside the measured time in every process.
+            starts=options.warm_up + 0.1,
+            speed=options.speed,
+            generators=options.generators,
+        )
+
+    @property
+    def members(self) -> int:
+        # The same number in each process, however Locust deals them out.
+        return -(-len(self.users) // self.generators) * self.generators
+
+    @property
+    def lasts(self) -> float:
+        return (self.last - self.first) / self.speed + 0.2
+
+    def _user(self, player: int, stream: int) -> str | None:
+        number = player * self.generators + stream
+        return self.users[number] if number < len(self.users) else None
+
+    def role(self, player: int, stream: int) -> Role:
+        return Role.WATCHES if self._user(player, stream) is None else Role.PLAYS
+
+    def who(self, player: int, stream: int) -> tuple[str, str] | None:
+        user = self._user(player, stream)
+        return None if user is None else (user, self.rows[user][0].username)
+
+    def times(self, player: int, stream: int) -> Iterator[float]:
+        user = self._user(player, stream)
+        for row in () if user is None else self.rows[user]:
+            yield self.starts + (row.time - self.first) / self.speed
+
+    def points(self, player: int, stream: int) -> Iterator[int]:
+        user = self._user(player, stream)
+        return iter(()) if user is None else (row.points for row in self.rows[user])
+
+    def truth(self, stream: int) -> dict[str, int]:
+        mine = self.users[stream :: self.generators]
+        return {user: sum(row.points for row in self.rows[user]) for user in mine}
+
+
+SCENARIOS: Final[dict[str, Callable[[Options], Scenario]]] = {
+    "steady": Steady.of,
+    "burst": Burst.of,
+    "spike": Spike.of,
+    "audience": Audience.of,
+    "slow": Slow.of,
+    "churn": Churn.of,
+    "soak": Soak.of,
+    "replay": Replay.of,
+}
+ARRIVALS: Final = PROCESSES
+PURPOSES: Final = {
+    "steady": "everybody scores at an even rate",
+    "burst": "everybody scores in the same instants",
+    "spike": "every 10 s all connections break and come back",
+    "audience": "one in twenty plays, the others watch",
+    "slow": "one in twenty never reads",
+    "churn": "everybody comes and goes",
+    "soak": "steady for an hour; watch the memory",
+    "replay": "a score log, --file, with its own arrival times",
+}

@@ -1,0 +1,1 @@
+"""What is measured: pairs, histograms, totals, and what the service uses."""

@@ -1,0 +1,237 @@
+"""What a run adds up to: the figures of one generator process, merged exactly over several.
+
+A `Tally` holds histograms and counts, never an average, so that merging loses nothing. `metrics`
+names what gates and reports speak of. A `Second` is one line of the run's course.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Self
+
+from loadtest.measure.histogram import Histogram
+from loadtest.measure.ledger import Counts
+
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
+HISTOGRAMS: Final = (
+    "latency", "age", "ack", "connect", "join", "skew", "inside", "send_lag", "receive_lag", "loop_lag",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Tally:
+    """The totals of a run's measured time; times in seconds.
+
+    `busy` maps each generator process to its CPU share of one core, second by second. `wrong` are
+    the correctness checks that failed, one sentence each. `shares` says of each generator process what its own
+    players, updates and pairs were, `service` of each address the CPU seconds it used in so many seconds of
+    measured time, and its resident bytes, second by second.
+    """
+
+    latency: Histogram = field(default_factory=Histogram)  # intended time → board, every pair
+    age: Histogram = field(default_factory=Histogram)  # peaks of the age of what a receiver was shown
+    ack: Histogram = field(default_factory=Histogram)  # sent → answer
+    connect: Histogram = field(default_factory=Histogram)  # TCP and upgrade
+    join: Histogram = field(default_factory=Histogram)  # join-demo → both replies
+    skew: Histogram = field(default_factory=Histogram)  # a board's last receiver minus its first, in one process
+    inside: Histogram = field(default_factory=Histogram)  # a board's time inside the service
+    send_lag: Histogram = field(default_factory=Histogram)  # intended → sent
+    receive_lag: Histogram = field(default_factory=Histogram)  # in the kernel → read
+    loop_lag: Histogram = field(default_factory=Histogram)  # how late a timer fires
+    counts: Counts = field(default_factory=Counts)
+    errors: Counter[str] = field(default_factory=Counter)  # by code
+    closes: Counter[str] = field(default_factory=Counter)  # by close code; our own goodbyes are not counted
+    busy: dict[str, list[float]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    service: dict[str, dict[str, Any]] = field(default_factory=dict)
+    players: int = 0  # that took part at the end
+    frames: int = 0
+    bytes: int = 0
+    boards_received: int = 0  # frames that were boards, at every receiver
+    boards: int = 0  # different ones
+    board_updates: int = 0
+    seconds: float = 0.0  # measured
+    stamped: bool = True  # the kernel told when a message was there
+
+    def merge(self, other: Tally) -> Self:
+        """Add another process' totals."""
+        for name in HISTOGRAMS:
+            getattr(self, name).merge(getattr(other, name))
+        for count in fields(Counts):
+            setattr(self.counts, count.name, getattr(self.counts, count.name) + getattr(other.counts, count.name))
+        self.errors += other.errors
+        self.closes += other.closes
+        self.busy |= other.busy
+        self.wrong += other.wrong
+        self.shares |= other.shares
+        self.service |= other.service
+        self.players += other.players
+        self.frames += other.frames
+        self.bytes += other.bytes
+        self.boards_received += other.boards_received
+        # Each process sees every board of the session.
+        if other.boards > self.boards:
+            self.boards, self.board_updates = other.boards, other.board_updates
+        self.seconds = max(self.seconds, other.seconds)
+        self.stamped &= other.stamped
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """A form for JSON and for Locust's messages."""
+        plain: dict[str, Any] = {name: getattr(self, name).to_dict() for name in HISTOGRAMS}
+        plain["counts"] = asdict(self.counts)
+        for name in ("errors", "closes", "busy", "shares", "service"):
+            plain[name] = dict(getattr(self, name))
+        for name in (
+            "wrong",
+            "players",
+            "frames",
+            "bytes",
+            "boards_received",
+            "boards",
+            "board_updates",
+            "seconds",
+            "stamped",
+        ):
+            plain[name] = getattr(self, name)
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The tally of which `to_dict` is the plain form."""
+        values: dict[str, Any] = dict(plain)
+        values |= {name: Histogram.from_dict(values[name]) for name in HISTOGRAMS}
+        values["counts"] = Counts(**values["counts"])
+        values |= {name: Counter(values[name]) for name in ("errors", "closes")}
+        return cls(**values)
+
+
+def metrics(tally: Tally, players_asked: int) -> dict[str, float | None]:
+    """Everything a gate can name. Times in seconds, None for what was not measured."""
+    counts = tally.counts
+    named: dict[str, float | None] = {}
+    for name in ("latency", "age", "ack", "connect", "join", "skew", "inside"):
+        histogram: Histogram = getattr(tally, name)
+        for label, percent in PERCENTILES.items():
+            named[f"{name}_{label}"] = _number(histogram.percentile(percent))
+        named[f"{name}_mean"] = _number(histogram.mean)
+        named[f"{name}_max"] = histogram.maximum if histogram.count else None
+    # Whichever part of the generator was the slowest.
+    lags = [lag for lag in (tally.send_lag, tally.receive_lag, tally.loop_lag) if lag.count]
+    for label, percent in PERCENTILES.items():
+        named[f"lag_{label}"] = max((lag.percentile(percent) for lag in lags), default=None)
+    named["reach"] = 1 - counts.versions_missed / counts.versions_owed if counts.versions_owed else None
+    named["lost"] = counts.pairs_lost
+    named["unresolved"] = counts.pairs_unresolved
+    named["pairs"] = counts.pairs_received
+    named["unanswered"] = counts.unanswered
+    named["refused"] = counts.refused
+    named["gaps"] = counts.gaps
+    named["reordered"] = counts.reordered
+    named["updates"] = counts.updates
+    named["updates_per_second"] = counts.updates / tally.seconds if tally.seconds else None
+    named["updates_per_board"] = tally.board_updates / tally.boards if tally.boards else None
+    named["boards_per_second"] = tally.boards / tally.seconds if tally.seconds else None
+    named["errors"] = tally.errors.total()
+    named["closes"] = tally.closes.total()
+    named["converged"] = float(not tally.wrong)
+    named["players"] = tally.players
+    named["players_asked"] = players_asked
+    named["cpu_max"] = max((share for shares in tally.busy.values() for share in shares), default=None)
+    own = sum(share["cpuSeconds"] for share in tally.shares.values())
+    received = tally.boards_received
+    named["generator_us_per_board"] = own / received * 1e6 if received and tally.shares else None
+    return named | _of_service(tally)
+
+
+def _of_service(tally: Tally) -> dict[str, float | None]:
+    """What the service itself used, where that could be read: over all addresses, in cores and bytes."""
+    seen = [one for one in tally.service.values() if one["seconds"]]
+    shares = [one["cpuSeconds"] / one["seconds"] for one in seen]
+    memory = [sum(together) for together in zip(*(one["memory"] for one in seen), strict=False)]
+    tenth = max(len(memory) // 10, 1)
+    growth = sum(memory[-tenth:]) / sum(memory[:tenth]) if len(memory) > 1 and sum(memory[:tenth]) else None
+    cpu = sum(one["cpuSeconds"] for one in seen)
+    return {
+        "service_cpu": sum(shares) if seen else None,
+        "service_us_per_board": cpu / tally.boards_received * 1e6 if seen and tally.boards_received else None,
+        "service_memory_max": max(memory, default=None),
+        "service_memory_growth": growth,
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+KNOWN_METRICS: Final = frozenset(metrics(Tally(), 0))
+
+
+COUNTED: Final = ("sent", "answered", "frames", "bytes", "errors", "closes", "owed", "missed")
+COURSES: Final = ("latency", "ack", "skew", "inside", "lag")
+
+
+@dataclass(slots=True)
+class Second:
+    """One second of a run; `at` is the Unix second in which it ended.
+
+    What is counted became known in this second. `latency` holds the pairs of measured updates. `service` is,
+    by address, its share of a core (`cpu`) and its resident bytes (`memory`).
+    """
+
+    at: int
+    phase: str
+    players: int = 0
+    sent: int = 0
+    answered: int = 0
+    frames: int = 0
+    bytes: int = 0
+    errors: int = 0
+    closes: int = 0
+    owed: int = 0  # versions
+    missed: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+    ack: Histogram = field(default_factory=Histogram)
+    skew: Histogram = field(default_factory=Histogram)
+    inside: Histogram = field(default_factory=Histogram)
+    lag: Histogram = field(default_factory=Histogram)
+    cpu: dict[str, float] = field(default_factory=dict)
+    service: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def merge(self, other: Second) -> Self:
+        """Add what another process saw in the same second, or the same one a moment later."""
+        same_process = bool(self.cpu.keys() & other.cpu.keys())
+        self.players = max(self.players, other.players) if same_process else self.players + other.players
+        for name in COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in COURSES:
+            getattr(self, name).merge(getattr(other, name))
+        self.cpu |= other.cpu
+        self.service |= other.service
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """A form for JSON and for Locust's messages; `…Ms` are for readers, the histograms for machines."""
+        plain: dict[str, Any] = {
+            name: getattr(self, name) for name in ("at", "phase", "players", *COUNTED, "cpu", "service")
+        }
+        plain["pairs"] = self.latency.count
+        for name in COURSES:
+            histogram: Histogram = getattr(self, name)
+            plain[name] = histogram.to_dict()
+            for label in ("p50", "p99"):
+                value = _number(histogram.percentile(PERCENTILES[label]))
+                plain[f"{name}{label.upper()}Ms"] = None if value is None else round(value * 1000, 3)
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The second of which `to_dict` is the plain form."""
+        names = {one.name for one in fields(cls)}
+        values = {name: value for name, value in plain.items() if name in names}
+        values |= {name: Histogram.from_dict(values[name]) for name in COURSES if name in values}
+        return cls(**values)

@@ -1,0 +1,1 @@
+"""A score log, and its playback through real sockets."""

@@ -1,0 +1,227 @@
+"""Play a score log through real sockets and compare the board with a naive fold of the log.
+
+Each player has a socket; beyond `MAX_SOCKETS` players share them. On a shared socket another user
+must have joined before their score is sent, and a refused join would book it on the wrong player.
+Therefore each socket has exactly one message under way: join, wait for the answer, score, wait for
+the answer. That keeps every user's rows in order, too, whatever is refused, lost and sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from websockets.exceptions import InvalidHandshake
+
+from loadtest.replay.score_log import Row
+from loadtest.transport.asyncio_socket import Ended, Wire
+
+MAX_SOCKETS: Final = 1000
+CONNECTING_AT_ONCE: Final = 100
+AHEAD: Final = 2000  # rows that may be under way, so that at full speed too the log is played roughly in order
+GIVE_UP: Final = 60.0  # seconds without a connection after which the service counts as gone
+NO_RETRY: Final = {4400, 4403}  # close codes that the wire contract says not to retry after
+TOO_FAST: Final = 4429  # … to retry after five seconds at the earliest
+
+
+class ServiceGone(Exception):
+    """No socket can be opened any more; the text says why."""
+
+
+class ServiceRefused(Exception):
+    """The service refused a message for good; the text is its own."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the replay is. `late` is how many seconds the newest row was sent after its time."""
+
+    rows: int
+    answered: int = 0
+    reconnects: int = 0
+    limited: int = 0
+    late: float = 0.0
+    refused: list[str] = field(default_factory=list)  # what the service would not count, and why
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    row: Row
+    op_id: str
+    due: float  # monotonic
+
+
+class _Line:
+    """One socket and the rows that wait for it."""
+
+    def __init__(self, url: str, session_id: str, first: Row, progress: Progress, gate: asyncio.Semaphore) -> None:
+        self._url = url
+        self._session_id = session_id
+        self._progress = progress
+        self._gate = gate
+        self._wire: Wire | None = None
+        self._plays = (first.user_id, first.username)
+        self._jobs: deque[_Job] = deque()
+        self._news = asyncio.Event()  # a row, the end of the rows, or the end of the connection
+        self._done = False
+
+    def put(self, job: _Job) -> None:
+        """Queue a row behind the others."""
+        self._jobs.append(job)
+        self._news.set()
+
+    def finish(self) -> None:
+        """No more rows will come."""
+        self._done = True
+        self._news.set()
+
+    async def play(self, answered: Callable[[], None]) -> None:
+        """Send the rows as they come, until `finish`; `answered` is called after each."""
+        while self._jobs or not self._done:
+            assert self._wire is not None
+            if self._wire.ended:
+                self._progress.reconnects += 1
+                await self.open(after=self._wire.code)
+            elif self._jobs:
+                if await self._deal_with(self._jobs[0]):
+                    self._jobs.popleft()
+                    self._progress.answered += 1
+                    answered()
+            else:
+                self._news.clear()
+                await self._news.wait()
+
+    def close(self) -> None:
+        """Leave."""
+        if self._wire is not None:
+            self._wire.close()
+
+    async def open(self, after: int | None = None) -> None:
+        """Connect and join as the player of this moment, with full jitter between the tries.
+
+        `after` is the code that the last connection was closed with. Raises `ServiceGone`, `ServiceRefused`.
+        """
+        if after in NO_RETRY:
+            raise ServiceGone(f"the service closed a connection with {after}, which is final")
+        if after == TOO_FAST:
+            await asyncio.sleep(5.0)
+        ends = time.monotonic() + GIVE_UP
+        tries = 0
+        while True:
+            try:
+                async with self._gate:
+                    self._wire = await Wire.connect(self._url, self._news.set)
+                    await self._join(*self._plays)
+            except (OSError, InvalidHandshake, Ended) as error:
+                if self._wire is not None:
+                    self._wire.abort()
+                if time.monotonic() > ends:
+                    raise ServiceGone(f"{self._url}: no connection for {GIVE_UP:g} s ({error})") from None
+                await asyncio.sleep(random.uniform(0.05, min(0.5 * 2**tries, 10.0)))
+                tries += 1
+            else:
+                return
+
+    async def _deal_with(self, job: _Job) -> bool:
+        """Send the row; False when the connection was lost before the answer."""
+        assert self._wire is not None
+        self._progress.late = max(time.monotonic() - job.due, 0.0)
+        try:
+            await self._score(job)
+        except TimeoutError:
+            self._wire.abort()  # it would be answered one day, but nobody can wait for that
+            await asyncio.sleep(0)
+            return False
+        except Ended:
+            return False
+        except ServiceRefused as refused:
+            self._progress.refused.append(f"line {job.row.line}: {refused}")
+        return True
+
+    async def _score(self, job: _Job) -> None:
+        if self._plays != (job.row.user_id, job.row.username):
+            await self._join(job.row.user_id, job.row.username)
+        await self._ask(
+            {"type": "update-score", "data": {"points": job.row.points, "opId": job.op_id}},
+            lambda answer: answer.get("opId") == job.op_id,
+        )
+
+    async def _join(self, user_id: str, username: str) -> None:
+        data = {"userId": user_id, "sessionId": self._session_id, "username": username}
+        # Messages keep their order, and another user's join was answered before: a rank of this user answers this.
+        await self._ask({"type": "join-demo", "data": data}, lambda answer: answer.get("userId") == user_id)
+        self._plays = (user_id, username)
+
+    async def _ask(self, message: dict[str, Any], answers: Callable[[dict[str, Any]], bool]) -> None:
+        """Send until it is accepted. Raises `Ended`, TimeoutError, `ServiceRefused`."""
+        text = json.dumps(message, separators=(",", ":")).encode()
+        while True:
+            assert self._wire is not None
+            answer = await self._wire.ask(text, answers)
+            if "code" not in answer:
+                return
+            if answer["code"] != "rate-limited":
+                raise ServiceRefused(f"{answer['code']}: {answer['message']}")
+            self._progress.limited += 1
+            await asyncio.sleep(float(answer.get("retryAfter") or 0.05))
+
+
+async def play(rows: list[Row], *, url: str, session_id: str, speed: float | None, progress: Progress) -> None:
+    """Send all rows (in order of time) to the WebSocket `url` and return when each one was answered.
+
+    `speed` is how many times faster than the log; None: as fast as the answers come. Raises `ServiceGone`
+    and `ServiceRefused` (a join that was refused).
+    """
+    first_rows: dict[str, Row] = {}
+    for row in rows:
+        first_rows.setdefault(row.user_id, row)
+    gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
+    lines = [_Line(url, session_id, first, progress, gate) for first in list(first_rows.values())[:MAX_SOCKETS]]
+    line_of = {user_id: lines[number % MAX_SOCKETS] for number, user_id in enumerate(first_rows)}
+    try:
+        await _all([line.open() for line in lines])
+        under_way = asyncio.Semaphore(AHEAD)
+        run = secrets.token_hex(6)
+        feeding = _feed(rows, line_of, lines, under_way, speed=speed, run=run)
+        await _all([feeding, *(line.play(under_way.release) for line in lines)])
+    finally:
+        for line in lines:
+            line.close()
+
+
+async def _feed(
+    rows: list[Row],
+    line_of: dict[str, _Line],
+    lines: list[_Line],
+    under_way: asyncio.Semaphore,
+    *,
+    speed: float | None,
+    run: str,
+) -> None:
+    """Hand each row to its line when its time has come."""
+    start = time.monotonic()
+    for number, row in enumerate(rows):
+        due = time.monotonic() if speed is None else start + (row.time - rows[0].time) / speed
+        if (wait := due - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+        await under_way.acquire()
+        line_of[row.user_id].put(_Job(row, f"{run}-{number}", due))
+    for line in lines:
+        line.finish()
+
+
+async def _all(coroutines: list[Any]) -> None:
+    """Run all; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -1,0 +1,318 @@
+"""A run as one self-contained HTML page, for who was not there: pictures, figures, the method.
+
+Pure: the lines of `run.jsonl` in, HTML out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from loadtest.measure.histogram import Histogram
+from loadtest.measure.run_totals import PERCENTILES
+from loadtest.report.svg import COLOURS, Chart, stacked
+
+Line = Mapping[str, Any]
+
+_ROWS: Final = {
+    "latency": "score → other screen",
+    "age": "age of what is shown (its peaks)",
+    "ack": "score → answer",
+    "inside": "inside the service",
+    "skew": "first → last screen of one board",
+    "connect": "connect",
+    "join": "join",
+    "lag": "generator's own lag",
+}
+METHOD: Final = """
+<p>Every score is an update that every player in the room is owed. Measured is each (update, receiver) pair, from the
+moment at which the score was <em>meant</em> – the schedule is fixed before the run, so a service that is slow cannot
+slow the questions down – to the moment at which the receiver's kernel had the board that includes it. Both are read
+from one clock, in one process. The answer to the sender names the version of the state that includes the update; the
+first board of that version or a later one delivers it.</p>
+<p>Percentiles come from histograms with buckets of at most 1.6 % width, which are added up over seconds and processes
+and never averaged. Reach is the share of versions that receivers saw, counted over all processes. At the end every
+client must hold the service's final board, and the scores must be the sum of what was acknowledged.</p>
+<p>The generator judges itself. If it was late by more than 5 ms and more than 20 % of the latency (both p99), if it
+used more than 80 % of a core for two seconds running or in more than 2 % of all, or if fewer players took part than
+were asked for, the run is INVALID, and its figures prove nothing.</p>
+"""
+_STYLE: Final = """
+:root{color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em}
+h1 b{padding:.1em .5em;border-radius:.25em;color:#fff}
+.PASS{background:#007A5A}.FAIL{background:#B34700}.INVALID,.UNFINISHED{background:#5A5A5A}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+td,th{padding:.2em .6em;text-align:right;border-bottom:1px solid #8884}
+td:first-child,th:first-child{text-align:left}
+figure{margin:1.6em 0}figcaption{font-weight:600;margin-bottom:.3em}
+svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:currentColor}
+.grid{stroke:currentColor;opacity:.18}.axis{stroke:currentColor;fill:none}
+.mark{paint-order:stroke;stroke:Canvas;stroke-width:3px}
+aside{border:1px solid #8886;border-left:4px solid #0072B2;padding:.4em 1em;margin:2em 0}
+small{opacity:.75}
+@media(max-width:520px){td,th{padding:.2em .25em;font-size:12px}}
+"""
+
+
+def page(lines: Sequence[Line]) -> str:
+    """The whole page. Raises ValueError for lines that are no run; an unfinished run has no verdict."""
+    if not lines or lines[0].get("kind") != "run":
+        raise ValueError("expected the lines of a run, the first of them of the kind run")
+    facts = lines[0]
+    seconds = [line for line in lines if line["kind"] == "second"]
+    result = lines[-1] if lines[-1]["kind"] == "result" else None
+    verdict = result["verdict"] if result else "UNFINISHED"
+    what = f"{facts['scenario']}, {facts['arguments']['players']} players"
+    parts = [
+        f"<h1><b class='{verdict}'>{verdict}</b> {escape(what)}</h1>",
+        f"<p>{escape(str(facts['started']))} · {escape(str(facts['target']))} · session {escape(facts['session'])}</p>",
+    ]
+    if result:
+        parts += [*_reasons(result), _figures(result), *_counts(result)]
+    if seconds:
+        parts += _pictures(lines, seconds, result)
+    parts += [
+        "<aside><h2>How this was measured</h2>",
+        METHOD,
+        "</aside>",
+        _setting(facts),
+    ]
+    title = escape(f"{verdict} {what}")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>{"".join(parts)}</html>\n'
+    )
+
+
+def faults(lines: Sequence[Line]) -> list[tuple[float, str]]:
+    """What was done to the service or went wrong, with its time: marks, lost connections, errors, silence."""
+    found = [(float(line["at"]), str(line["text"])) for line in lines if line["kind"] == "mark"]
+    for line in lines:
+        if line["kind"] != "second":
+            continue
+        told = [f"{line[name]} {name}" for name in ("closes", "errors") if line[name]]
+        if line["phase"] == "measure" and not line["frames"]:
+            told.append("nothing received")
+        if told:
+            found.append((line["at"] - 0.5, ", ".join(told)))
+    return sorted(found)
+
+
+def _reasons(result: Line) -> list[str]:
+    gates = [
+        f"<li>{'held' if gate['held'] else '<b>MISSED</b>'}: {escape(gate['gate'])}</li>" for gate in result["gates"]
+    ]
+    reasons = [f"<li>{escape(reason)}</li>" for reason in result["reasons"]]
+    return [
+        *(["<h2>Why</h2><ul>", *reasons, "</ul>"] if reasons else []),
+        *(["<h2>Gates</h2><ul>", *gates, "</ul>"] if gates else []),
+    ]
+
+
+def _figures(result: Line) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("milliseconds", *PERCENTILES, "max"))
+    rows = []
+    for name, label in _ROWS.items():
+        values = [result["metrics"].get(f"{name}_{one}") for one in (*PERCENTILES, "max")]
+        cells = "".join("<td>–</td>" if value is None else f"<td>{value * 1000:.2f}</td>" for value in values)
+        rows.append(f"<tr><td>{label}</td>{cells}</tr>")
+    return f"<h2>Times</h2><table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _counts(result: Line) -> list[str]:
+    metrics, totals = result["metrics"], result["totals"]
+    rows = {
+        "(update, receiver) pairs measured": metrics["pairs"],
+        "pairs lost": metrics["lost"],
+        "pairs unresolved: their epoch ended before they were shown in it": metrics.get("unresolved"),
+        "updates, unanswered": f"{metrics['updates']:,}, {metrics['unanswered']:,}",
+        "reach: versions seen of versions owed": _percent(metrics["reach"]),
+        "gaps, reordered boards": f"{metrics['gaps']:,}, {metrics['reordered']:,}",
+        "updates in a board": _round(metrics["updates_per_board"]),
+        "boards a second": _round(metrics["boards_per_second"]),
+        "frames, bytes received": f"{totals['frames']:,}, {totals['bytes']:,}",
+        "clients and scores agree with the service": "no: see above" if totals["wrong"] else "yes",
+        "errors": ", ".join(f"{count} × {code}" for code, count in totals["errors"].items()) or "none",
+        "connections closed by the service": ", ".join(f"{n} × {code}" for code, n in totals["closes"].items())
+        or "none",
+        "service: share of a core, µs CPU for a board received": _pair(
+            metrics["service_cpu"], metrics["service_us_per_board"]
+        ),
+        "service: most memory, growth": _memory(metrics),
+        "generators: µs CPU for a board received": _round(metrics["generator_us_per_board"]),
+        "receive times": "stamped by the kernel" if totals["stamped"] else "taken when read: generator's lag included",
+    }
+    cells = (f"<tr><td>{escape(name)}</td><td>{_cell(value)}</td></tr>" for name, value in rows.items())
+    return ["<h2>Counts</h2><table>", *cells, "</table>"]
+
+
+def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | None) -> list[str]:
+    start = seconds[0]["at"] - 1
+    ends = seconds[-1]["at"] - start
+    span = (0.0, max(float(ends), 1.0))
+    marks = [(at - start, text) for at, text in faults(lines)]
+
+    def course(title: str, unit: str, drawn: Mapping[str, Sequence[float | None]], **more: Any) -> str:
+        values = [value for series in drawn.values() for value in series if value is not None]
+        if not values:
+            return ""
+        bounds = _log_bounds(values) if more.get("y_kind") == "log" else (0.0, max(*values, 1e-9) * 1.05)
+        chart = Chart(title, span, more.pop("bounds", bounds), y_label=unit, **more)
+        for at, text in marks:
+            chart.rule(at, text)
+        for (name, series), colour in zip(drawn.items(), COLOURS, strict=False):
+            chart.line(
+                name, [(line["at"] - start - 0.5, one) for line, one in zip(seconds, series, strict=True)], colour
+            )
+        return chart.svg()
+
+    latency = [Histogram.from_dict(line["latency"]) for line in seconds]
+    skew = [Histogram.from_dict(line["skew"]) for line in seconds if "skew" in line]
+    percentiles = {name: _each(latency, _percentile(percent)) for name, percent in PERCENTILES.items()}
+    drawn = [
+        "<h2>Course</h2>",
+        course("Score → other screen: percentiles of each second", "ms", percentiles, y_kind="log"),
+        _heat(latency, [line["at"] - start for line in seconds], span, marks),
+        _distribution(Histogram.merged(latency)),
+        _hops(result) if result else "",
+    ]
+    if len(skew) == len(seconds):
+        reach = [1 - line["missed"] / line["owed"] if line["owed"] else None for line in seconds]
+        lowest = min((one for one in reach if one is not None), default=1.0)
+        drawn.append(
+            course("Reach: versions seen of versions owed", "", {"reach": reach}, bounds=(min(lowest, 0.99), 1.0))
+        )
+        drawn.append(
+            course(
+                "Skew: first → last screen of one board", "ms",
+                {name: _each(skew, _percentile(PERCENTILES[name])) for name in ("p50", "p99")},
+            )
+        )  # fmt: skip
+    drawn.append(course("CPU, shares of a core", "", _loads(seconds)))
+    return drawn
+
+
+def _loads(seconds: Sequence[Line]) -> dict[str, list[float | None]]:
+    generators = sorted({name for line in seconds for name in line["cpu"]})
+    services = sorted({url for line in seconds for url in line.get("service", {})})
+    loads: dict[str, list[float | None]] = {}
+    for number, url in enumerate(services):
+        name = "service" if len(services) == 1 else f"service {number}"
+        loads[name] = [line["service"][url]["cpu"] if url in line.get("service", {}) else None for line in seconds]
+    return loads | {name: [line["cpu"].get(name) for line in seconds] for name in generators}
+
+
+def _heat(
+    histograms: Sequence[Histogram],
+    times: Sequence[float],
+    span: tuple[float, float],
+    marks: Sequence[tuple[float, str]],
+) -> str:
+    """Columns are seconds, rows an eighth of a power of two; the darker, the more pairs, on a log scale."""
+    columns = []
+    for at, histogram in zip(times, histograms, strict=True):
+        cells: dict[int, int] = {}
+        for value, count in histogram.buckets():
+            row = math.floor(math.log2(value) * 8)
+            cells[row] = cells.get(row, 0) + count
+        columns.append((at, cells))
+    rows = [row for _, cells in columns for row in cells]
+    if not rows:
+        return ""
+    low, high = 2 ** (min(rows) / 8) * 1000, 2 ** ((max(rows) + 1) / 8) * 1000
+    most = math.log(1 + max(count for _, cells in columns for count in cells.values()))
+    chart = Chart("Heat map: how many pairs took how long", span, _log_bounds((low, high)), y_label="ms", y_kind="log")
+    for at, cells in columns:
+        for row, count in cells.items():
+            limits = (2 ** (row / 8) * 1000, 2 ** ((row + 1) / 8) * 1000)
+            chart.cell((at - 1, at), limits, math.log(1 + count) / most)
+    for at, text in marks:
+        chart.rule(at, text)
+    return chart.svg()
+
+
+def _distribution(histogram: Histogram) -> str:
+    """Shares of all pairs by latency, on a log axis; a bar is an eighth of a power of two."""
+    shares: dict[int, float] = {}
+    for value, count in histogram.buckets():
+        row = math.floor(math.log2(value) * 8)
+        shares[row] = shares.get(row, 0.0) + 100 * count / histogram.count
+    if not shares:
+        return ""
+    limits = (2 ** (min(shares) / 8) * 1000, 2 ** ((max(shares) + 1) / 8) * 1000)
+    chart = Chart(
+        "Distribution of all pairs, logarithmic in time", _log_bounds(limits), (0.0, max(shares.values()) * 1.15),
+        x_label="milliseconds", y_label="% of pairs", x_kind="log",
+    )  # fmt: skip
+    for row, share in shares.items():
+        chart.bar(2 ** (row / 8) * 1000, 2 ** ((row + 1) / 8) * 1000, share, COLOURS[0])
+    for name, percent in PERCENTILES.items():
+        chart.rule(histogram.percentile(percent) * 1000, name)
+    return chart.svg()
+
+
+def _hops(result: Line) -> str:
+    """Means, because means add up: how late it was sent, how long it was in the service, the rest.
+
+    Of the oldest update that a board brings, because it is whose time inside the service a board tells.
+    """
+    totals = {name: Histogram.from_dict(result["totals"][name]) for name in ("age", "send_lag", "inside")}
+    if not all(one.count for one in totals.values()):
+        return ""
+    mean = {name: one.mean * 1000 for name, one in totals.items()}
+    parts = {
+        "sent late by the generator": mean["send_lag"],
+        "inside the service": mean["inside"],
+    }
+    rest = mean["age"] - sum(parts.values())
+    return stacked(
+        "Hops: where the oldest update of a board spent its time, in the mean, without comparing clocks",
+        parts | {"wires, kernels and waiting sockets": max(rest, 0.0)}, "ms",
+    )  # fmt: skip
+
+
+def _setting(facts: Line) -> str:
+    rows = {**facts["arguments"], **facts["environment"]}
+    cells = "".join(
+        f"<tr><td>{escape(str(name))}</td><td>{escape(str(value))}</td></tr>" for name, value in rows.items()
+    )
+    return f"<details><summary>Arguments and environment</summary><table>{cells}</table></details>"
+
+
+def _percentile(percent: float) -> Callable[[Histogram], float]:
+    return lambda histogram: histogram.percentile(percent) * 1000
+
+
+def _each(histograms: Iterable[Histogram], figure: Callable[[Histogram], float]) -> list[float | None]:
+    return [figure(one) if one.count else None for one in histograms]
+
+
+def _log_bounds(values: Iterable[float]) -> tuple[float, float]:
+    """The powers of ten around the values."""
+    positive = [value for value in values if value > 0] or [1.0]
+    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    return 10.0**low, 10.0 ** max(high, low + 1)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{math.floor(value * 1e6) / 1e4:.4f} %"
+
+
+def _round(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"
+
+
+def _pair(share: float | None, each: float | None) -> str:
+    return "–" if share is None or each is None else f"{share:.0%}, {each:.1f}"
+
+
+def _memory(metrics: Line) -> str:
+    most, growth = metrics["service_memory_max"], metrics["service_memory_growth"]
+    return "–" if most is None or growth is None else f"{most / 1e6:.0f} MB, {growth - 1:+.1%}"
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -1,0 +1,65 @@
+"""A run on file.
+
+`run.jsonl` has one JSON object a line, each with a `kind`:
+
+- `run`, first: what ran where – arguments, versions, machine, target, session;
+- `second`, one a second: `run_totals.Second`;
+- `mark`, now and then: at which time (Unix seconds) what was done to the service or its players;
+- `result`, last: metrics, totals (`run_totals.Tally`) and the verdict.
+
+Everything that shows a run – the page at the end, live charts, comparisons – reads these lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from loadtest.judge.gates import Judgement
+from loadtest.measure.run_totals import Second, Tally
+
+FORMAT: Final = 1  # of the file; goes up when a reader of the old one would misread the new
+
+
+class RunFile:
+    """Writes a run as it happens; each line is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file: IO[str] = path.open("w", encoding="utf-8")
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Write the first line."""
+        self._write({"kind": "run", "format": FORMAT, **facts})
+
+    def second(self, second: Second) -> None:
+        """Write a line of the course."""
+        self._write({"kind": "second", **second.to_dict()})
+
+    def mark(self, at: float, text: str) -> None:
+        """Write down that something was done to the service or to its players."""
+        self._write({"kind": "mark", "at": round(at, 3), "text": text})
+
+    def end(self, tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> None:
+        """Write the last line and close the file."""
+        self._write({"kind": "result", **judgement.to_dict(), "metrics": dict(metrics), "totals": tally.to_dict()})
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._file.flush()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run, also of one that is being written: an unfinished last line is left out."""
+    text = path.read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

@@ -1,0 +1,1 @@
+"""The service under test: its process, its HTTP calls, and the sockets that this process may open."""

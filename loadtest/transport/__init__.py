@@ -1,0 +1,1 @@
+"""WebSocket clients made to receive many boards."""

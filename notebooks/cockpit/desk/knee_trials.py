@@ -1,0 +1,120 @@
+"""A search for the knee from the desk, as pure data: what was tried, how it ended, where the gate breaks.
+
+Law of the file: as in `course`, no clock, no asyncio, no widget. Which number comes next and when it
+is enough decides `loadtest.judge.knee_search`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cockpit.runs.progress import Verdict
+from cockpit.ui.plurals import noun
+from loadtest.judge.gates import parse_gates
+from loadtest.judge.knee_search import Knee, Outcome, Search
+from loadtest.measure.run_totals import KNOWN_METRICS
+
+DRAWN: Final = "latency_p99"
+OUTCOMES: Final = {"PASS": Outcome.HELD, "FAIL": Outcome.MISSED, "INVALID": Outcome.SPOILED}
+WORDS: Final = {Outcome.HELD: "held", Outcome.MISSED: "broken", Outcome.SPOILED: "INVALID"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of the search; `p99` in ms, None where nothing was measured; `reason` is empty where all gates held."""
+
+    players: int
+    outcome: Outcome
+    p99: float | None
+    reason: str
+
+    def __str__(self) -> str:
+        late = "–" if self.p99 is None else f"{self.p99:.1f} ms"
+        return f"{self.players:>6} players  p99 {late:>10}  {WORDS[self.outcome]:<7}  {self.reason}".rstrip()
+
+
+class Ascent:
+    """Rising numbers of players, each a run, until a gate breaks; then the gap is narrowed and both ends repeated.
+
+    `playing` is the number that plays now. Raises ValueError without a gate like `latency_p99<100ms`
+    among `gates`, and for what `knee_search.Search` refuses.
+    """
+
+    def __init__(self, gates: Sequence[str], search: Search) -> None:
+        parsed = parse_gates(gates, KNOWN_METRICS)
+        bounds = [gate for gate in parsed if gate.metric == DRAWN and gate.comparison in {"<", "<="}]
+        if not bounds:
+            raise ValueError(f"expected a gate like {DRAWN}<100ms, got {' '.join(gates) or 'none'}")
+        self.gate = bounds[0]
+        self.trials: list[Trial] = []
+        self.playing: int | None = None
+        self.over = False
+        self._search = search
+
+    @property
+    def bound(self) -> float:
+        """The gate, in ms."""
+        return self.gate.bound * 1000
+
+    @property
+    def knee(self) -> Knee:
+        """What is known by now."""
+        return self._search.knee
+
+    @property
+    def breaks_after(self) -> int | None:
+        """The most players with whom the gates hold, once more of them are known to break one; else None."""
+        knee = self.knee
+        return None if knee.fails is None or knee.by_generator else knee.holds
+
+    def next(self) -> int | None:
+        """The number of players to try next, None when there is nothing more to try."""
+        self.playing = self._search.next()
+        return self.playing
+
+    def take(self, verdict: Verdict) -> None:
+        """The run of those who play now was judged."""
+        assert self.playing is not None
+        outcome, late = OUTCOMES[verdict.name], verdict.metrics.get(DRAWN)
+        self._search.tell(self.playing, outcome)
+        reason = verdict.reasons[0] if verdict.reasons else ""
+        self.trials.append(Trial(self.playing, outcome, None if late is None else late * 1000, reason))
+
+    def end(self) -> None:
+        """Nothing more is tried."""
+        self.playing, self.over = None, True
+
+    def sentence(self) -> str:
+        """What was found, in words."""
+        if not self.trials:
+            return "no run has ended yet"
+        return f"{self._found()} ({self._doubt()})"
+
+    def tally(self) -> str:
+        """How many runs ended how, in words."""
+        counts = {word: sum(trial.outcome is outcome for trial in self.trials) for outcome, word in WORDS.items()}
+        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        return f"{len(self.trials)} {noun(len(self.trials), 'run')}: {told}" if self.trials else ""
+
+    def __repr__(self) -> str:
+        return "\n".join([*map(str, self.trials), self.sentence()])
+
+    def _found(self) -> str:
+        knee = self.knee
+        if knee.holds is None and knee.fails is None:
+            return "no run says anything about the service yet"
+        if knee.holds is None:
+            broken = "the generator is the bottleneck" if knee.by_generator else "a gate breaks"
+            return f"no knee: with {knee.fails} players, the fewest tried, {broken}"
+        if knee.fails is None:
+            return f"no knee: {knee.holds} players hold all gates, and more were not tried"
+        if knee.by_generator:
+            return f"no knee: {knee.holds} players hold all gates; with {knee.fails} the generator is the bottleneck"
+        return f"knee: {knee.holds} players hold all gates, {knee.fails} break one"
+
+    def _doubt(self) -> str:
+        if self.knee.sure:
+            return f"at {self._search.confidence:.0%} confidence"
+        return "not sure: more runs are needed" if self.over else "so far"

@@ -1,0 +1,1 @@
+"""The machine around the kernel: child processes, JupyterLab, the connection to the service."""

@@ -1,0 +1,1 @@
+"""The live demo: one object that owns a service, its charts and controls."""

@@ -1,0 +1,249 @@
+"""What the notebook knows of the session, as pure data.
+
+Law of the file: no clock, no asyncio, no widget. Times come in as arguments, in Unix seconds of
+the service's clock (the caller adds its offset); what goes out is one frozen `View`.
+Every buffer is a ring: an hour of demo takes as much memory as ten minutes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Self
+
+from cockpit.live.outage import Mark, Outage, Outages
+
+SECONDS_KEPT = 600
+OWN_KEPT = 200
+NOTICES_KEPT = 8
+PRESENT_KEPT = 1000
+LATENCIES_PER_SECOND = 200
+BOARDS_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the board."""
+
+    rank: int
+    user: str
+    name: str
+    avatar: str
+    color: str
+    score: int
+    connected: bool
+
+    @classmethod
+    def from_wire(cls, entry: Mapping[str, Any]) -> Self:
+        """Take an entry of `leaderboard`, on `/ws` or over REST."""
+        return cls(
+            entry["rank"],
+            entry["userId"],
+            entry["username"],
+            entry["avatar"],
+            entry["color"],
+            entry["score"],
+            entry["isConnected"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One `leaderboard-update`; times in Unix seconds of the service's clock."""
+
+    epoch: str = ""
+    version: int = -1
+    updates: int = 0
+    oldest_at: float | None = None
+    entries: tuple[Entry, ...] = ()
+    players: int = 0
+    participants: int = 0
+    degraded: bool = False
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> Self:
+        """Take the `data` of a `leaderboard-update`."""
+        oldest = data["oldestAt"]
+        return cls(
+            data["epoch"],
+            data["version"],
+            data["updates"],
+            None if oldest is None else oldest / 1000,
+            tuple(Entry.from_wire(entry) for entry in data["leaderboard"]),
+            data["totalPlayers"],
+            data["totalParticipants"],
+            data["degraded"],
+        )
+
+    def entry(self, user: str) -> Entry | None:
+        """The line of `user`, or None where the board does not list that user."""
+        return next((entry for entry in self.entries if entry.user == user), None)
+
+
+@dataclass(slots=True)
+class Second:
+    """What happened within one second."""
+
+    at: int
+    updates: int = 0
+    boards: int = 0
+    latencies: list[float] = field(default_factory=list)
+    board: Board | None = None  # the last one
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A score that this notebook sent and saw again: when it was seen, and how long that took, in ms."""
+
+    at: float
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a render needs, at one instant `at`. Per-second tuples are oldest first and end with the
+    last *full* second; a second without boards has None as its latency (milliseconds).
+    """
+
+    at: float
+    board: Board
+    connection: str
+    updates: tuple[int, ...]
+    boards: tuple[int, ...]
+    typical: tuple[float | None, ...]
+    worst: tuple[float | None, ...]
+    own: tuple[Own, ...]
+    notices: tuple[str, ...]
+    updates_total: int
+    marks: tuple[Mark, ...]
+    outage: Outage
+
+    @property
+    def seconds_ago(self) -> tuple[int, ...]:
+        """The x axis of the per-second tuples: -n … -1."""
+        return tuple(range(-len(self.updates), 0))
+
+    def per_second(self, values: Iterable[int], over: int = 3) -> float:
+        """The mean of the last `over` full seconds."""
+        last = tuple(values)[-over:]
+        return sum(last) / len(last) if last else 0.0
+
+    @property
+    def latency(self) -> float | None:
+        """The median of the last ten seconds' typical latencies, in ms; None where no update was seen."""
+        known = [value for value in self.typical[-10:] if value is not None]
+        return median(known) if known else None
+
+
+class LiveState:
+    """Folds what the client receives into what the charts show."""
+
+    def __init__(self, seconds: int = SECONDS_KEPT) -> None:
+        self.board = Board()
+        self.connection = "connecting"
+        self.updates_total = 0
+        self.outages = Outages()
+        self.present: dict[str, str] = {}  # user to name of who was told to have come and not to have gone
+        self._seconds: deque[Second] = deque(maxlen=seconds)
+        self._own: deque[Own] = deque(maxlen=OWN_KEPT)
+        self._notices: deque[str] = deque(maxlen=NOTICES_KEPT)
+
+    def take_board(self, board: Board, at: float) -> bool:
+        """Take a frame that arrived at `at`; False when it is older than the one that is shown.
+
+        A frame counts whose epoch is new or whose version is not lower than the shown one.
+        """
+        if board.epoch == self.board.epoch and board.version < self.board.version:
+            return False
+        self.board = board
+        self.outages.board(at, degraded=board.degraded)
+        second = self._second(at)
+        second.boards += 1
+        second.updates += board.updates
+        second.board = board
+        self.updates_total += board.updates
+        if board.oldest_at is not None and len(second.latencies) < LATENCIES_PER_SECOND:
+            second.latencies.append(max(at - board.oldest_at, 0.0) * 1000)
+        return True
+
+    def take_own(self, latency: float, at: float) -> None:
+        """A score of this notebook was seen on the board at `at`, `latency` seconds after it was sent."""
+        self._own.append(Own(at, latency * 1000))
+
+    def take_notice(self, text: str) -> None:
+        """Somebody came or went, in words."""
+        self._notices.append(text)
+
+    def take_presence(self, user: str, name: str, *, here: bool) -> None:
+        """A player came or went; the first to have come is forgotten where there are too many."""
+        self.present.pop(user, None)
+        if here:
+            self.present[user] = name
+        if len(self.present) > PRESENT_KEPT:
+            del self.present[next(iter(self.present))]
+
+    def view(self, now: float, window: int = 60) -> View:
+        """The last `window` full seconds before `now`."""
+        return self._at(now, self.board, window)
+
+    def past(self, at: float, window: int = 60) -> View:
+        """The same as it was at `at`, in seconds of the last ten minutes; an empty board before the first."""
+        earlier = (second.board for second in reversed(self._seconds) if second.at < at and second.board is not None)
+        return self._at(at, next(earlier, Board()), window)
+
+    def _at(self, now: float, board: Board, window: int) -> View:
+        seen = {second.at: second for second in self._seconds}
+        nothing = Second(0)
+        row = [seen.get(at, nothing) for at in range(int(now) - window, int(now))]
+        return View(
+            at=now,
+            board=board,
+            connection=self.connection,
+            updates=tuple(second.updates for second in row),
+            boards=tuple(second.boards for second in row),
+            typical=tuple(median(second.latencies) if second.latencies else None for second in row),
+            worst=tuple(max(second.latencies) if second.latencies else None for second in row),
+            own=tuple(own for own in self._own if now - window <= own.at <= now),
+            notices=tuple(self._notices),
+            updates_total=self.updates_total,
+            marks=tuple(mark for mark in self.outages.marks if now - window <= mark.at <= now),
+            outage=self.outages.last,
+        )
+
+    def _second(self, at: float) -> Second:
+        whole = int(at)
+        # A clock that steps back, or an offset that is measured anew, counts into the last second.
+        if self._seconds and whole <= self._seconds[-1].at:
+            return self._seconds[-1]
+        self._seconds.append(Second(whole))
+        return self._seconds[-1]
+
+
+class Sightings:
+    """Finds when a score was seen: the first board of its epoch with its version or a higher one.
+
+    The answer and the board of a score come in either order, so both are remembered. All times
+    are of the caller's own clock: nothing here depends on two clocks being the same.
+    """
+
+    def __init__(self) -> None:
+        self._boards: deque[tuple[str, int, float]] = deque(maxlen=BOARDS_REMEMBERED)
+        self._waiting: deque[tuple[str, int, float]] = deque(maxlen=BOARDS_REMEMBERED)
+
+    def answered(self, epoch: str, version: int, sent_at: float) -> list[float]:
+        """A score sent at `sent_at` was given that version; return the latency if it was seen already."""
+        for board_epoch, board_version, at in self._boards:
+            if at >= sent_at and board_epoch == epoch and board_version >= version:
+                return [at - sent_at]
+        self._waiting.append((epoch, version, sent_at))
+        return []
+
+    def board(self, epoch: str, version: int, at: float) -> list[float]:
+        """A board arrived at `at`; return the latencies of the scores that it is the first to show."""
+        self._boards.append((epoch, version, at))
+        shown = [score for score in self._waiting if score[0] == epoch and score[1] <= version]
+        for score in shown:
+            self._waiting.remove(score)
+        return [at - sent_at for _, _, sent_at in shown]

@@ -1,0 +1,42 @@
+"""What the notebook says about itself: one strip of figures."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets as widgets
+
+from cockpit.live.live_state import View
+from cockpit.ui.plurals import noun
+from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, lamp
+
+LAMPS = {"live": GREEN, "connecting": ORANGE, "waiting": ORANGE, "stopped": GREY}
+
+
+class StatusStrip:
+    """Connection, storage, players, boards and score changes a second, latency. `storage` is the name of it."""
+
+    def __init__(self, storage: str) -> None:
+        self._storage = html.escape(storage)
+        self.widget = widgets.HTML()
+
+    def draw(self, view: View) -> None:
+        """Show `view`; the same text is not sent again."""
+        late = "–" if view.latency is None else f"{view.latency:.1f}"
+        changes, boards = view.per_second(view.updates), view.per_second(view.boards)
+        degraded = f' <i style="color:{VERMILLION}" title="scores only in this process">degraded</i>'
+        text = (
+            f"<span>{lamp(LAMPS[view.connection])}<b>{view.connection}</b></span>"
+            f"<span>in <b>{self._storage}</b>{degraded * view.board.degraded}</span>"
+            f"<span><b>{view.board.participants}</b> connected</span>"
+            f"<span><b>{view.board.players}</b> on the board</span>"
+            f"<span><b>{changes:.0f}</b> {noun(changes, 'score change')}/s</span>"
+            f"<span><b>{boards:.0f}</b> {noun(boards, 'board')}/s</span>"
+            f"<span><b>{late}</b> ms update → screen</span>"
+        )
+        self.widget.value = f'<div class="cockpit-strip">{text}</div>'
+
+    def stop(self) -> None:
+        """Say that there is nothing to measure any more, and what to do."""
+        text = f"<span>{lamp(LAMPS['stopped'])}<b>stopped</b> – run the first cell again</span>"
+        self.widget.value = f'<div class="cockpit-strip">{text}</div>'

@@ -1,0 +1,205 @@
+"""What runs of the load test say, read from their files: tables, comparisons, a picture that stays.
+
+>>> results = Results.load("runs")          # files, folders, or what `desk.run` returned
+>>> results.summary()
+>>> results.compare("memory", "redis")      # by parts of their names
+>>> results.picture()
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cockpit.results.table import Table
+from cockpit.ui.matplotlib_parts import Picture, on_paper, plain
+from cockpit.ui.plurals import listed
+from cockpit.ui.theme import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from loadtest.judge.comparison import Row, compare, doubts
+from loadtest.measure.histogram import Histogram
+from loadtest.measure.run_totals import PERCENTILES
+from loadtest.report.run_file import read
+
+SIZE = (12.5, 3.8)  # inches
+COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#56b4e9")
+NINES = {"50 %": 50.0, "90 %": 90.0, "99 %": 99.0, "99.9 %": 99.9}
+_STAMP = re.compile(r"^\d{8}-\d{6}(-\d+)?-")  # of a file's name: what stands behind it names the kind of run
+
+HEAD = ("run", "verdict", "players", "scores/s", "p50", "p99", "p99.9", "skew p99", "reach", "service CPU", "per board")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: the first line of its file and the last, which is None where it did not end."""
+
+    name: str
+    facts: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Take a run.jsonl. Raises ValueError for a file that is none."""
+        try:
+            lines = read(path)
+            facts, last = lines[0], lines[-1]
+            kinds = (facts["kind"], last["kind"])
+        except (ValueError, KeyError, IndexError, TypeError):
+            kinds = ("", "")
+        if kinds[0] != "run":
+            raise ValueError(f"{path}: expected a run.jsonl, got a file of something else")
+        return cls(_STAMP.sub("", path.stem), facts, last if kinds[1] == "result" else None)
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL, INVALID or UNFINISHED."""
+        return "UNFINISHED" if self.result is None else str(self.result["verdict"])
+
+    @property
+    def judged(self) -> bool:
+        """Whether its figures speak of the service."""
+        return self.verdict in {"PASS", "FAIL"}
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """What it measured, as docs/measuring.md names it; times in seconds."""
+        return {} if self.result is None else self.result["metrics"]
+
+    @property
+    def latency(self) -> Histogram:
+        """All its pairs."""
+        return Histogram() if self.result is None else Histogram.from_dict(self.result["totals"]["latency"])
+
+
+class Results:
+    """Runs, told apart by name: those of one name are runs of the same kind."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = tuple(runs)
+
+    @classmethod
+    def load(cls, *files: str | Path) -> Self:
+        """The runs in the files and folders. Raises ValueError, also where there is none."""
+        paths = [
+            path for file in map(Path, files) for path in (sorted(file.glob("*.jsonl")) if file.is_dir() else [file])
+        ]
+        if not paths:
+            raise ValueError(f"expected at least one run.jsonl in {listed([str(file) for file in files]) or 'nothing'}")
+        return cls([Run.read(path) for path in paths])
+
+    @property
+    def names(self) -> list[str]:
+        """The names, in the order in which they were loaded."""
+        return list(dict.fromkeys(run.name for run in self.runs))
+
+    def summary(self) -> Table:
+        """One line for each run."""
+        notes = [
+            f"{run.name}: {run.verdict}, {run.result['reasons'][0]}"
+            for run in self.runs
+            if run.result is not None and run.result["reasons"]
+        ]
+        return Table(HEAD, [_line(run) for run in self.runs], list(dict.fromkeys(notes)))
+
+    def compare(self, a: str | None = None, b: str | None = None) -> Table:
+        """B to A for each metric, with 95 % intervals over runs; A and B are parts of their names.
+
+        Not said, they are the first two. INVALID runs are left out. Raises ValueError for a name that
+        fits none, or several.
+        """
+        first, second = (self._only(part, place) for place, part in enumerate((a, b)))
+        lots = [[run for run in self.runs if run.name == name] for name in (first, second)]
+        judged = [[run for run in lot if run.judged] for lot in lots]
+        out = [f"left out: {run.name}, {run.verdict}" for lot in lots for run in lot if not run.judged]
+        head = ("metric", f"A: {first}", f"B: {second}", "B to A", "95 %", "B is")
+        if not all(judged):
+            missing = listed([name for name, lot in zip((first, second), judged, strict=True) if not lot])
+            return Table(head, [], [*out, f"nothing to compare: no judged run of {missing}"])
+        results = [[run.result for run in lot if run.result is not None] for lot in judged]
+        rows = compare(*results)
+        heads = [[run.facts for run in lot] for lot in judged]
+        return Table(head, [_compared(row) for row in rows], [*out, *doubts(*heads)])
+
+    def picture(self) -> Picture:
+        """Latency by percentile for each name, and the p99 of each run; it stays in the saved notebook."""
+        return on_paper(SIZE, (1.4, 1), lambda places: self._draw(*places))
+
+    def __repr__(self) -> str:
+        return repr(self.summary())
+
+    def _only(self, part: str | None, place: int) -> str:
+        names = self.names
+        if part is None:
+            if len(names) < 2:
+                raise ValueError(f"expected runs of two names to compare, got {listed(names)}")
+            return names[place]
+        fit = [name for name in names if part in name]
+        if len(fit) != 1:
+            raise ValueError(f"expected a part of one name out of {', '.join(names)}; {part!r} fits {len(fit)}")
+        return fit[0]
+
+    def _draw(self, curves: Axes, dots: Axes) -> None:
+        names = self.names
+        places = -np.log10(1 - np.array([*NINES.values()]) / 100)
+        percents = 100 * (1 - 10.0 ** -np.linspace(0, 3, 80))
+        for name, color in zip(names, COLORS * len(names), strict=False):
+            runs = [run for run in self.runs if run.name == name]
+            total = Histogram.merged(run.latency for run in runs)
+            if total.count:
+                values = [total.percentile(percent) * 1000 for percent in percents]
+                curves.plot(-np.log10(1 - percents / 100), values, color=color, linewidth=2, label=name)
+            p99 = [value * 1000 for run in runs if (value := run.metrics.get("latency_p99")) is not None]
+            dots.plot(p99, [names.index(name)] * len(p99), "o", color=color, markersize=8, alpha=0.75)
+        curves.set_yscale("log")
+        curves.yaxis.set_major_formatter("{x:g}")
+        curves.set_xticks(places, NINES)
+        curves.set_title("Score → other screens, milliseconds: so many pairs were no later")
+        curves.legend(frameon=False, labelcolor="#8a8f98", fontsize=9)
+        dots.set_yticks(range(len(names)), names)
+        dots.set_ylim(len(names) - 0.5, -0.5)
+        dots.set_xlim(left=0)
+        dots.set_title("p99 of each run, milliseconds")
+        for axes in (curves, dots):
+            plain(axes, "both")
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+
+
+def _line(run: Run) -> list[str]:
+    metrics, asked = run.metrics, run.facts["arguments"]
+    reach, cpu, each = (metrics.get(name) for name in ("reach", "service_cpu", "service_us_per_board"))
+    rate = metrics.get("updates_per_second")
+    late = [_ms(metrics.get(name)) for name in ("latency_p50", "latency_p99", "latency_p99.9", "skew_p99")]
+    return [
+        run.name,
+        run.verdict,
+        str(asked["players"]),
+        "–" if rate is None else f"{rate:.0f}",
+        *late,
+        # Rounded down: 100 % means all.
+        "–" if reach is None else f"{int(reach * 1e6) / 1e4:g} %",
+        "–" if cpu is None else f"{cpu:.0%}",
+        "–" if each is None else f"{each:.0f} µs",
+    ]
+
+
+def _compared(row: Row) -> list[str]:
+    interval = "–" if row.interval is None else f"{row.interval[0]:.2f}–{row.interval[1]:.2f}"
+    return [row.metric, _figure(row, row.a), _figure(row, row.b), f"{row.ratio:.2f}", interval, row.verdict or "–"]
+
+
+def _figure(row: Row, value: float) -> str:
+    if row.metric.endswith(tuple(PERCENTILES)):
+        return _ms(value)
+    return f"{value / 1e6:.0f} MB" if "memory" in row.metric else f"{value:.1f} µs"
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value * 1000:.1f} ms"

@@ -1,0 +1,1 @@
+"""A load test that runs, and what its file says so far."""

@@ -1,0 +1,211 @@
+"""A swarm: one run of the load test as a child of the kernel, followed while it writes its file.
+
+Locust is never loaded here: it patches sockets and would hold up the kernel. It runs in processes
+of its own, and what is shown is read from the run.jsonl that they write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import loadtest
+from cockpit.host import parent_watch
+from cockpit.host.processes import started
+from cockpit.runs.jsonl_tail import Tail
+from cockpit.runs.progress import Course, Verdict
+from cockpit.runs.verdict_card import VerdictLamp
+from cockpit.ui.panel import Panel
+from loadtest.target.processes import Child, ServiceFailed
+
+LOOK_EVERY = 0.2  # seconds
+STARTS_WITHIN = 20.0  # seconds
+WARM_UP = 2.0  # seconds
+SPAWN_SECONDS = 2.0  # in which all players come
+SCENARIOS = ("steady", "burst", "spike", "audience", "slow", "churn", "replay")
+LOG = Path(str(loadtest.__file__)).with_name("data") / "quiz_night.csv"
+REPLAY_SPEED = 60
+LOCUSTFILE = Path(str(loadtest.__file__)).with_name("locustfile.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a swarm shall do: `rate` updates a second together, for `duration` measured seconds."""
+
+    players: int = 200
+    rate: float = 40.0
+    duration: float = 20.0
+    scenario: str = "steady"
+    gates: tuple[str, ...] = ()
+    seed: int = 1
+
+    def arguments(self, url: str, out: Path, *, pid: int | None = None, session: str | None = None) -> list[str]:
+        """The options of `python -m loadtest` for it. Raises ValueError for a scenario that does not exist."""
+        if self.scenario not in SCENARIOS:
+            raise ValueError(f"expected a scenario out of {', '.join(SCENARIOS)}, got {self.scenario}")
+        played = ["run", self.scenario, "--rate", f"{self.rate:g}", "--seed", str(self.seed)]
+        if self.scenario == "replay":
+            played += ["--log", str(LOG), "--speed", str(REPLAY_SPEED)]
+        else:
+            played += ["--players", str(self.players), "--duration", f"{self.duration:g}s"]
+        spawn = max(self.players / SPAWN_SECONDS, 50.0)
+        played += ["--warm-up", f"{WARM_UP:g}s", "--spawn-rate", f"{spawn:g}", "--url", url, "--out", str(out)]
+        for gate in self.gates:
+            played += ["--gate", gate]
+        beyond = [*(("--service-pid", str(pid)) if pid else ()), *(("--session", session) if session else ())]
+        return [*played, "--", *beyond] if beyond else played
+
+
+class Leashed(Child):
+    """A command of this Python on a leash: it ends with this process, however that ends.
+
+    Raises `ServiceFailed` when it does not start.
+    """
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        super().__init__(name)
+        command = [sys.executable, "-P", parent_watch.__file__, sys.executable, *arguments]
+        (line,) = self._launch(command, environment={"PYTHONPATH": _path()}, timeout=STARTS_WITHIN)
+        self.pid = int(line.removeprefix("pid "))
+
+    def interrupt(self) -> None:
+        """Ask it to end in its own time."""
+        if self.alive:
+            self.process.terminate()
+
+    def stop(self) -> None:
+        """End it now, and wait until it has ended."""
+        self._end()
+
+
+class Swarm:
+    """A running load test. `await swarm.done()` waits for the verdict, `await swarm.stop()` ends it early.
+
+    `course` has what it measured so far; `on_change` is called when that grew.
+    """
+
+    def __init__(self, child: Leashed, order: Order, out: Path) -> None:
+        self.order = order
+        self.path = out
+        self.course = Course()
+        self.on_change: Callable[[], None] = lambda: None
+        self._child = child
+        self._tail = Tail(out)
+        self._asked_to_end = False
+        self._over = asyncio.Event()
+        atexit.register(child.stop)
+
+    @classmethod
+    async def start(
+        cls, order: Order, *, url: str, out: Path, pid: int | None = None, session: str | None = None
+    ) -> Self:
+        """Send the players of `order` to the service at `url`; the run is written to `out`.
+
+        `pid` is the service's, for its CPU; without `session` the players have one of their own.
+        """
+        arguments = order.arguments(url, out, pid=pid, session=session)
+        child = await started(lambda: Leashed("the swarm", "-m", "loadtest", *arguments))
+        return cls(child, order, out)
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes still run."""
+        return self._child.alive
+
+    @property
+    def pid(self) -> int:
+        """The process id of `python -m loadtest`."""
+        return self._child.pid
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How it was judged, once it was."""
+        return self.course.verdict
+
+    async def follow(self) -> None:
+        """Read what it writes until it ends. Raises `ServiceFailed` when it ends without a verdict, unasked."""
+        try:
+            while True:
+                ended = not self._child.alive
+                if lines := self._tail.lines():
+                    for line in lines:
+                        self.course.take(line)
+                    self.on_change()
+                if ended:
+                    break
+                await asyncio.sleep(LOOK_EVERY)
+            await asyncio.to_thread(self._child.stop)
+            if self.verdict is None and not self._asked_to_end:
+                last = "\n".join(self._child.log[-5:])
+                raise ServiceFailed(f"the swarm ended with status {self._child.process.returncode}\n{last}")
+        finally:
+            self._over.set()
+            self.on_change()
+
+    async def done(self) -> Self:
+        """Wait until it has ended, and return it."""
+        await self._over.wait()
+        return self
+
+    async def stop(self) -> None:
+        """End it early and wait: it settles, and judges what there is (INVALID: cut short)."""
+        self._asked_to_end = True
+        self._child.interrupt()
+        await self._over.wait()
+
+    async def end(self) -> None:
+        """End its processes now, without a verdict; the second time does nothing."""
+        self._asked_to_end = True
+        await asyncio.to_thread(self._child.stop)
+        atexit.unregister(self._child.stop)
+
+    def panel(self) -> Panel:
+        """How it stands, as a small widget that follows it."""
+        shown = VerdictLamp()
+
+        def draw() -> None:
+            shown.draw(self.course, (), running=self.running)
+
+        self.on_change = draw
+        draw()
+        return Panel([shown.widget], self.__repr__)
+
+    def __repr__(self) -> str:
+        """How it stands, as text."""
+        order = self.order
+        what = f"{order.scenario}, {order.players} players, {order.rate:g} updates/s"
+        return f"{what}: {told(self.course)}" + ("" if self.running else f"\n{self.path}")
+
+
+def file_for(folder: Path, scenario: str, label: str) -> Path:
+    """A file in `folder` for a run that begins now; `results` knows the runs of one `label` by its name."""
+    return folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{scenario}-{label}.jsonl"
+
+
+def told(course: Course) -> str:
+    """How a run stands, in one line; its reasons below."""
+    if course.verdict is not None:
+        verdict = course.verdict
+        figures = ", ".join(
+            f"{name} {value * 1000:.1f} ms"
+            for name in ("latency_p50", "latency_p99")
+            if (value := verdict.metrics.get(name)) is not None
+        )
+        return "\n".join([f"{verdict.name} – {figures}", *(f"  {reason}" for reason in verdict.reasons)])
+    if (last := course.last) is None:
+        return "connecting"
+    late = "" if last.p99 is None else f", p50 {last.p50:.1f} p99 {last.p99:.1f} ms"
+    return f"{last.phase}, {last.players} connected, {last.pairs} pairs/s{late}"
+
+
+def _path() -> str:
+    """Where the child finds the packages: where this process found them."""
+    here = [str(Path(str(loadtest.__file__)).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, here))

@@ -1,0 +1,126 @@
+"""What a run of the load test has shown so far, as pure data.
+
+Law of the file: as in `state`, no clock, no asyncio, no widget. Lines of run.jsonl come in
+(docs/measuring.md has their fields), times are Unix seconds. Every buffer is a ring or of a fixed
+size: a run of an hour takes as much memory as one of ten minutes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.measure.histogram import Histogram
+
+SECONDS_KEPT = 600
+MARKS_KEPT = 16
+LOWEST_MS = 0.1
+ROWS_PER_DECADE = 8
+ROWS = 5 * ROWS_PER_DECADE  # of the heat map: 0.1 ms to 10 s
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One second of a run; latencies in ms and shares of a core, None where nothing was measured."""
+
+    at: int
+    phase: str
+    players: int
+    sent: int
+    pairs: int
+    p50: float | None
+    p99: float | None
+    skew: float | None
+    reach: float | None
+    generator: float | None
+    service: float | None
+    heat: tuple[int, ...]  # pairs by latency, in ROWS rows of equal ratio
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> Instant:
+        """Take a line of the kind `second`."""
+        owed = line["owed"]
+        return cls(
+            at=line["at"],
+            phase=line["phase"],
+            players=line["players"],
+            sent=line["sent"],
+            pairs=line["pairs"],
+            p50=line["latencyP50Ms"],
+            p99=line["latencyP99Ms"],
+            skew=line["skewP99Ms"],
+            reach=1 - line["missed"] / owed if owed else None,
+            generator=max(line["cpu"].values(), default=None),
+            service=sum(one["cpu"] for one in line["service"].values()) if line["service"] else None,
+            heat=coarse(Histogram.from_dict(line["latency"]).buckets()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a run was judged: PASS, FAIL or INVALID, why, and what it measured (`metrics`, in seconds)."""
+
+    name: str
+    reasons: tuple[str, ...]
+    metrics: Mapping[str, float | None]
+
+
+class Course:
+    """Folds the lines of one run into what the charts show."""
+
+    def __init__(self) -> None:
+        self.facts: Mapping[str, Any] = {}
+        self.verdict: Verdict | None = None
+        self.seconds: deque[Instant] = deque(maxlen=SECONDS_KEPT)
+        self.marks: deque[tuple[float, str]] = deque(maxlen=MARKS_KEPT)
+        self.total = [0] * ROWS
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Take the next line of the file."""
+        kind = line["kind"]
+        if kind == "run":
+            self.facts = line
+        elif kind == "second":
+            second = Instant.of(line)
+            self.seconds.append(second)
+            self.total = [one + more for one, more in zip(self.total, second.heat, strict=True)]
+        elif kind == "mark":
+            self.mark(line["at"], line["text"])
+        elif kind == "result":
+            self.verdict = Verdict(line["verdict"], tuple(line["reasons"]), line["metrics"])
+
+    def mark(self, at: float, text: str) -> None:
+        """Something was done to the service or its players."""
+        self.marks.append((at, text))
+
+    @property
+    def now(self) -> float:
+        """The end of the last second that is known; 0 before the first."""
+        return float(self.seconds[-1].at) if self.seconds else 0.0
+
+    @property
+    def last(self) -> Instant | None:
+        """The last second that is known."""
+        return self.seconds[-1] if self.seconds else None
+
+    def window(self, length: int = 60) -> list[Instant]:
+        """The seconds of the last `length`."""
+        return [second for second in self.seconds if second.at > self.now - length]
+
+
+def row_of(milliseconds: float) -> int:
+    """The row of the heat map that a latency falls into."""
+    if milliseconds <= LOWEST_MS:
+        return 0
+    return min(int(math.log10(milliseconds / LOWEST_MS) * ROWS_PER_DECADE), ROWS - 1)
+
+
+def coarse(buckets: Iterable[tuple[float, int]]) -> tuple[int, ...]:
+    """Buckets of a histogram (middle in seconds, count) as rows of the heat map."""
+    rows = [0] * ROWS
+    for middle, count in buckets:
+        rows[row_of(middle * 1000)] += count
+    return tuple(rows)

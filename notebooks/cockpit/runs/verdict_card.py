@@ -1,0 +1,70 @@
+"""The verdict lamp of the desk: how the swarm stands, in words; and what was done to the service."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import ipywidgets as widgets
+
+from cockpit.runs.faults import Fault
+from cockpit.runs.progress import Course
+from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, lamp
+
+COLORS = {"PASS": GREEN, "FAIL": VERMILLION, "INVALID": ORANGE}
+MEANS = {
+    "PASS": "every gate held",
+    "FAIL": "the service did not do what was asked of it",
+    "INVALID": "no verdict on the service: the figures prove nothing",
+}
+PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "measuring", "settle": "settling"}
+FIGURES = {
+    "latency_p50": "p50", "latency_p99": "p99", "latency_p99.9": "p99.9", "skew_p99": "skew p99",
+}  # fmt: skip
+
+
+class VerdictLamp:
+    """Running, or judged; the reasons one below the other; the faults with their times."""
+
+    def __init__(self) -> None:
+        self._state = widgets.HTML()
+        self._words = widgets.HTML()
+        self._faults = widgets.HTML()
+        self.widget = card("Verdict", self._state, self._words, self._faults, flex="0 0 auto")
+
+    def draw(self, course: Course | None, faults: Sequence[Fault], *, running: bool) -> None:
+        """Show how the run stands; None where there was none yet."""
+        color, title, lines = state(course, running=running)
+        self._state.value = (
+            f'<div class="cockpit-state" style="font-size:18px" data-verdict="{title.split(" ")[0]}">'
+            f"{lamp(color)}<span>{html.escape(title)}</span></div>"
+        )
+        body = "<br>".join(html.escape(text) for text in lines)
+        self._words.value = f'<div class="cockpit-words" style="min-height:44px">{body}</div>'
+        told = "".join(f"<div>{html.escape(str(fault))}</div>" for fault in faults)
+        self._faults.value = f'<div class="cockpit-words cockpit-faults" style="min-height:24px">{told}</div>'
+
+
+def state(course: Course | None, *, running: bool) -> tuple[str, str, list[str]]:
+    """Colour, title and lines of a run."""
+    if course is None:
+        return GREY, "no swarm yet", ["Choose players and rate, then press Start swarm."]
+    if (verdict := course.verdict) is not None:
+        figures = [
+            f"{label} {value * 1000:.1f} ms"
+            for name, label in FIGURES.items()
+            if (value := verdict.metrics.get(name)) is not None
+        ]
+        pairs, reach = verdict.metrics.get("pairs"), verdict.metrics.get("reach")
+        if pairs is not None and reach is not None:
+            figures.append(f"reach {int(reach * 1e6) / 1e4:g} % of {pairs:,.0f} pairs")
+        title = f"{verdict.name} – {MEANS[verdict.name]}"
+        return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(figures)]
+    if not running:
+        return GREY, "ended without a verdict", []
+    last = course.last
+    if last is None:
+        return ORANGE, "starting …", ["Locust loads, the players come."]
+    late = "" if last.p99 is None else f", p50 {last.p50:.1f} ms, p99 {last.p99:.1f} ms"
+    text = f"{last.players} players, {last.sent} scores/s, {last.pairs:,} pairs/s{late}"
+    return GREY if last.phase != "measure" else GREEN, f"{PHASES[last.phase]} …", [text]

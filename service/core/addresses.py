@@ -1,0 +1,30 @@
+"""What an address means: this machine's loopback, or a Redis of the service's own."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host, a name or an address, is this machine's loopback."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def folder_of(redis_url: str) -> str | None:
+    """FOLDER of `embedded:FOLDER`, "" of `embedded` alone, None of the address of somebody else's server.
+
+    Raises `ValueError` for `embedded:` without the folder, which would keep nothing where something was to be kept.
+    """
+    kind, colon, folder = redis_url.partition(":")
+    if kind != "embedded":
+        return None
+    if colon and not folder:
+        raise ValueError("expected embedded, or embedded:FOLDER with a folder")
+    return folder

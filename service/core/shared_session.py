@@ -1,0 +1,425 @@
+"""One session that several processes share: what is agreed, what is on its way, and what is shown.
+
+    update ──▶ queue ──▶ batch in flight ──▶ apply.lua ──▶ published to all ──▶ replica ──▶ shown
+                 └── told: shown at once, in an epoch of this process alone ─────────────────┘
+
+An operation is *confirmed* when it comes back in the stream of what was applied. Until then it is
+not shown, unless that takes too long: then it is *told*, which puts it on top of the replica, in a
+private epoch, because nobody else shows it. With the last told operation confirmed, the session is
+shown as everybody shows it again.
+
+Pure, like the rest of the core: it neither sends nor waits. Methods return the events of what is
+now shown differently.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Final
+
+from service.core.pn_counter import (
+    Add,
+    Applied,
+    Name,
+    Op,
+    Populate,
+    Reading,
+    Replica,
+    Reset,
+    Row,
+    Stamp,
+    from_wire,
+    to_wire,
+)
+from service.core.protocol import MAX_POINTS, MAX_TOTAL
+from service.core.session import CLEARED, POPULATED, Answer, Event, Restored, Session, check_total
+from service.core.users import default_username
+
+MAX_BATCH: Final = 200  # operations
+
+Heard = Callable[[Answer | None], None]  # takes the answer to an add, None as the answer to anything else
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """An operation that is not confirmed yet, and who waits for it."""
+
+    op: Op
+    since: float  # monotonic seconds
+    heard_by: list[Heard] = field(default_factory=list)
+    told: bool = False
+    ahead: dict[str, int] = field(default_factory=dict)  # what it adds to the replica while it is told
+
+    def settle(self, answer: Answer | None) -> None:
+        """Tell everybody who waits."""
+        for hear in self.heard_by:
+            hear(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes to Redis in one piece, and once: its number is not used again, whether it arrived or not."""
+
+    seq: int
+    pending: tuple[Pending, ...]
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker's row that Redis does not have as it is known here: to be put back as `seq`, if it is `below` there."""
+
+    worker: str
+    seq: int
+    below: int
+
+
+class Behind(Exception):
+    """What came does not follow what is known here: the session has to be read anew."""
+
+
+class SharedSession:
+    """`session` is what this process shows; `worker` names the process; `private` makes suffixes of epochs."""
+
+    def __init__(self, session: Session, worker: str, private: Callable[[], str]) -> None:
+        self.session = session
+        self.replica = Replica(session.epoch)
+        self.synced = False  # whether it was ever read
+        self.in_flight: Batch | None = None
+        self._worker = worker
+        self._private = private
+        self._queue: deque[Pending] = deque()
+        self._by_id: dict[tuple[str, str], Pending] = {}
+        self._seq = 0
+        self._told = 0  # so many of the unconfirmed are told; they are always the oldest
+        self._ahead: dict[str, int] = {}  # the sum of what is told
+        self._hiding = 0  # told resets: while there is one, nothing of the replica is shown
+        self._missed: list[Applied] = []  # heard of, and not read yet
+        self._named: dict[str, str] = {}  # the names that are kept, or on their way to be
+
+    def __len__(self) -> int:
+        """The operations that are not confirmed."""
+        return len(self._queue) + (0 if self.in_flight is None else len(self.in_flight.pending))
+
+    @property
+    def alone(self) -> bool:
+        """Whether something is shown that this process alone knows of."""
+        return self._told > 0
+
+    @property
+    def known(self) -> Stamp:
+        """Up to where all batches were heard; before the first reading none."""
+        return self.replica.stamp if self.synced else Stamp("", -1)
+
+    # Commands
+
+    def add(self, op: Add, since: float, hear: Heard) -> None:
+        """Take an update in. Raises `Refused` where the total would leave what a player may have."""
+        if op.op_id is not None:
+            first = self.session.ops.recall(op.user_id, op.op_id)
+            if first is not None:
+                hear(self.session.answer(op.user_id, first, op.op_id))
+                return
+            same = self._by_id.get((op.user_id, op.op_id))
+            if same is not None:
+                self._join_in(same, hear)
+                return
+        self._check_total(op)
+        self.name(op.user_id, since)
+        pending = Pending(op, since, [hear])
+        self._queue.append(pending)
+        if op.op_id is not None:
+            self._by_id[op.user_id, op.op_id] = pending
+
+    def overwrite(self, op: Populate | Reset, since: float, hear: Heard) -> None:
+        """Take a populate or a reset in."""
+        self._queue.append(Pending(op, since, [hear]))
+
+    def name(self, user_id: str, since: float) -> None:
+        """Keep the name of a user who is ranked, or about to be, where it is not the one everybody would guess."""
+        username = self.session.username(user_id)
+        if self._named.get(user_id, default_username(user_id)) != username:
+            self._named[user_id] = username
+            self._queue.append(Pending(Name(user_id, username), since))
+
+    def _join_in(self, same: Pending, hear: Heard) -> None:
+        """Another connection repeats an update that is still on its way."""
+        assert isinstance(same.op, Add)
+        same.heard_by.append(hear)
+        if same.told:
+            hear(self.session.answer(same.op.user_id, same.op.points, same.op.op_id, durable=False))
+
+    def _check_total(self, op: Add) -> None:
+        total = self._total(op.user_id) or 0
+        # What waits is added up only where it could matter, that is, nearly never.
+        if abs(total) + (len(self) + 1) * MAX_POINTS > MAX_TOTAL:
+            for other in self._unconfirmed():
+                if isinstance(other.op, Add) and other.op.user_id == op.user_id and not other.told:
+                    total += other.op.points
+        check_total(total + op.points, op.op_id)
+
+    # What takes too long is told
+
+    @property
+    def oldest_untold(self) -> Pending | None:
+        """The operation that waits longest without having been told."""
+        index = self._told
+        if self.in_flight is not None:
+            if index < len(self.in_flight.pending):
+                return self.in_flight.pending[index]
+            index -= len(self.in_flight.pending)
+        return self._queue[index] if index < len(self._queue) else None
+
+    def tell(self, before: float) -> list[Event]:
+        """Show what has been waiting since before then, and answer it for the time being."""
+        events: list[Event] = []
+        while (pending := self.oldest_untold) is not None and pending.since <= before:
+            if self.session.epoch == self.replica.stamp.epoch:
+                self.session.epoch = f"{self.replica.stamp.epoch}~{self._private()}"
+            pending.told = True
+            self._told += 1
+            events += self._tell(pending)
+        return events
+
+    def _tell(self, pending: Pending) -> list[Event]:
+        op, session = pending.op, self.session
+        match op:
+            case Add():
+                self._put_ahead(pending, op.user_id, op.points)
+                session.version += 1
+                scored = session.place(op.user_id, self._total(op.user_id) or 0, op.points, op.received_at)
+                pending.settle(session.answer(op.user_id, op.points, op.op_id, durable=False))
+                return [scored]
+            case Populate():
+                for user_id, score in op.scores.items():
+                    self._put_ahead(pending, user_id, score - (self._total(user_id) or 0))
+            case Reset():
+                # What was told before is off the board, and does not come back with its confirmation.
+                for earlier in self._unconfirmed():
+                    earlier.ahead.clear()
+                self._ahead.clear()
+                self._hiding += 1
+            case Name():
+                return []
+        session.version += 1
+        self._show()
+        pending.settle(None)
+        return [POPULATED if isinstance(op, Populate) else CLEARED]
+
+    def _put_ahead(self, pending: Pending, user_id: str, points: int) -> None:
+        pending.ahead[user_id] = points
+        self._ahead[user_id] = self._ahead.get(user_id, 0) + points
+
+    # What was sent comes back
+
+    def next_batch(self) -> Batch | None:
+        """What is to be confirmed next, and to be sent if it was not."""
+        if self.in_flight is None and self._queue:
+            pending = tuple(self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
+            self._seq += 1
+            self.in_flight = Batch(self._seq, pending, to_wire([one.op for one in pending]))
+        return self.in_flight
+
+    def take(self, applied: Applied, now: float) -> list[Event]:
+        """Follow what was applied. Raises `Behind` when something before it was missed."""
+        known, row = self.replica.stamp, self.replica.row(applied.worker)
+        comparable = self.synced and applied.stamp.epoch == known.epoch
+        if comparable and applied.seq <= row.seq:
+            return []  # it was read already
+        if not comparable or applied.since != known.version:
+            # The points will be read; of the ids this may be the only word.
+            self._missed.append(applied)
+            raise Behind
+        mine = applied.worker == self._worker and self.in_flight is not None and self.in_flight.seq == applied.seq
+        if mine and self.in_flight is not None:
+            pending, self.in_flight = self.in_flight.pending, None
+        else:
+            pending = tuple(Pending(op, 0.0) for op in from_wire(applied.text))
+        row.seq = applied.seq
+        version = known.version
+        events: list[Event] = []
+        for index, one in enumerate(pending):
+            first = applied.repeated.get(index)
+            if first is None:
+                self.replica.apply(applied.worker, one.op)
+                version += not isinstance(one.op, Name)
+            self.replica.stamp = replace(applied.stamp, version=version)
+            events += self._confirm(one, first, now)
+            if not mine:
+                events += self._drop_repeated(one.op, now)
+        return events + self._return()
+
+    def lost(self, reading: Reading) -> list[Lost]:
+        """What Redis has lost, or must not take any more, before the reading can be adopted.
+
+        A batch in flight that is not in the reading is given up: its number is passed over, so that it
+        cannot be applied when it arrives late, and what it holds will be sent under another one.
+        """
+        lost = [Lost(worker, self.replica.row(worker).seq, self.replica.row(worker).seq)
+                for worker in self.replica.newer_than(reading)]  # fmt: skip
+        if self.in_flight is not None and reading.rows.get(self._worker, Row()).seq < self.in_flight.seq:
+            own = Lost(self._worker, self.in_flight.seq + 1, self.in_flight.seq)
+            lost = [own, *(one for one in lost if one.worker != self._worker)]
+        return lost
+
+    def is_ahead_of(self, reading: Reading) -> bool:
+        """Whether the stream has brought more than was read."""
+        stamp = self.replica.stamp
+        return self.synced and reading.stamp.epoch == stamp.epoch and reading.stamp.version < stamp.version
+
+    def reached(self, stamp: Stamp | None) -> bool:
+        """Whether what is known here goes as far as that, as far as the two can be compared."""
+        known = self.replica.stamp
+        return stamp is None or stamp.epoch != known.epoch or stamp.version <= known.version
+
+    def adopt(self, reading: Reading, now: float) -> list[Event]:
+        """Show what was read, and confirm what it holds of this process' own. There should be nothing `lost` in it."""
+        before, synced = (self.session.epoch, self.session.version), self.synced
+        known = self.replica.stamp
+        self.replica.adopt(reading)
+        self.synced = True
+        self._named = dict(reading.names)
+        own: tuple[Pending, ...] = ()
+        if self.in_flight is not None:
+            seq = self.replica.row(self._worker).seq
+            if seq == self.in_flight.seq:
+                own = self.in_flight.pending
+            else:
+                self._queue.extendleft(reversed(self.in_flight.pending))
+                self._seq = seq
+            self.in_flight = None
+        # Of a new epoch it cannot be said what is new in it and what was put back.
+        unseen = reading.stamp.updates - known.updates if synced and reading.stamp.epoch == known.epoch else 0
+        for one in own:
+            unseen -= one.told and isinstance(one.op, Add)
+            self._agree(one)
+        events: list[Event] = []
+        for user_id, username in reading.names.items():
+            if not self.session.is_connected(user_id):
+                events += self.session.rename(user_id, username)
+        changed = self._show()
+        if self._told:
+            self.session.version += changed
+        else:
+            self._return()
+            self.session.epoch, self.session.version = reading.stamp.epoch, reading.stamp.version
+        for one in own:
+            self._settle(one, None, now)
+        events += self._learn(reading.recent, now)
+        if changed or before != (self.session.epoch, self.session.version):
+            events.append(Restored(max(unseen, 0)))
+        return events
+
+    def _learn(self, recent: list[Applied], now: float) -> list[Event]:
+        """Remember the ids that were counted elsewhere while this process did not hear it."""
+        missed, self._missed = self._missed, []
+        ops = []
+        for applied in (*missed, *recent):
+            for index, op in enumerate(from_wire(applied.text)):
+                self._remember(op, applied.repeated.get(index), now)
+                ops.append(op)
+        return [event for op in ops for event in self._drop_repeated(op, now)] + self._return()
+
+    def _drop_repeated(self, op: Op, now: float) -> list[Event]:
+        """What was counted elsewhere is not sent; in flight already, it will be found to be a repetition there."""
+        if not isinstance(op, Add) or op.op_id is None:
+            return []
+        one = self._by_id.get((op.user_id, op.op_id))
+        if one is None or one not in self._queue:
+            return []
+        self._queue.remove(one)
+        return self._confirm(one, self.session.ops.recall(op.user_id, op.op_id), now)
+
+    def _confirm(self, one: Pending, first: int | None, now: float) -> list[Event]:
+        """It was counted, or found to be a repetition of what had counted `first`."""
+        self._agree(one)
+        events = self._show_confirmed(one, first)
+        self._settle(one, first, now)
+        return events
+
+    def _agree(self, one: Pending) -> None:
+        """It is no longer ahead of what is agreed."""
+        if one.told:
+            self._told -= 1
+            self._hiding -= isinstance(one.op, Reset)
+            for user_id, points in one.ahead.items():
+                self._ahead[user_id] -= points
+
+    def _show_confirmed(self, one: Pending, first: int | None) -> list[Event]:
+        op = one.op
+        if isinstance(op, Name):
+            self._named.setdefault(op.user_id, op.username)
+            # Who is connected is called as the last join said.
+            return [] if self.session.is_connected(op.user_id) else self.session.rename(op.user_id, op.username)
+        if isinstance(op, Reset):
+            self._named.clear()
+        if isinstance(op, Add):
+            if first is None and not one.told:
+                self._count()
+                return [self.session.place(op.user_id, self._total(op.user_id) or 0, op.points, op.received_at)]
+            if first is None or not one.told:
+                return []
+            # A repetition that counted on this process' own board, and nowhere else.
+        changed = self._show()
+        if one.told and not changed:
+            return []
+        self._count()
+        if one.told or isinstance(op, Add):
+            return [Restored()]
+        return [POPULATED if isinstance(op, Populate) else CLEARED]
+
+    def _settle(self, one: Pending, first: int | None, now: float) -> None:
+        op, stamp = one.op, self.replica.stamp
+        self._remember(op, first, now)
+        if not isinstance(op, Add):
+            one.settle(None)
+        elif one.heard_by:
+            if op.op_id is not None:
+                self._by_id.pop((op.user_id, op.op_id), None)
+            points = op.points if first is None else first
+            answer = self.session.answer(op.user_id, points, op.op_id)
+            # What is told of the shared epoch is what everybody shows in it, whatever else is shown here.
+            score = self.replica.totals.get(op.user_id, 0)
+            one.settle(replace(answer, score=score, epoch=stamp.epoch, version=stamp.version))
+
+    def _remember(self, op: Op, first: int | None, now: float) -> None:
+        if isinstance(op, Add) and op.op_id is not None:
+            self.session.ops.remember(op.user_id, op.op_id, op.points if first is None else first, now)
+
+    # What is shown
+
+    def _total(self, user_id: str) -> int | None:
+        agreed = None if self._hiding else self.replica.totals.get(user_id)
+        ahead = self._ahead.get(user_id) if self._told else None
+        return agreed if ahead is None else (agreed or 0) + ahead
+
+    def _show(self) -> bool:
+        """Show all of it, whatever was shown before; whether that changed anything."""
+        scores = {} if self._hiding else dict(self.replica.totals)
+        if self._told:
+            for user_id, points in self._ahead.items():
+                scores[user_id] = scores.get(user_id, 0) + points
+        return self.session.show(scores)
+
+    def _count(self) -> None:
+        """One more change is shown."""
+        if self.session.epoch == self.replica.stamp.epoch:
+            self.session.version = self.replica.stamp.version
+        else:
+            self.session.version += 1
+
+    def _return(self) -> list[Event]:
+        """With nothing told any more, show the session in everybody's epoch again."""
+        stamp = self.replica.stamp
+        if self._told or self.session.epoch == stamp.epoch:
+            return []
+        self._ahead.clear()
+        self._show()
+        self.session.epoch, self.session.version = stamp.epoch, stamp.version
+        return [Restored()]
+
+    def _unconfirmed(self) -> Iterator[Pending]:
+        return chain(() if self.in_flight is None else self.in_flight.pending, self._queue)

@@ -1,0 +1,167 @@
+"""Who may call, decided before anything else happens: Host, Origin, the admin token, and headers.
+
+- A foreign `Host` is how DNS rebinding reaches a service on loopback: 400.
+- A foreign `Origin` is another web site acting through a visitor's browser: 403. No Origin means
+  that no browser is involved.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from service.core.addresses import is_loopback
+from service.core.errors import CloseCode
+
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^:\[\]@/\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+# Jupyter frames the page from its own port of the same machine.
+_FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A host and port as in a Host header; `port` is None when it was not written."""
+
+    name: str
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Authority | None:
+        """The parts of `text`, or None when it is no `host[:port]`."""
+        match = _HOST.fullmatch(text)
+        if match is None:
+            return None
+        port = match["port"]
+        return cls(match["name"].lower().rstrip("."), None if port is None else int(port))
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address."""
+        try:
+            ipaddress.ip_address(self.name.strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+
+class Gate:
+    """The rules of access, apart from any framework."""
+
+    def __init__(self, *, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> None:
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in allowed_origins)
+
+    def host_is_fine(self, host: str) -> bool:
+        """Whether the service answers to this Host header."""
+        authority = Authority.parse(host)
+        return authority is not None and (
+            authority.is_address
+            or authority.name == "localhost"
+            or authority.name in self._hosts
+            or host.lower() in self._hosts
+        )
+
+    def origin_is_fine(self, origin: str, host: str) -> bool:
+        """Whether a page of this origin may connect or post to a service called by this Host."""
+        if origin.lower().rstrip("/") in self._origins:
+            return True
+        try:
+            parts = urlsplit(origin)
+            port, name = parts.port, parts.hostname
+        except ValueError:
+            return False
+        authority = Authority.parse(host)
+        if not name or authority is None:
+            return False
+        # Behind a proxy that ends TLS the schemes differ, so only what a default port means is taken from it.
+        default = _DEFAULT_PORTS.get(parts.scheme)
+        same_port = (port or default) == (authority.port or default)
+        return same_port and name.rstrip(".") == authority.name.strip("[]")
+
+    def content_security_policy(self) -> str:
+        """The policy of every page."""
+        ancestors = " ".join([*_FRAME_ANCESTORS, *sorted(self._origins)])
+        return (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+            f"font-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors {ancestors}"
+        )
+
+
+class GateMiddleware:
+    """Applies a `Gate` to HTTP and, before it is accepted, to WebSocket."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+        self._policy = gate.content_security_policy()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        # Two Host headers are a trick on whoever reads the other one (RFC 9112, section 3.2).
+        host = ", ".join(headers.getlist("host"))
+        origin = ", ".join(headers.getlist("origin")) if "origin" in headers else None
+        if not self._gate.host_is_fine(host):
+            expected = "one IP address, localhost or an allowed host"
+            await _refuse(scope, receive, send, 400, f"Host: expected {expected}, got {host[:100]!r}")
+            return
+        guarded = scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD", "OPTIONS"}
+        if guarded and origin is not None and not self._gate.origin_is_fine(origin, host):
+            expected = f"the service's own ({host}) or an allowed one"
+            await _refuse(scope, receive, send, 403, f"Origin: expected {expected}, got {origin[:100]!r}")
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                response = MutableHeaders(scope=message)
+                response.setdefault("Content-Security-Policy", self._policy)
+                response.setdefault("X-Content-Type-Options", "nosniff")
+                response.setdefault("Referrer-Policy", "no-referrer")
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, detail: str) -> None:
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        # A server that cannot answer a handshake with a status of ours says 403.
+        await WebSocketClose(CloseCode.FORBIDDEN, detail)(scope, receive, send)
+        return
+    await JSONResponse({"detail": detail}, status)(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Who may populate and reset: with a token everyone who has it, without one this machine alone."""
+
+    token: str | None = None
+    open_to_all: bool = False
+
+    def refusal(self, *, client: str | None, host: str, authorization: str | None) -> tuple[int, str] | None:
+        """The status and reason to refuse with, or None."""
+        if self.token is not None:
+            expected = f"Bearer {self.token}".encode()
+            if secrets.compare_digest((authorization or "").encode(), expected):
+                return None
+            return 401, "expected Authorization: Bearer with the admin token, got " + (
+                "another" if authorization else "none"
+            )
+        authority = Authority.parse(host)
+        if self.open_to_all or (
+            client is not None and is_loopback(client) and authority is not None and is_loopback(authority.name)
+        ):
+            return None
+        return 403, "expected a call from this machine to a loopback address, or a service with an admin token"

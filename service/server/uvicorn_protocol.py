@@ -1,0 +1,225 @@
+"""The uvicorn protocol class for fan-out: prebuilt frames straight to the kernel.
+
+Law of the file: uvicorn's class stays the only one that reads, shakes hands and closes. This
+one adds a way out beside it and tells, from uvicorn's own callbacks, when that way is blocked
+or gone. The transport keeps nothing back (its high-water mark is 0), so as long as an outlet is
+writable nothing waits in the process, and what is pushed past the transport cannot overtake. If
+uvicorn's class no longer has the shape this relies on, `protocol_class` says so and the service
+runs without the extension, with the same bytes at the usual price.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Generator
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from service.core.errors import CloseCode
+from service.server.outbound import EXTENSION, Batch, Outlet, broadcast, takes_nothing
+
+STALL_SECONDS = 5.0  # a socket paused for longer is given up
+LAST_WORD_SECONDS = 2.0  # how long a close frame may take to leave a socket that was given up
+SHUTDOWN_SECONDS = 1.0  # and one that was full when the server stopped
+SEND_BUFFER = 32 * 1024  # bytes in the kernel; by default it takes megabytes, minutes of boards
+USER_TIMEOUT_MS = 20_000  # a peer that acknowledges nothing for so long is dead
+
+log = logging.getLogger("leaderboard.wire")
+
+RELIED_ON = (
+    "connection_lost", "data_received", "handle_close", "handle_connect", "handle_parser_exception",
+    "keepalive_timeout", "pause_writing", "resume_writing", "send", "shutdown",
+)  # fmt: skip
+
+
+class WireOutlet(Outlet):
+    """The way out through the transport of one upgraded connection."""
+
+    __slots__ = ("_loop", "_protocol", "_socket", "_stall", "_transport")
+
+    def __init__(self, protocol: FanoutProtocol) -> None:
+        # A second handle on the transport's own descriptor; `release` lets go of it before it is closed.
+        self._socket = _plain_socket(protocol.transport)
+        super().__init__(takes_nothing if self._socket is None else self._socket.send)
+        self._protocol: FanoutProtocol | None = protocol
+        self._loop = protocol.loop
+        self._transport = protocol.transport
+        self._stall: asyncio.TimerHandle | None = None
+
+    def send(self, batch: Batch, more: Batch | None = None) -> None:
+        if more is not None:
+            batch = batch + more
+        if self.writable:
+            broadcast((self,), batch)
+        else:
+            self.finish(batch, 0)
+
+    def finish(self, batch: Batch, taken: int) -> None:
+        if not self.closed:
+            self._transport.write(batch.wire[taken:])
+
+    def end(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        super().end()
+
+    def paused(self) -> None:
+        """The transport's buffer is full."""
+        if not self.closed:
+            self._stall = self._loop.call_later(STALL_SECONDS, self._give_up)
+            self._set_writable(False)
+
+    def resumed(self) -> None:
+        """The transport's buffer has drained."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if not self.closed:
+            self._set_writable(True)
+
+    def release(self) -> None:
+        """Let go of a connection that is lost: no cycle keeps it for the garbage collector to find."""
+        self._protocol = None
+        self.push = takes_nothing
+        if self._socket is not None:
+            self._socket.detach()
+
+    async def close(self, code: CloseCode) -> None:
+        if self._protocol is None:
+            return
+        if not self.writable:
+            # Behind a full buffer the close frame would wait for ever.
+            self._protocol.give_up(code)
+            return
+        await self._protocol.send({"type": "websocket.close", "code": int(code)})
+
+    def _give_up(self) -> None:
+        self.ended_with = CloseCode.TOO_SLOW
+        if self._protocol is not None:
+            self._protocol.give_up(CloseCode.TOO_SLOW)
+
+
+class FanoutProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's sans-I/O WebSocket protocol with an outlet in `scope["extensions"]`."""
+
+    outlet: WireOutlet | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code != 101:
+            return
+        self.outlet = WireOutlet(self)
+        cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self.outlet
+        self.transport.set_write_buffer_limits(high=0)
+        _bound_kernel_buffer(self.transport)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.outlet is not None:
+            self.outlet.paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.outlet is not None:
+            self.outlet.resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_outlet()
+        super().connection_lost(exc)
+        # A parser that was not fed the end of its stream holds the connection, which holds the parser.
+        self.conn.parser.close()
+        if self.outlet is not None:
+            self.outlet.release()
+
+    def handle_close(self, event: Any) -> None:
+        self._end_outlet()
+        super().handle_close(event)
+
+    def keepalive_timeout(self) -> None:
+        self._end_outlet()
+        super().keepalive_timeout()
+        self._abort_later()
+
+    def shutdown(self) -> None:
+        stuck = self.outlet is not None and not self.outlet.writable and not self.outlet.closed
+        self._end_outlet()
+        super().shutdown()
+        if stuck:
+            # If it does not drain soon, its close frame would hold up the whole server's end.
+            self.loop.call_later(SHUTDOWN_SECONDS, self.transport.abort)
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self._end_outlet()
+        await super().send(message)
+
+    def handle_parser_exception(self) -> None:
+        if self.close_sent:
+            return  # the rest of a stream that was already refused
+        self._end_outlet()
+        assert self.conn.close_sent is not None
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        # Closing with unread bytes in the kernel resets the connection, and the reset overtakes the
+        # close frame: the client would never learn its code. So end our side and read on.
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LAST_WORD_SECONDS, self.transport.abort)
+
+    def give_up(self, code: CloseCode) -> None:
+        """Close a connection whose peer does not read, and do not wait for it."""
+        self._end_outlet()
+        self.stop_keepalive()
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(code)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.transport.close()
+        self._abort_later()
+
+    def _end_outlet(self) -> None:
+        if self.outlet is not None:
+            self.outlet.end()
+
+    def _abort_later(self) -> None:
+        self.loop.call_later(LAST_WORD_SECONDS, self.transport.abort)
+
+
+def protocol_class() -> type[FanoutProtocol] | None:
+    """The class to give to uvicorn, or None (and one log line) when uvicorn's own changed shape."""
+    missing = [name for name in RELIED_ON if not callable(getattr(WebSocketsSansIOProtocol, name, None))]
+    if not isinstance(getattr(ServerProtocol(), "parser", None), Generator):
+        missing.append("conn.parser")
+    if missing:
+        log.warning("uvicorn's protocol has no %s: running without the fan-out extension", ", ".join(missing))
+        return None
+    return FanoutProtocol
+
+
+def _plain_socket(transport: asyncio.Transport) -> socket.socket | None:
+    """The transport's socket to write to, None where bytes have to go through TLS first."""
+    inner = transport.get_extra_info("socket")
+    if inner is None or transport.get_extra_info("ssl_object") is not None:
+        return None
+    return socket.socket(inner.family, inner.type, inner.proto, fileno=inner.fileno())
+
+
+def _bound_kernel_buffer(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if user_timeout is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, user_timeout, USER_TIMEOUT_MS)

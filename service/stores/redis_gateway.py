@@ -1,0 +1,200 @@
+"""The way to Redis: what is asked of it, in the terms of the core, and the stream of what happened there.
+
+Keys, all of one session under one hash tag, so that they live together in a cluster:
+
+    leaderboard:{S}                 hash    run, epoch, generation, version, updates
+    leaderboard:{S}:seqs            hash    worker → number of its last batch
+    leaderboard:{S}:G               zset    the board of generation G: user → sum of all rows
+    leaderboard:{S}:G:row:WORKER    hash    that worker's row: user → points
+    leaderboard:{S}:G:names         hash    user → name, where it is not the one the id gives
+    leaderboard:{S}:op:USER:ID      string  the points of an update that was counted, for 15 minutes
+    leaderboard:{S}:recent          zset    the last messages of the stream, by version
+    leaderboard:sessions            set     the sessions there are
+
+Nothing here is sent twice by itself: whoever calls knows which scripts may be repeated (all of them)
+and when to ask first what the first try did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.core.pn_counter import Applied, Reading, Replica, Row, Stamp
+from service.core.shared_session import Batch, Lost
+
+CONNECT_SECONDS: Final = 0.3
+ANSWER_SECONDS: Final = 0.5
+OP_SECONDS: Final = 900  # an op id is remembered in Redis
+RECENT: Final = 1000  # batches of a session that can be read by who did not hear them
+
+LINK_ERRORS: Final = (RedisError, OSError, TimeoutError)
+
+_FOLDER: Final = Path(__file__).with_name("lua")
+SCRIPTS: Final = {name: (_FOLDER / f"{name}.lua").read_text() for name in ("apply", "read", "restore", "end", "peek")}
+_REGISTRY: Final = "leaderboard:sessions"
+
+
+class Link:
+    """One connection for questions and one for the stream; made by `connected`. Raises what is in `LINK_ERRORS`."""
+
+    def __init__(self, client: Redis, stream: PubSub, worker: str, channel: str) -> None:
+        self._client = client
+        self._stream = stream
+        self._worker = worker
+        self._channel = channel
+        self._digests: dict[str, str] = {}
+
+    async def begin(self) -> None:
+        """Hear everything from now on, and have the scripts there."""
+        await self._stream.subscribe(self._channel)
+        for name, text in SCRIPTS.items():
+            self._digests[name] = _text(await self._client.script_load(text))
+
+    async def session_ids(self) -> set[str]:
+        """The sessions that somebody began."""
+        return {_text(name) for name in await self._client.smembers(_REGISTRY)}
+
+    async def apply(self, batches: Sequence[tuple[str, str, Batch]]) -> list[str]:
+        """Apply batches of (session, epoch, batch), in one round trip; `OK`, `KNOWN` or `SYNC` for each."""
+        calls = [
+            (
+                "apply",
+                session_id,
+                (self._worker, batch.seq, epoch, OP_SECONDS, self._channel, session_id, batch.text, RECENT),
+            )
+            for session_id, epoch, batch in batches
+        ]
+        return [answer.decode() for answer in await self._call(calls)]
+
+    async def read(self, sessions: Iterable[tuple[str, str, Stamp]]) -> list[Reading]:
+        """The sessions as they are there; given are the epoch for where a new one is due, and what is known."""
+        calls = [("read", session_id, (epoch, known.epoch, known.version)) for session_id, epoch, known in sessions]
+        if calls:
+            await self._client.sadd(_REGISTRY, *(session_id for _, session_id, _ in calls))
+        return [_reading(answer) for answer in await self._call(calls)]
+
+    async def restore(self, session_id: str, reading: Reading, replica: Replica, lost: Iterable[Lost]) -> None:
+        """Put rows back, as the replica has them; one that came too late changes nothing."""
+        where = (reading.stamp.epoch, replica.generation, self._channel, session_id)
+        calls = [
+            (
+                "restore",
+                session_id,
+                (
+                    *(one.worker, one.seq, *where, to_json(replica.row(one.worker).points), to_json(replica.names)),
+                    *(self._worker, one.below),
+                ),
+            )
+            for one in lost
+        ]
+        await self._call(calls)
+
+    async def end(self, session_id: str, stamp: Stamp) -> None:
+        """Forget a session, unless it is further than that."""
+        call = ("end", session_id, (self._worker, stamp.epoch, stamp.version, self._channel, session_id))
+        (answer,) = await self._call([call])
+        if answer == b"OK":
+            await self._client.srem(_REGISTRY, session_id)
+
+    async def peek(self, session_ids: Sequence[str]) -> list[Stamp | None]:
+        """Where each session stands, without the number of updates; None where Redis knows of none."""
+        keys = [_state(session_id) for session_id in session_ids]
+        found = await self._client.evalsha(self._digests["peek"], len(keys), *keys)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [None if epoch is None else Stamp(epoch.decode(), int(version)) for epoch, version in pairs]
+
+    async def publish(self, messages: Iterable[Sequence[Any]]) -> None:
+        """Tell all workers, this one too."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for message in messages:
+                pipeline.publish(self._channel, to_json(message))
+            await pipeline.execute()
+
+    async def stream(self) -> AsyncIterator[tuple[list[Any], bytes]]:
+        """What was published: the message, and the batch that came with it or nothing."""
+        while True:
+            message = await self._stream.get_message(ignore_subscribe_messages=True, timeout=None)
+            if message is not None:
+                yield message_of(message["data"])
+
+    async def _call(self, calls: Sequence[tuple[str, str, tuple[Any, ...]]]) -> list[Any]:
+        """Run scripts, each on one session, in one round trip. The last of them may have run when this raises."""
+        if not calls:
+            return []
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for name, session_id, arguments in calls:
+                state = _state(session_id)
+                pipeline.evalsha(self._digests[name], 2, state, f"{state}:seqs", *arguments)
+            return await pipeline.execute()
+
+
+@asynccontextmanager
+async def connected(url: str, worker: str) -> AsyncIterator[Link]:
+    """A link for as long as it holds. Raises what is in `LINK_ERRORS` when there is none to be had."""
+    # The library would try a command again that may have been done the first time.
+    client = Redis.from_url(
+        url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    database = client.connection_pool.connection_kwargs.get("db") or 0
+    stream = client.pubsub()
+    try:
+        # Publishing knows no databases, so that the channel has to.
+        link = Link(client, stream, worker, f"leaderboard:stream:{database}")
+        await link.begin()
+        yield link
+    finally:
+        with suppress(*LINK_ERRORS):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await stream.aclose()  # type: ignore[no-untyped-call]
+                await client.aclose()
+
+
+def message_of(data: bytes) -> tuple[list[Any], bytes]:
+    """What was published: the message, and the batch that came with it or nothing."""
+    head, _, text = data.partition(b"\n")
+    return from_json(head), text
+
+
+def applied(message: Sequence[Any], text: bytes) -> tuple[str, Applied]:
+    """A `batch` message of the stream: the session, and what was applied to it."""
+    _, worker, session_id, epoch, seq, since, version, updates, repeated = message
+    return session_id, Applied(worker, seq, since, Stamp(epoch, version, updates), dict(repeated), text)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _state(session_id: str) -> str:
+    return f"leaderboard:{{{session_id}}}"
+
+
+def _reading(answer: Sequence[Any]) -> Reading:
+    epoch, generation, version, updates, seqs, names, rows, missed = answer
+    points = {worker: {user: int(sum_) for user, sum_ in _pairs(row).items()} for worker, row in _pairs(rows).items()}
+    return Reading(
+        Stamp(epoch.decode(), int(version), int(updates)),
+        int(generation),
+        {worker: Row(int(seq), points[worker]) for worker, seq in _pairs(seqs).items()},
+        {user: name.decode() for user, name in _pairs(names).items()},
+        [applied(*message_of(data))[1] for data in missed],
+    )
+
+
+def _pairs(flat: Sequence[Any]) -> Mapping[str, Any]:
+    return {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}

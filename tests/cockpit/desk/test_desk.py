@@ -1,0 +1,279 @@
+"""The swarm desk: real services, a real Redis, real swarms; every button in what it does to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from cockpit import SwarmDesk
+from cockpit.desk.desk import KNEE_SECONDS
+from cockpit.desk.knee_trials import OUTCOMES
+from cockpit.desk.service_under_test import Setting
+from cockpit.runs.load_run import Order
+
+from loadtest.judge.knee_search import Outcome
+from loadtest.report.run_file import read
+from loadtest.target.processes import ServiceFailed
+
+ROOT = Path(__file__).parents[3]
+PATH = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")])
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[SwarmDesk]:
+    desk = await SwarmDesk.start(tmp_path)
+    desk.panel()
+    yield desk
+    await desk.stop()
+    assert desk.troubles == []
+
+
+def measuring(desk: SwarmDesk) -> bool:
+    return bool(desk.course and desk.course.last and desk.course.last.phase == "measure")
+
+
+async def test_a_run_is_sent_judged_and_kept(desk: SwarmDesk) -> None:
+    """A run ends with a verdict, shown and on file; its service is gone, and what was asked for was played."""
+    assert repr(desk) == "no swarm yet"
+    path = await desk.run(players=20, rate=20, duration=2, tick_ms=20, gates=("latency_p99<1us",))
+    lines = read(path)
+    assert lines[0]["arguments"]["players"] == 20
+    assert lines[-1]["metrics"]["updates"] > 10
+    assert lines[-1]["gates"] == [{"gate": "latency_p99<1us", "held": False}]
+    assert path.name.endswith("-steady-memory-1w-20ms.jsonl")
+    assert path.with_suffix(".html").exists()
+    assert desk.target is None
+    verdict = desk.swarm.verdict
+    assert verdict.name in {"FAIL", "INVALID"}
+    assert "latency_p99<1us" in verdict.reasons[-1]
+    await until(lambda: f'data-verdict="{verdict.name}"' in desk._lamp._state.value)
+    assert "latency_p99&lt;1us: it was" in desk._lamp._words.value
+    assert verdict.name in repr(desk.panel())
+    assert any(second.pairs for second in desk.course.seconds)
+
+
+async def test_the_buttons_start_and_stop_a_swarm(desk: SwarmDesk) -> None:
+    """Start sends what the sliders say; Stop ends it early, and it is INVALID in words."""
+    controls = desk._controls
+    controls.players.value, controls.rate.value, controls.duration.value = 30, 15, 60
+    controls.scenario.value = "audience"
+    controls.start.click()
+    await until(lambda: measuring(desk))
+    facts = desk.course.facts
+    assert (facts["scenario"], facts["arguments"]["players"], facts["arguments"]["measureSeconds"]) == (
+        "audience", 30, 60.0,
+    )  # fmt: skip
+    assert controls.start.disabled
+    assert not controls.stop.disabled
+    assert controls.redis.disabled
+    assert controls.kill.disabled
+    pid = desk.target.service.pid
+    controls.stop.click()
+    await until(lambda: desk.swarm.verdict and not controls.start.disabled)
+    assert desk.swarm.verdict.name == "INVALID"
+    assert "interrupted after" in desk.swarm.verdict.reasons[0]
+    assert not psutil.pid_exists(pid)
+
+
+async def test_stop_is_heard_while_a_swarm_is_only_being_started(desk: SwarmDesk) -> None:
+    """Pressed before there is a swarm, it ends the one that comes; nothing is measured and nothing has failed."""
+    controls = desk._controls
+    controls.start.click()
+    await until(lambda: desk._busy)
+    assert desk.swarm is None
+    controls.stop.click()
+    await until(lambda: desk.swarm and not controls.start.disabled, 15)
+    assert not desk.swarm.running
+    assert not any(second.phase == "measure" for second in desk.course.seconds)
+
+
+async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
+    """Redis, a freeze, a worker and stalled readers: each shows, is over, and is in the file of the run."""
+    controls = desk._controls
+    controls.workers.value = 2
+    await until(lambda: controls.storage.value == "redis")
+    controls.players.value, controls.rate.value, controls.duration.value = 20, 10, 300
+    controls.start.click()
+    await until(lambda: measuring(desk))
+    assert await desk.target.wrong() is None
+
+    controls.redis.click()
+    await until(lambda: controls.redis.description == "Start Redis" and desk.faults[0].detected_at)
+    assert not desk.target.redis.alive
+    controls.redis.click()
+    await until(lambda: desk.faults[0].over and controls.redis.description == "Stop Redis")
+    assert desk.faults[0].seen_as == "degraded"
+
+    controls.freeze.click()
+    await until(lambda: len(desk.faults) == 2 and desk.faults[1].over)
+    assert 0.2 < desk.faults[1].detected_after < 1.3
+    assert "no answer" in desk.faults[1].seen_as
+
+    before = desk.target.workers()
+    controls.kill.click()
+    await until(lambda: len(desk.faults) == 3 and desk.faults[2].over)
+    after = desk.target.workers()
+    assert before[0] not in after
+    assert len(after) == 2
+    assert desk.faults[2].detected_after < 2
+
+    controls.stall.click()
+    await until(lambda: len(desk.faults) == 4)
+    await until(lambda: desk.faults[3].over)
+    assert str(desk.faults[3]).startswith("1 reader stalled")
+
+    controls.stop.click()
+    await until(lambda: desk.swarm.verdict and not controls.start.disabled)
+    marks = [line["text"] for line in read(desk.swarm.path) if line["kind"] == "mark"]
+    for text in ("Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed", "1 reader stalled"):
+        assert text in marks
+    assert "recovered after" in desk._lamp._faults.value
+
+
+async def test_a_search_plays_rising_numbers_and_draws_each_run(desk: SwarmDesk) -> None:
+    """Each number is a run on file against a service of its own; what the file says is what is drawn."""
+    gates = ("latency_p99<1us",)
+    drawn: list[object] = []
+    desk._ascent_chart._now.observe(lambda change: drawn.append(change.new), "y")
+    ascent = await desk.find_knee(8, 16, rate=8, duration=2, tick_ms=20, gates=gates, trials=2)
+    lines = [read(path) for path in sorted(desk.folder.glob("*.jsonl"))]
+    verdicts = [line[-1]["verdict"] for line in lines]
+    assert [line[0]["arguments"]["players"] for line in lines] == [trial.players for trial in ascent.trials]
+    assert len({line[0]["target"] for line in lines}) == len(lines) == 2
+    assert [OUTCOMES[verdict] for verdict in verdicts] == [trial.outcome for trial in ascent.trials]
+    assert all(line[-1]["gates"] == [{"gate": gates[0], "held": False}] for line in lines)
+    assert Outcome.HELD not in {trial.outcome for trial in ascent.trials}  # one microsecond holds for nobody
+    assert ascent.knee.holds is ascent.breaks_after is None
+    assert ascent.over
+    assert drawn  # while it played
+    await until(lambda: "no knee" in desk._ascent_chart._words.value or "no run" in desk._ascent_chart._words.value)
+    assert repr(ascent) in repr(desk.panel())
+    assert desk.target is None
+
+
+async def test_a_search_is_begun_and_stopped_by_its_buttons(desk: SwarmDesk) -> None:
+    """It plays under the gate of its slider; Stop ends it, and what was cut short says nothing."""
+    controls = desk._controls
+    controls.players.value, controls.rate.value, controls.bound.value = 20, 10, 70
+    controls.knee.click()
+    await until(lambda: measuring(desk))
+    facts = desk.course.facts
+    assert (facts["arguments"]["players"], facts["arguments"]["measureSeconds"]) == (20, KNEE_SECONDS)
+    assert facts["arguments"]["gates"][0] == "latency_p99<70ms"
+    assert desk.ascent.playing == 20
+    assert controls.knee.disabled
+    assert controls.start.disabled
+    pid = desk.target.service.pid
+    controls.stop.click()
+    await until(lambda: desk.ascent.over and not controls.knee.disabled)
+    assert desk.ascent.trials == []
+    assert desk.swarm.verdict.name == "INVALID"
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(ValueError, match="expected a gate like latency_p99<100ms"):
+        await desk.find_knee(gates=("lost==0",))
+    with pytest.raises(ValueError, match="a replay has the players of its log"):
+        await desk.find_knee(scenario="replay")
+
+
+async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> None:
+    """Swarm, service and Locust's web UI are gone with the desk, and nothing can be pressed any more."""
+    controls = desk._controls
+    # A browser or a service that other tests share lives on, whichever tests ran before this one.
+    others = psutil.Process().children(recursive=True)
+    controls.start.click()
+    await until(lambda: desk.course and desk.course.last)
+    controls.locust.click()
+    await until(lambda: "href" in controls.link.value)
+    address = controls.link.value.split('"')[3]
+    async with httpx.AsyncClient() as http:
+        assert "Locust" in (await http.get(address)).text
+    family = [child for child in psutil.Process().children(recursive=True) if child not in others]
+    # The swarm's, the web UI's, and the leash that the latter is on.
+    assert len([child for child in family if _is_locust(child)]) == 3
+    controls.off.click()
+    await until(lambda: not [child for child in family if _runs(child)])
+    assert controls.off.disabled
+    with pytest.raises(RuntimeError, match="the desk was stopped"):
+        await desk.run()
+
+
+async def test_what_cannot_be_played_is_said(desk: SwarmDesk) -> None:
+    """Several workers in memory, an unknown scenario, a rate that no player may send at: refused in words."""
+    with pytest.raises(ValueError, match="2 workers need Redis"):
+        Setting(workers=2)
+    with pytest.raises(ValueError, match="expected a scenario out of steady"):
+        await desk.run(scenario="storm")
+    with pytest.raises(ServiceFailed, match="at most 16 updates a second and player"):
+        await desk.run(players=10, rate=1000)
+    assert desk.troubles == []  # the cell has it
+    desk._controls.players.value, desk._controls.rate.value = 10, 1000
+    desk._controls.start.click()
+    await until(lambda: desk.troubles)
+    assert desk.troubles[0].startswith("starting the swarm failed: ServiceFailed: the swarm ended with status")
+    assert "at most 16" in desk.troubles[0]
+    desk._troubles.dismiss()
+    await until(lambda: desk.target is None)
+    with pytest.raises(RuntimeError, match="no swarm plays"):
+        await desk.freeze()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path: Path) -> None:
+    """However the process that owns a desk ends, service, workers, Redis, swarm and Locust end too."""
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("desk_owner.py")), str(tmp_path),
+        env=os.environ | {"PYTHONPATH": PATH}, cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    async with asyncio.timeout(40):
+        told = [int(pid) for pid in (await owner.stdout.readline()).split()]
+    family = psutil.Process(owner.pid).children(recursive=True)
+    assert len(told) == 3
+    assert set(told) <= {child.pid for child in family}
+    assert [child for child in family if _is_locust(child)]
+    owner.send_signal(how)
+    await owner.wait()
+    await until(lambda: not [child for child in family if _runs(child)], 15)
+
+
+def test_the_desk_loads_neither_locust_nor_gevent() -> None:
+    """Importing the cockpit, the parts of the load test it uses included, patches nothing."""
+    code = "import cockpit, sys; print([m for m in ('locust', 'gevent', 'service.app') if m in sys.modules])"
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"
+
+
+def _is_locust(child: psutil.Process) -> bool:
+    # What a process started in passing may be gone by the time it is looked at.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return "locust" in child.cmdline()
+    return False
+
+
+def _runs(child: psutil.Process) -> bool:
+    return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+
+
+def test_an_order_says_what_to_play() -> None:
+    """The options of the load test for an order, and those of Locust behind them."""
+    arguments = Order(40, 20.0, 5.0).arguments("http://x", Path("a.jsonl"), pid=7, session="DEMO")
+    assert arguments[:2] == ["run", "steady"]
+    assert arguments[-5:] == ["--", "--service-pid", "7", "--session", "DEMO"]
+    assert "--log" in Order(scenario="replay").arguments("http://x", Path("a.jsonl"))

@@ -1,0 +1,362 @@
+"""The demo as one object: what it starts, shows and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cockpit import Demo
+from cockpit.host import processes
+from cockpit.host.processes import ServiceProcess, get
+from cockpit.story.client_tabs import ClientStage, StageOccupied
+from cockpit.ui.tasks import Tasks
+
+from loadtest.target.processes import ServiceFailed
+
+ROOT = Path(__file__).parents[3]
+LOOK = 0.02  # seconds
+
+
+def refuses(url: str) -> bool:
+    """Whether nothing listens at the address any more."""
+    where = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((where.hostname, where.port)) != 0
+
+
+async def until(condition: object, seconds: float = 10.0) -> None:
+    """Wait until the condition holds, at most so long."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(LOOK)
+
+
+async def here(callback: Callable[[], object]) -> None:
+    """Deliver a message from the browser as a kernel without subshells does: on the demo's loop."""
+    callback()
+
+
+async def in_a_subshell(callback: Callable[[], object]) -> None:
+    """Deliver it as ipykernel 7 may: in another thread, which runs a loop of its own."""
+
+    async def deliver() -> None:
+        callback()
+
+    await asyncio.to_thread(asyncio.run, deliver())
+
+
+deliveries = pytest.mark.parametrize("deliver", [here, in_a_subshell])
+Deliver = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+async def demo() -> AsyncIterator[Demo]:
+    demo = await Demo.start()
+    yield demo
+    await demo.stop()
+
+
+async def test_start_and_stop_leave_nothing(demo: Demo) -> None:
+    """A started demo plays as Alice on a live service; a stopped one leaves no processes, port or task."""
+    before = asyncio.all_tasks()
+    assert demo.service.alive
+    assert (await demo.score(25)).score == 25
+    demo.simulate(players=3, rate=5)
+    await until(lambda: demo.crowd.connected == 3)
+    await demo.stop()
+    assert not demo.service.alive
+    assert refuses(demo.url)
+    assert not {task for task in asyncio.all_tasks() - before if not task.done()} - {asyncio.current_task()}
+    assert len(demo._tasks) == 0
+    await demo.stop()
+
+
+async def test_running_the_cell_again_closes_the_earlier_demo(demo: Demo) -> None:
+    """A second start ends the first demo's service before it starts its own."""
+    again = await Demo.start()
+    try:
+        assert not demo.running
+        assert not demo.service.alive
+        assert again.service.alive
+    finally:
+        await again.stop()
+
+
+@pytest.mark.parametrize("children", [("service",), ("service", "redis")], ids="-".join)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_the_service_ends_with_its_kernel(how: signal.Signals, children: tuple[str, ...]) -> None:
+    """However the process that owns a demo ends, its service and its Redis end too and the ports are free."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")]),
+    }
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("demo_owner.py")), *children, env=environment, cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert owner.stdout is not None
+    async with asyncio.timeout(30):
+        told = [(await owner.stdout.readline()).decode().split() for _ in children]
+    assert not any(refuses(url) for _, url in told)
+    owner.send_signal(how)
+    await owner.wait()
+    await until(lambda: all(refuses(url) for _, url in told))
+    await until(lambda: not any(_runs(int(pid)) for pid, _ in told))
+
+
+async def test_a_service_that_dies_is_shown(demo: Demo) -> None:
+    """When the service ends by itself, the panel says so in words."""
+    panel = demo.panel()
+    os.kill(demo.service.pid, signal.SIGKILL)
+    await until(lambda: demo.troubles)
+    assert "the service failed: ServiceFailed: the service ended by itself with status -9" in demo.troubles[0]
+    assert demo._troubles.widget in panel.children
+    assert demo._troubles.widget.layout.display == "flex"
+    assert "ended by itself" in demo._troubles._text.value
+
+
+async def test_a_failed_button_is_shown_until_dismissed(demo: Demo) -> None:
+    """A click whose work fails appears in the panel in words; a repetition is counted; dismissing hides it."""
+    demo.panel()
+    await demo.play_as(None)
+    demo._controls.points[1].disabled = False
+    for _ in range(2):
+        demo._controls.points[1].click()
+    await until(lambda: "(2 times)" in demo._troubles._text.value)
+    (trouble,) = demo.troubles
+    assert trouble.startswith("scoring +25 failed: Refused: not-joined")
+    demo._troubles.button.click()
+    await until(lambda: demo._troubles.widget.layout.display == "none")
+
+
+@deliveries
+async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
+    """Each control acts on the service, on whatever thread its click comes: join, points, populate, reset, crowd."""
+    controls = demo._controls
+    demo.panel()
+    await deliver(lambda: setattr(controls.join_as, "value", "bob"))
+    await until(lambda: demo.client.user == "bob" and not controls.points[0].disabled)
+    for button in controls.points:
+        await deliver(button.click)
+    await until(lambda: (e := demo.state.board.entry("bob")) is not None and e.score == 185)
+    await deliver(controls.populate.click)
+    await until(lambda: demo.state.board.players == 6)
+    assert demo.state.board.entry("alice").score == 145
+    await deliver(controls.reset.click)
+    await until(lambda: demo.state.board.players == 0)
+    await deliver(lambda: (setattr(controls.players, "value", 5), setattr(controls.rate, "value", 20)))
+    await deliver(lambda: setattr(controls.crowd, "value", True))
+    await until(lambda: demo.crowd.connected == 5 and demo.state.board.players > 0)
+    await deliver(lambda: setattr(controls.players, "value", 2))
+    await until(lambda: demo.crowd.connected == 2)
+    await deliver(lambda: setattr(controls.crowd, "value", False))
+    await until(lambda: demo.crowd.players == demo.crowd.connected == 0)
+    await deliver(controls.stop.click)
+    await until(lambda: not demo.service.alive)
+    await until(lambda: controls.stop.disabled and all(button.disabled for button in controls.points))
+    assert demo.troubles == []
+
+
+async def test_showing_what_is_asks_for_nothing(demo: Demo) -> None:
+    """A crowd and a player set from a cell are shown by the widgets, and the widgets do not set them again."""
+    demo.simulate(players=4, rate=0.4)
+    await demo.play_as("bob")
+    asked = asyncio.get_running_loop().create_future()
+    demo._tasks.call(lambda: asked.set_result(None), "asking")  # after all that the widgets have asked for
+    await asked
+    assert (demo.crowd.players, demo.crowd.rate, demo.user) == (4, 0.4, "bob")
+    assert len(demo._tasks) == 3
+
+
+async def test_a_stopped_demo_offers_nothing_that_is_gone(demo: Demo) -> None:
+    """After Stop everything the panel says so and what to do; links, frame and earlier troubles are gone."""
+    demo.panel()
+    demo._troubles.report("the story", RuntimeError("an earlier one"))
+    assert str(urlsplit(demo.url).port) in demo._links.value
+    await demo.stop()
+    assert "stopped</b> – run the first cell again" in demo._status.widget.value
+    assert demo._links.value == ""
+    assert "<iframe" not in demo._page.value
+    assert demo.troubles == []
+    assert demo._troubles.widget.layout.display == "none"
+    assert "The demo is stopped" in demo._presenter._caption.value
+
+
+async def test_the_charts_move_at_most_ten_times_a_second(demo: Demo) -> None:
+    """A score reaches the board chart; a flood of changes is drawn at most ten times a second."""
+    demo.panel()
+    await demo.score(25)
+    await until(lambda: 25.0 in demo._board._bars.x)
+    drawn: list[float] = []
+    demo._board._bars.observe(lambda _: drawn.append(asyncio.get_running_loop().time()), "x")
+    demo.simulate(players=20, rate=100)
+    await demo.run_for(1.5)
+    assert 3 <= len(drawn) <= 16
+
+
+async def test_run_for_says_what_happened(demo: Demo) -> None:
+    """The summary counts the score changes of its seconds and reads as a sentence."""
+    waiting = asyncio.create_task(demo.run_for(0.6))
+    for _ in range(3):
+        await demo.score(10)
+    summary = await waiting
+    assert summary.updates == 3
+    assert "3 score changes" in repr(summary)
+
+
+async def test_the_frame_shows_the_page_in_the_notebook_s_theme(demo: Demo) -> None:
+    """The page is framed once for each theme, hidden ones are lazy, and it plays as the notebook does."""
+    assert demo._page.value.count("<iframe") == demo._page.value.count('loading="lazy"') == 2
+    for part in ("view=embed", "user=alice", "theme=light", "theme=dark", "session=DEMO123"):
+        assert part in demo._page.value
+    await demo.play_as(None)
+    assert "user=" not in demo._page.value
+
+
+async def test_says_the_board_without_a_display(demo: Demo) -> None:
+    """The text form of a demo is its address and its board."""
+    await demo.score(25)
+    await until(lambda: demo.state.board.players == 1)
+    assert demo.url in repr(demo)
+    assert "1. Alice" in repr(demo)
+
+
+async def test_the_story_clears_the_stage_and_gives_it_back(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the story plays the crowd is gone and the notebook watches; afterwards it plays as before."""
+    monkeypatch.setattr("cockpit.story.playback.CHECKED_FOR", 0)
+    demo.panel()
+    demo.simulate(players=4, rate=10)
+    await until(lambda: demo.crowd.connected == 4)
+    record = await demo.play(speed=1000)
+    assert len(record) == len(demo._presenter.story)
+    assert demo._presenter._progress.value == len(record)
+    assert "every claim was checked" in demo._presenter._caption.value
+    assert demo.crowd.players == 0
+    assert demo.user == demo.client.user == "alice"
+    assert demo.troubles == []
+
+
+@deliveries
+async def test_the_story_can_be_stepped_stopped_and_played_again(demo: Demo, deliver: Deliver) -> None:
+    """Next ends the pauses of a step, Stop ends the story and frees the buttons, again and again, from any thread."""
+    presenter = demo._presenter
+    demo.panel()
+    for delivered in (here, deliver, deliver):
+        await delivered(presenter.play_button.click)
+        await until(lambda: not presenter.next_button.disabled and "1 / 14" in presenter._caption.value)
+        await delivered(presenter.next_button.click)
+        await until(lambda: "✓" in presenter._seen.value)
+        await delivered(presenter.next_button.click)
+        await until(lambda: "2 / 14" in presenter._caption.value)
+        await delivered(presenter.stop_button.click)
+        await until(lambda: not presenter.playing and not presenter.play_button.disabled)
+        assert demo.user == "alice"
+        assert demo.troubles == []
+
+
+async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With players in other tabs the story does not begin; the panel names them calmly and nothing has failed."""
+    monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.5)
+    presenter = demo._presenter
+    demo.panel()
+    await demo.play_as(None)
+    async with asyncio.timeout(30), ClientStage(demo.url, demo.service.ws_url, demo.session, print, dict) as others:
+        await others.tabs[0].join("charlie")
+        await others.tabs[0].score(5)
+        await others.tabs[1].join("bob")
+        await until(lambda: {"charlie", "bob"} <= set(demo.state.present))
+        presenter.play_button.click()
+        await until(lambda: "The stage is not free yet" in presenter._caption.value)
+        assert "Charlie and Bob play in another tab" in presenter._caption.value
+        assert "StageOccupied" not in presenter._caption.value
+        await until(lambda: not presenter.playing)
+        assert demo.troubles == []
+        with pytest.raises(StageOccupied, match="press Leave there"):
+            await demo.play(speed=1000)
+
+
+async def test_the_stage_counts_whom_it_cannot_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where names are missing the sentence gives the number."""
+    monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.2)
+    with pytest.raises(StageOccupied, match=r"^1 player plays in another tab"):
+        await ClientStage(demo.url, demo.service.ws_url, demo.session, print).__aenter__()
+
+
+async def test_a_crowd_keeps_its_rate_and_bounds(demo: Demo) -> None:
+    """Simulated players score about as often as asked; more than can be is refused in words."""
+    demo.simulate(players=20, rate=100)
+    await until(lambda: demo.crowd.connected == 20)
+    before = demo.state.updates_total
+    await demo.run_for(2)
+    assert 130 <= demo.state.updates_total - before <= 270
+    assert not demo.crowd.refusals
+    with pytest.raises(ValueError, match="0 to 200"):
+        demo.simulate(players=201, rate=1)
+    with pytest.raises(ValueError, match="at most 20 times"):
+        demo.simulate(players=2, rate=21)
+
+
+async def test_a_service_that_does_not_start_leaves_nothing() -> None:
+    """A bad option raises with the service's own words, and the next start works."""
+    with pytest.raises(ServiceFailed, match="tick"):
+        await Demo.start("--tick-ms", "soon")
+    demo = await Demo.start()
+    await demo.stop()
+
+
+async def test_a_start_that_is_interrupted_ends_what_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelling a start while the service comes up ends that service as soon as it is there."""
+    started = []
+
+    class Recorded(processes.Service):
+        def __init__(self, arguments: object) -> None:
+            super().__init__(arguments)
+            started.append(self)
+
+    monkeypatch.setattr(processes, "Service", Recorded)
+    starting = asyncio.create_task(ServiceProcess.start())
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await until(lambda: started and not started[0].alive)
+
+
+async def test_a_task_s_failure_is_reported_and_its_end_awaited() -> None:
+    """A failing task is reported by name once; cancelled ones are not; none outlives the cancel."""
+    reports: list[tuple[str, str]] = []
+    tasks = Tasks(lambda what, error: reports.append((what, str(error))))
+
+    async def fail() -> None:
+        raise RuntimeError("no chart")
+
+    async def go_on() -> None:
+        await asyncio.Event().wait()
+
+    lasting = tasks.start(go_on(), "going on")
+    tasks.start(fail(), "drawing")
+    await until(lambda: reports)
+    await tasks.cancel()
+    assert reports == [("drawing", "no chart")]
+    assert lasting.cancelled()
+    assert len(tasks) == 0
+
+
+async def test_several_tabs_are_asked_for_by_session(demo: Demo) -> None:
+    """The demo plays in the session it was started for, and the service says so."""
+    about = await get(f"{demo.url}/api/leaderboard/{demo.session}")
+    assert about["totalParticipants"] == 1
+
+
+def _runs(pid: int) -> bool:
+    # A zombie that nobody has waited for has ended.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

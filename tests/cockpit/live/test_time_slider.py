@@ -1,0 +1,94 @@
+"""Rewind and swarm on the live demo: real services, a real swarm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from cockpit import Demo
+from cockpit.live.live_state import SECONDS_KEPT, Board, Entry, LiveState
+
+
+def board(version: int, score: int) -> Board:
+    entry = Entry(1, "alice", "Alice", "A", "#000", score, connected=True)
+    return Board("e", version, 1, 99.0, (entry,), 1, 1)
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Demo]:
+    monkeypatch.chdir(tmp_path)
+    demo = await Demo.start()
+    demo.panel()
+    yield demo
+    await demo.stop()
+    assert demo.troubles == []
+
+
+def test_the_past_is_as_it_was() -> None:
+    """Board, rate and latency of an earlier instant; an empty board before the first; ten minutes at most."""
+    state = LiveState()
+    for at in range(100, 110):
+        state.take_board(board(at, at), at + 0.5)
+    past = state.past(105.0)
+    assert past.board.entries[0].score == 104
+    assert past.updates[-1] == 1
+    assert sum(past.updates) == 5
+    assert state.view(110.0).board.entries[0].score == 109
+    assert state.past(100.0).board == Board()
+    for at in range(110, 100 + 2 * SECONDS_KEPT):
+        state.take_board(board(at, at), at + 0.5)
+    assert len(state._seconds) == SECONDS_KEPT
+    assert state.past(100.0 + SECONDS_KEPT - 1).board == Board()
+
+
+async def test_the_slider_goes_back_and_to_live(demo: Demo) -> None:
+    """Back in time the charts stand still while the board goes on; LIVE shows the present again."""
+    await demo.score(10)
+
+    def drawn() -> float:
+        return float(demo._board._bars.x.max())
+
+    await until(lambda: drawn() == 10)
+    began = demo._service_time()
+    await until(lambda: demo._service_time() >= began + 2.2)
+    await demo.score(50)
+    await until(lambda: drawn() == 60)
+    demo._rewind.slider.value = -2
+    await until(lambda: drawn() == 10)
+    assert not demo._rewind.live.disabled
+    await demo.score(100)
+    await until(lambda: demo.state.board.entries[0].score == 160)
+    assert drawn() == 10
+    demo._rewind.live.click()
+    await until(lambda: drawn() == 160)
+    assert demo._rewind.live.disabled
+    assert "LIVE" in demo._rewind._words.value
+
+
+async def test_a_swarm_plays_on_the_demo(demo: Demo) -> None:
+    """Its players are on the demo's own board; stopped early it says so; a running one ends with the demo."""
+    swarm = await demo.swarm(players=30, rate=30, duration=60)
+    panel = swarm.panel()
+    await until(lambda: swarm.course.last and swarm.course.last.phase == "measure")
+    await until(lambda: demo.state.board.players > 10 and demo.state.board.participants == 31)
+    assert "30 connected" in repr(swarm)
+    await swarm.stop()
+    assert (await swarm.done()).verdict.name == "INVALID"
+    assert "INVALID – " in repr(panel)
+    assert swarm.path.parent == Path("runs")
+    again = await demo.swarm(players=10, rate=10)
+    await until(lambda: again.course.facts)
+    family = psutil.Process(again.pid).children(recursive=True)
+    assert family
+    await demo.stop()
+    assert not again.running
+    await until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"])

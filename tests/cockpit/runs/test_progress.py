@@ -1,0 +1,117 @@
+"""What a desk makes of the lines of a run, and of what was done to a service: without a clock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew
+from cockpit.runs.faults import Faults
+from cockpit.runs.jsonl_tail import Tail
+from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, Course, row_of
+
+from loadtest.measure.run_totals import Second
+
+
+def second(at: int, *latencies: float) -> dict:
+    made = Second(at, "measure", players=3, sent=2, owed=10, missed=1, cpu={"local": 0.3})
+    made.latency.record(latencies)
+    made.service = {"http://a": {"cpu": 0.2, "memory": 1}, "http://b": {"cpu": 0.1, "memory": 1}}
+    return {"kind": "second", **json.loads(json.dumps(made.to_dict()))}
+
+
+def test_a_second_is_what_its_line_says() -> None:
+    """Percentiles in ms, reach of what was owed, the service's CPU over all addresses, pairs by latency."""
+    course = Course()
+    course.take(second(100, 0.005, 0.005, 0.5))
+    last = course.last
+    assert (last.players, last.pairs, last.reach, last.generator) == (3, 3, 0.9, 0.3)
+    assert abs(last.service - 0.3) < 1e-9
+    assert abs(last.p50 - 5) < 0.1
+    assert [count for count in last.heat if count] == [2, 1]
+    assert last.heat[row_of(5)] == 2
+    assert course.total == list(last.heat)
+
+
+def test_a_long_run_keeps_what_a_short_one_does() -> None:
+    """Seconds and marks are rings; the distribution goes on counting."""
+    course = Course()
+    for at in range(SECONDS_KEPT + 50):
+        course.take(second(at, 0.01))
+        course.take({"kind": "mark", "at": at, "text": "x"})
+    assert len(course.seconds) == SECONDS_KEPT
+    assert len(course.marks) == MARKS_KEPT
+    assert sum(course.total) == SECONDS_KEPT + 50
+
+
+def test_rows_of_the_heat_map_are_of_equal_ratio() -> None:
+    """0.1 ms is the lowest row, 10 s and all above the highest."""
+    assert [row_of(ms) for ms in (0, 0.1, 0.999, 1.001, 10.01, 9999, 1e6)] == [0, 0, 7, 8, 16, ROWS - 1, ROWS - 1]
+
+
+def test_the_charts_draw_a_run_and_an_empty_one() -> None:
+    """Each chart takes a course without seconds, and shows one with."""
+    charts = [Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu()]
+    course = Course()
+    for chart in charts:
+        chart.draw(course)
+    course.take(second(100, 0.005, 0.5))
+    course.take(second(102, 0.02))
+    course.mark(101.5, "Redis stopped")
+    for chart in charts:
+        chart.draw(course)
+    percentiles, heat, distribution, reach, cpu = charts
+    assert list(percentiles._p50.x) == [-2, 0]
+    assert abs(percentiles._p50.y[1] - 20) < 0.4
+    assert percentiles._rules._words.text[0] == "Redis stopped"
+    assert percentiles._rules._words.x[0] == -0.5
+    assert np.count_nonzero(heat._cells.color) == 3
+    assert np.count_nonzero(heat._cells.color[:, -1]) == 1
+    assert abs(distribution._steps.y.sum() - 2 * 100) < 1e-9  # both ends of each step
+    assert list(reach._reach.y) == [90, 90]
+    assert np.allclose(cpu._service.y, 30)
+    assert np.allclose(cpu._generator.y, 30)
+
+
+def test_a_fault_is_detected_and_over() -> None:
+    """Times run from its beginning, and from the end of its cause to the first of a whole second of good looks."""
+    faults = Faults()
+    fault = faults.begin("Redis stopped", 10.0, lasts=True)
+    faults.look(10.1, None)
+    faults.look(10.4, "degraded")
+    faults.look(12.0, None)
+    faults.look(13.5, None)
+    assert faults.open  # it was well for long enough, but the cause is still there
+    fault.mended_at = 14.0
+    faults.look(14.2, "degraded")
+    for at in (14.5, 15.0, 15.4):
+        faults.look(at, None)
+    assert faults.open
+    faults.look(15.5, None)
+    assert not faults.open
+    assert str(fault) == "Redis stopped, detected after 0.40 s (degraded), recovered after 0.50 s"
+
+
+def test_a_fault_that_nobody_notices_says_so() -> None:
+    """Well from its beginning on, it is over after a second."""
+    faults = Faults()
+    fault = faults.begin("a worker killed", 10.0)
+    faults.look(10.1, None)
+    faults.look(11.2, None)
+    assert not faults.open
+    assert str(fault) == "a worker killed, nothing was noticed of it"
+
+
+def test_a_growing_file_is_read_line_by_line(tmp_path: Path) -> None:
+    """No file has no lines, a half line waits for its end, and no line comes twice."""
+    tail = Tail(tmp_path / "run.jsonl")
+    assert tail.lines() == []
+    with tail.path.open("w") as file:
+        file.write('{"a":1}\n{"b"')
+        file.flush()
+        assert tail.lines() == [{"a": 1}]
+        file.write(":2}\n")
+        file.flush()
+        assert tail.lines() == [{"b": 2}]
+    assert tail.lines() == []

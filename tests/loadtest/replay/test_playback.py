@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+SAMPLE = Path(__file__).parents[3] / "loadtest" / "data" / "quiz_night.csv"
+HEADER = "time,userId,username,points\n"
+
+
+def log(path: Path, *rows: str) -> str:
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def get(url: str) -> dict[str, Any]:
+    return httpx.get(url).json()
+
+
+def post(url: str) -> None:
+    httpx.post(url).raise_for_status()
+
+
+async def test_the_sample_log_matches_at_full_speed(loadtest) -> None:
+    """The sample log, played through a service that the command starts, gives the board of its fold."""
+    ended = await loadtest("replay", str(SAMPLE), "--speed", "max")
+    assert (ended.status, ended.out) == (0, "matches 60/60\n")
+    assert "1375/1375 rows (100%)" in ended.err
+
+
+async def test_thousands_of_players_share_sockets(loadtest, start_service, tmp_path) -> None:
+    """With 2,500 players, ties and negative points the board matches, over a thousand sockets at most."""
+    service = start_service("--rate", "100000", "--burst", "100000", "--tick-ms", "250", "--max-connections", "1000")
+    dice = random.Random(5)
+    rows = [f"{number // 9},u{number % 2500},U{number % 2500},{dice.choice([-5, 0, 5, 10])}" for number in range(6000)]
+    ended = await loadtest("replay", log(tmp_path / "l.csv", *rows), "--speed", "max", "--url", service.url)
+    assert (ended.status, ended.last_line) == (0, "matches 2500/2500"), ended.err
+
+
+async def test_rate_limited_rows_are_sent_again(loadtest, service, tmp_path) -> None:
+    """A player far above the service's rate loses and doubles nothing."""
+    rows = [f"0,fast,Fast,{number}" for number in range(60)]
+    ended = await loadtest("replay", log(tmp_path / "l.csv", *rows), "--speed", "max", "--url", service.url)
+    assert (ended.status, ended.last_line) == (0, "matches 1/1"), ended.err
+    assert "sent again after rate-limited" in ended.err
+
+
+async def test_rows_lost_with_the_connection_are_sent_again(loadtest, service, distort, tmp_path) -> None:
+    """Connections that break before every fifth answer cost nothing: a row that had counted counts once."""
+    answers = 0
+
+    def passes(_number: int, payload: bytes) -> bool | None:
+        nonlocal answers
+        if b'"opId":"' not in payload:
+            return True
+        answers += 1
+        return None if answers % 5 == 0 else True
+
+    proxy = await distort(service.url, passes)
+    rows = [f"{number},u{number % 3},U,{number}" for number in range(20)]
+    ended = await loadtest("replay", log(tmp_path / "l.csv", *rows), "--speed", "max", "--url", proxy.url)
+    assert (ended.status, ended.last_line) == (0, "matches 3/3"), ended.err
+    assert proxy.swallowed >= 4
+    assert "reconnects" in ended.err
+
+
+async def test_the_log_keeps_its_times(loadtest, service, tmp_path) -> None:
+    """At speed 2,400 a log of an hour takes one second and a half; ISO times do as well as seconds."""
+    rows = ["2026-01-01T10:00:00Z,a,A,1", "2026-01-01T11:00:00Z,b,B,2"]
+    path = log(tmp_path / "l.csv", *rows)
+    began = time.monotonic()
+    ended = await loadtest("replay", path, "--speed", "2400", "--url", service.url, "--session", "S")
+    assert (ended.status, ended.last_line) == (0, "matches 2/2")
+    assert 1.5 <= time.monotonic() - began < 60.0
+    assert [entry["username"] for entry in get(f"{service.url}/api/leaderboard/S")["leaderboard"]] == ["B", "A"]
+
+
+async def test_a_session_with_scores_is_left_alone_unless_told(loadtest, service, tmp_path) -> None:
+    """A session that holds scores is exit status 2 and stays as it is; with --reset it is cleared and played into."""
+    post(f"{service.url}/api/demo/populate")
+    before = get(f"{service.url}/api/leaderboard/DEMO123")["leaderboard"]
+    arguments = ("replay", log(tmp_path / "l.csv", "0,alice,Alice,7"), "--url", service.url, "--session", "DEMO123")
+    ended = await loadtest(*arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert "expected one without scores, got 6 players" in ended.err
+    assert get(f"{service.url}/api/leaderboard/DEMO123")["leaderboard"] == before
+    ended = await loadtest(*arguments, "--reset")
+    assert (ended.status, ended.last_line) == (0, "matches 1/1")
+
+
+async def test_a_service_that_loses_updates_differs(loadtest, service, distort, tmp_path) -> None:
+    """An answer without an effect is found: the differences come first, the last line counts them, status 3."""
+    proxy = await distort(service.url, lambda _number, _payload: True)
+
+    async def forge(reader, writer):
+        """Take points off on the way to the service, as a service that loses some would."""
+        while data := await reader.read(65536):
+            if b"HTTP/1.1" in data:
+                writer.write(data)
+                continue
+            writer.write(_with_points_off(data))
+        writer.close()
+
+    proxy._copy = forge
+    rows = ["0,a,A,100", "1,b,B,100", "2,c,C,50"]
+    ended = await loadtest("replay", log(tmp_path / "l.csv", *rows), "--speed", "max", "--url", proxy.url)
+    assert ended.status == 3, ended.err
+    lines = ended.out.splitlines()
+    assert lines[-1].startswith("differs in ")
+    assert lines[-1].endswith("/3")
+    assert all("expected score" in line for line in lines[:-1])
+
+
+def _with_points_off(data: bytes) -> bytes:
+    """The masked frame in `data` with 100 points turned into 900 where it is a score."""
+    head = 2 if data[1] & 127 < 126 else 4
+    key = data[head : head + 4]
+    text = bytes(byte ^ key[place % 4] for place, byte in enumerate(data[head + 4 :]))
+    text = text.replace(b'"points":100', b'"points":900')
+    return data[: head + 4] + bytes(byte ^ key[place % 4] for place, byte in enumerate(text))
+
+
+def test_nobody_at_the_url_is_one_line(refuse, tmp_path, nobody) -> None:
+    """An address where nobody listens is exit status 2 with one line that names it."""
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", nobody)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"{nobody}: no service answers there (Connection refused)" in ended.err
+
+
+def test_another_server_at_the_url_is_one_line(refuse, tmp_path, other_server) -> None:
+    """The address of another kind of server is exit status 2 with one line that says so."""
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), "--url", other_server)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"{other_server}: this is not the leaderboard" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(["0,a,A,1", "1,a,A,1.5"], "line 3: points: expected an integer"), (["x,a,A,1"], "line 2: time")],
+)
+async def test_a_bad_row_stops_everything_before_it_begins(loadtest, service, tmp_path, rows, expected) -> None:
+    """A bad row is exit status 2 with its line, and nothing was sent: no session came into being."""
+    path = log(tmp_path / "l.csv", *rows)
+    ended = await loadtest("replay", path, "--url", service.url, "--session", "S", "--speed", "max")
+    assert (ended.status, ended.out) == (2, "")
+    assert f"{path}: {expected}" in ended.err
+    assert "S" not in get(f"{service.url}/api/demo")["activeSessions"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--speed", "0"], ["--speed", "fast"], ["--session", "a b"], ["--url", "nowhere"]]
+)
+def test_wrong_options_are_wrong_usage(refuse, tmp_path, arguments) -> None:
+    """An option that makes no sense is exit status 2 and says what was expected."""
+    ended = refuse("replay", log(tmp_path / "l.csv", "0,a,A,1"), *arguments)
+    assert ended.status == 2
+    assert "expected" in ended.err
+
+
+@pytest.mark.parametrize(("name", "why"), [("no.csv", "there is nothing of this name"), ("", "got a directory")])
+def test_a_file_that_cannot_be_read_is_one_sentence(refuse, tmp_path, name, why) -> None:
+    """A missing file and a directory are exit status 2 with one line that names it and why, in words."""
+    ended = refuse("replay", str(tmp_path / name))
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert str(tmp_path / name) in ended.err
+    assert why in ended.err
+    assert "Errno" not in ended.err
+
+
+def test_a_log_without_rows_is_refused(refuse, tmp_path) -> None:
+    """A header alone is exit status 2, and not a match of nothing with nothing."""
+    ended = refuse("replay", log(tmp_path / "l.csv"))
+    assert (ended.status, ended.out) == (2, "")
+    assert "line 2: expected at least one row" in ended.err

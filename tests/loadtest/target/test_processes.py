@@ -1,0 +1,161 @@
+"""The launcher of the kit: Redis servers that can be stopped, started, killed and frozen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from loadtest.target.processes import RedisServer, ServiceFailed
+
+PATIENCE = 15.0
+OWNER = """
+import time
+from loadtest.target.processes import RedisServer
+server = RedisServer()
+print(server.pid, flush=True)
+time.sleep(1000)
+"""
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def client(server: RedisServer, timeout: float | None = None) -> redis.Redis:
+    return redis.Redis(port=server.port, decode_responses=True, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
+
+
+def swap(server: RedisServer, value: str) -> str | None:
+    """Write a value; return the one before."""
+    with client(server) as one:
+        return one.set("a", value, get=True)
+
+
+def test_a_server_of_each_kind_is_where_it_says(start_redis, redis_binary):
+    """URL, port and pid are the server's own, and it answers when the object is there."""
+    server = start_redis(binary=redis_binary)
+    assert server.url == f"redis://127.0.0.1:{server.port}"
+    with client(server) as one:
+        assert one.info("server")["process_id"] == server.pid
+    assert server.alive
+    server.stop()
+    assert not server.alive
+    assert not runs(server.pid)
+
+
+def test_a_stop_saves_or_not_and_a_start_finds_what_was_saved(start_redis, redis_binary, tmp_path):
+    """At the same port, in another process."""
+    server = start_redis(tmp_path, binary=redis_binary)
+    port, pid = server.port, server.pid
+    swap(server, "saved")
+    server.stop()
+    server.start()
+    assert (server.port, server.pid == pid) == (port, False)
+    assert swap(server, "not saved") == "saved"
+    server.stop(save=False)
+    assert not runs(server.pid)
+    server.start()
+    assert swap(server, "not saved either") == "saved"
+    server.kill()
+    assert not server.alive
+    server.start()
+    assert swap(server, "") == "saved"
+
+
+def test_without_a_folder_each_start_finds_nothing(start_redis):
+    """However the server before it was ended."""
+    server = start_redis()
+    for end in (server.stop, server.kill, lambda: server.stop(save=False)):
+        assert swap(server, "a") is None
+        end()
+        server.start()
+    assert swap(server, "a") is None
+
+
+def test_a_second_start_or_stop_does_nothing(start_redis):
+    """What runs goes on running, what has ended stays so."""
+    server = start_redis()
+    pid = server.pid
+    server.start()
+    assert server.pid == pid
+    for end in (server.stop, server.kill, lambda: server.stop(save=False), server.freeze, server.thaw):
+        end()
+        assert not server.alive
+
+
+def test_a_frozen_server_answers_nobody_and_goes_on_when_thawed(start_redis, redis_binary):
+    """Its connections stay: what was asked in between is answered then."""
+    server = start_redis(binary=redis_binary)
+    with client(server) as waiting, client(server, timeout=0.2) as hasty:
+        waiting.ping()
+        hasty.ping()
+        server.freeze()
+        assert server.alive
+        with pytest.raises(redis.TimeoutError):
+            hasty.ping()
+        asked = waiting.connection_pool.get_connection()
+        asked.send_command("PING")
+        server.thaw()
+        assert asked.read_response() == "PONG"
+        waiting.connection_pool.release(asked)
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_a_frozen_server_can_be_stopped(start_redis, tmp_path, save):
+    """With its data saved or not, as always."""
+    server = start_redis(tmp_path)
+    swap(server, "a")
+    server.freeze()
+    server.stop(save)
+    assert not runs(server.pid)
+    server.start()
+    assert swap(server, "b") == ("a" if save else None)
+
+
+def test_a_stopped_server_keeps_its_port(start_redis):
+    """Nobody answers there, and nobody else gets it, so that it can come back."""
+    if sys.platform != "linux":
+        pytest.skip("NOT RUN: a port is only kept on Linux")
+    server = start_redis()
+    server.stop()
+    with socket.socket() as other, pytest.raises(ConnectionRefusedError):
+        other.connect(("127.0.0.1", server.port))
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", server.port))
+    server.start()
+    swap(server, "a")
+
+
+def test_a_port_in_use_is_told(start_redis):
+    """In the words of the command."""
+    port = start_redis().port
+    with pytest.raises(ServiceFailed, match=f"status 2 .*\n.*expected a free port, got {port}"):
+        RedisServer(port=port)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_owner_leaves_no_server(how):
+    """The kernel closes the pipe, whatever happened to its other end."""
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
+        pid = int(owner.stdout.readline())
+        assert runs(pid)
+        owner.send_signal(how)
+        owner.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while runs(pid):
+            assert time.monotonic() < deadline, "it still runs"
+            time.sleep(0.01)

@@ -1,0 +1,108 @@
+"""Inside Locust it is Locust: its web UI, its files and its options, with the histogram's figures in them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtest.report.run_file import read
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+LOCUSTFILE = "loadtest/locustfile.py"
+
+
+def command(url: str, out: Path, *more: str) -> list[str]:
+    return [
+        "-f", LOCUSTFILE, "--host", url, "--users", "5", "--spawn-rate", "5", "--rate", "40",
+        "--warm-up", "0.2", "--measure", "3", "--out", str(out), *more,
+    ]  # fmt: skip
+
+
+async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) -> None:
+    """The web UI has a tab for the broadcast with the percentiles of the file, and its own table counts every pair."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    out = tmp_path / "run.jsonl"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "locust", *command(service.url, out, "--autostart", "--web-host", "127.0.0.1",
+        "--web-port", str(port)), cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            while not (out.exists() and read(out) and read(out)[-1]["kind"] == "result"):
+                await asyncio.sleep(0.1)
+        page = (await http.get(f"http://127.0.0.1:{port}/")).text
+        stats = (await http.get(f"http://127.0.0.1:{port}/stats/requests")).json()
+    finally:
+        process.terminate()
+        await process.wait()
+    result = read(out)[-1]
+    metrics = result["metrics"]
+    assert '"extended_tabs"' in page.replace("&#34;", '"')
+    assert "Broadcast" in page
+    (table,) = stats["extended_stats"]
+    rows = {row["name"]: row for row in table["data"]}
+    latency = rows["score → other screen"]
+    assert latency["count"] == metrics["pairs"] > 0
+    assert latency["p99"] == pytest.approx(metrics["latency_p99"] * 1000, abs=0.001)
+    assert f"last verdict: {result['verdict']}" in rows
+    board = next(entry for entry in stats["stats"] if entry["name"] == "board")
+    assert board["num_requests"] == metrics["pairs"]
+    assert board["max_response_time"] == pytest.approx(metrics["latency_max"] * 1000, abs=1)
+    assert board["median_response_time"] != round(board["median_response_time"])
+
+
+async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
+    """Started by hand as master and two workers, the pairs are each worker's own, and the totals their sum."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    out = tmp_path / "run.jsonl"
+    ways = [
+        ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2",
+         "--headless"],
+        *[["--worker", "--master-host", "127.0.0.1", "--master-port", port]] * 2,
+    ]  # fmt: skip
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "locust", *(command(service.url, out) if number == 0 else ["-f", LOCUSTFILE]), *way,
+            cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )
+        for number, way in enumerate(ways)
+    ]  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(process.wait() for process in processes))
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    result = read(out)[-1]
+    shares = result["totals"]["shares"].values()
+    assert sorted(share["receivers"] for share in shares) == [2, 3]
+    assert sum(share["updates"] * share["receivers"] for share in shares) == result["metrics"]["pairs"] > 0
+    assert [reason for reason in result["reasons"] if "generator" not in reason] == []
+
+
+async def test_locusts_files_have_the_pairs(loadtest, service, tmp_path) -> None:
+    """`--headless --csv --html` write Locust's own files, with a row for the boards that counts the pairs."""
+    out = tmp_path / "run.jsonl"
+    more = ("--headless", "--csv", str(tmp_path / "l"), "--html", str(tmp_path / "l.html"), "--tags", "score")
+    ended = await loadtest(*command(service.url, out, *more), module="locust")
+    assert ended.status in {0, 4}, ended.err
+    with (tmp_path / "l_stats.csv").open() as file:
+        rows = {row["Name"]: row for row in csv.DictReader(file)}
+    assert int(rows["board"]["Request Count"]) == read(out)[-1]["metrics"]["pairs"] > 0
+    assert "board" in (tmp_path / "l.html").read_text("utf-8")
