@@ -362,6 +362,26 @@ def test_the_contest_is_what_runs_when_no_command_is_named():
     assert command.parse(["--quick", "--only", "usual,nchan"]).command == "fanout"
 
 
+@pytest.mark.parametrize(("found", "status", "word"), [(1.9, 0, "holds"), (2.1, 3, "DOES NOT HOLD")])
+def test_a_bound_that_does_not_hold_is_the_exit_status(found, status, word, tmp_path, monkeypatch, capsys):
+    """All is measured and written, and the command ends with 0 where every bound holds, with 3 where one does not."""
+    bounds = [{"what": "pause, ms", "bound": 2.0, "found": found}, {"what": "memory, KB", "bound": 9.0, "found": 1.0}]
+    monkeypatch.setitem(command.MEASURE, "idle", lambda *_: {"bounds": bounds})
+    monkeypatch.setattr(results, "markdown", lambda _: "")
+    assert command.main(["idle", "--output", str(tmp_path)]) == status
+    assert f"pause, ms: {found:.2f}, bound 2: {word}\n" in capsys.readouterr().out
+    assert "bounds" in json.loads((tmp_path / "benchmark.json").read_text("utf-8"))["idle"]
+
+
+@pytest.mark.parametrize(("ours", "status"), [(True, 0), (False, 3)])
+def test_stuck_readers_must_not_break_our_bounds(ours, status, tmp_path, monkeypatch):
+    """The exit status is 3 where this service breaks a bound; the controls, which have to, do not count."""
+    verdicts = {"this service": [{"holds": True}, {"holds": ours}], "usual FastAPI": [{"holds": False}]}
+    monkeypatch.setitem(command.MEASURE, "stuck", lambda *_: {"verdicts": verdicts})
+    monkeypatch.setattr(results, "markdown", lambda _: "")
+    assert command.main(["stuck", "--output", str(tmp_path)]) == status
+
+
 def test_the_environment_names_no_machine():
     """What is published says the kind of machine, not which."""
     text = json.dumps(machine.environment())
