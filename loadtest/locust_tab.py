@@ -7,20 +7,18 @@ from `extended_stats` in the answer that it asks for every two seconds.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from loadtest.load.coordinator import Conductor
-from loadtest.measure.run_totals import PERCENTILES
+from loadtest.measure.histogram import Histogram
+from loadtest.measure.metrics import FAMILIES, FIGURES, METRICS, STATISTICS, family_values
+from loadtest.measure.run_totals import COURSES, PERCENTILES
+
+if TYPE_CHECKING:  # it loads Locust, which patches sockets: whoever only reads rows must not have that
+    from loadtest.load.coordinator import Conductor
 
 KEY: Final = "broadcast"
-_ROWS: Final = {
-    "latency": "score → other screen",
-    "ack": "score → answer",
-    "inside": "inside the service",
-    "skew": "first → last screen",
-    "lag": "generator's own lag",
-}
-_COLUMNS: Final = {label: label.replace(".", "") for label in PERCENTILES}
+_COLUMNS: Final = {statistic: statistic.replace(".", "") for statistic in STATISTICS}
 
 
 def add_to(web_ui: Any, conductor: Conductor) -> None:
@@ -42,29 +40,36 @@ def add_to(web_ui: Any, conductor: Conductor) -> None:
 
 
 def rows(conductor: Conductor) -> list[dict[str, Any]]:
-    """The table's rows, in milliseconds; the last one is the reach, as a share of versions in percent."""
+    """The table's rows, times in milliseconds: what the seconds so far add up to, and after the run all metrics."""
+    found = [_so_far(FAMILIES[name], getattr(conductor.so_far, name)) for name in COURSES]
     seen = conductor.so_far
-    found = []
-    for name, label in _ROWS.items():
-        histogram = getattr(seen, name)
-        row: dict[str, Any] = {"name": label, "count": histogram.count}
-        if histogram.count:
-            for percentile, key in _COLUMNS.items():
-                row[key] = round(histogram.percentile(PERCENTILES[percentile]) * 1000, 3)
-            row["max"] = round(histogram.maximum * 1000, 3)
-        found.append(row)
-    reach = f"reach {100 * (1 - seen.missed / seen.owed):.4f} %" if seen.owed else "reach –"
-    found.append({"name": reach, "count": seen.owed})
+    reach = 1 - seen.missed / seen.owed if seen.owed else None
+    found.append({"name": f"reach {METRICS['reach'].text(reach)}", "count": seen.owed})
     if conductor.judgement is not None:
-        found.append(
-            {"name": f"last verdict: {conductor.judgement.verdict.name}", "count": len(conductor.judgement.reasons)}
-        )
+        judgement = conductor.judgement
+        found.append({"name": f"last verdict: {judgement.verdict.name}", "count": len(judgement.reasons)})
+        found += _of_run(conductor.measured)
     return found
+
+
+def _so_far(label: str, histogram: Histogram) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": label, "count": histogram.count}
+    if histogram.count:
+        values = [*map(histogram.percentile, PERCENTILES.values()), histogram.mean, histogram.maximum]
+        row |= {key: round(value * 1000, 3) for key, value in zip(_COLUMNS.values(), values, strict=True)}
+    return row
+
+
+def _of_run(measured: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """The metrics of the run: times that have no course, then the others as words."""
+    found = []
+    for family, label in FAMILIES.items():
+        if family not in COURSES:
+            values = zip(_COLUMNS.values(), family_values(family, measured), strict=True)
+            found.append({"name": label} | {key: round(value * 1000, 3) for key, value in values if value is not None})
+    return found + [{"name": f"{metric.label}: {metric.text(measured.get(metric.name))}"} for metric in FIGURES]
 
 
 def _structure() -> list[dict[str, Any]]:
     plain = [{"key": "name", "title": "What"}, {"key": "count", "title": "# measured"}]
-    return plain + [
-        {"key": key, "title": f"{title} (ms)", "round": 2}
-        for title, key in (*((k, v) for k, v in _COLUMNS.items()), ("max", "max"))
-    ]
+    return plain + [{"key": key, "title": f"{title} (ms)", "round": 2} for title, key in _COLUMNS.items()]

@@ -30,7 +30,6 @@ from loadtest.judge.gates import DEFAULT_GATES, parse_gates
 from loadtest.load.coordinator import Conductor, count_finely
 from loadtest.load.scenarios import ARRIVALS, SCENARIOS
 from loadtest.load.swarm import Player
-from loadtest.measure.run_totals import KNOWN_METRICS
 from loadtest.replay import score_log
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
@@ -119,7 +118,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     # Nobody is there to name another host, and no master has named this one.
     alone = options.headless and not isinstance(environment.runner, WorkerRunner)
     try:
-        gates = parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
+        gates = parse_gates(options.gate or DEFAULT_GATES)
         raise_file_limit(options.num_users or 0)
         for url in http_api.split(environment.host or "") if alone else ():
             http_api.identify(url)

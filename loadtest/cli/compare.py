@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loadtest.judge.comparison import Row, compare, doubts
-from loadtest.measure.run_totals import PERCENTILES
+from loadtest.judge.comparison import MetricComparison, compare, doubts
 from loadtest.report.run_file import read
 
 NOT_WORSE, WRONG_USAGE, WORSE = 0, 2, 3
@@ -60,20 +59,14 @@ def load(path: Path) -> tuple[list[list[dict[str, Any]]], list[str]]:
     return runs, left_out
 
 
-def page(rows: list[Row], a: int, b: int, warnings: list[str]) -> str:
+def page(rows: list[MetricComparison], a: int, b: int, warnings: list[str]) -> str:
     """The comparison as text."""
     head = f" {'B to A':<24}{f'A (n={a})':>12}{f'B (n={b})':>12}{'ratio':>8}   95 %"
     lines = ["", head, " " + "─" * 74]
     for row in rows:
         interval = "–" if row.interval is None else f"{row.interval[0]:.3f}–{row.interval[1]:.3f}"
         lines.append(
-            f" {row.metric:<24}{_number(row, row.a):>12}{_number(row, row.b):>12}{row.ratio:>8.3f}   "
+            f" {row.metric.name:<24}{row.metric.text(row.a):>12}{row.metric.text(row.b):>12}{row.ratio:>8.3f}   "
             f"{interval:<14}{row.verdict}"
         )
     return "\n".join([*lines, "", *(f" mind: {warning}" for warning in warnings), ""])
-
-
-def _number(row: Row, value: float) -> str:
-    if row.metric.endswith(tuple(PERCENTILES)):
-        return f"{value * 1000:.2f} ms"
-    return f"{value / 1e6:.0f} MB" if "memory" in row.metric else f"{value:.1f} µs"

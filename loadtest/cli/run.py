@@ -24,7 +24,6 @@ from types import FrameType
 
 from loadtest.judge.gates import DEFAULT_GATES, parse_gates
 from loadtest.load.scenarios import ARRIVALS, PURPOSES, SCENARIOS, Options, Scenario
-from loadtest.measure.run_totals import KNOWN_METRICS
 from loadtest.replay import score_log
 from loadtest.report.html import page
 from loadtest.report.run_file import read
@@ -121,7 +120,7 @@ def check(options: argparse.Namespace) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     if options.processes < 1 or options.spawn_rate <= 0 or (options.players is not None and options.players < 1):
         raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
-    parse_gates(options.gate or DEFAULT_GATES, KNOWN_METRICS)
+    parse_gates(options.gate or DEFAULT_GATES)
     asked = options.players
     options.players = asked or DEFAULT_PLAYERS
     scenario = _scenario(options)

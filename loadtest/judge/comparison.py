@@ -17,21 +17,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadtest.measure.metrics import METRICS, Metric
+
 RESAMPLES: Final = 10_000
 CONFIDENCE: Final = 0.95
-# Of all of them less is better.
-METRICS: Final = (
-    "latency_p50", "latency_p99", "latency_p99.9", "age_p99", "ack_p50", "ack_p99", "inside_p99", "skew_p99",
-    "join_p99", "service_us_per_board", "service_memory_max", "generator_us_per_board",
-)  # fmt: skip
-_OWN: Final = "generator"  # metrics of the ruler itself begin so: shown, and no merit of the service
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricComparison:
     """One metric: the medians of A and B, the ratio B to A and its interval (None with a single run)."""
 
-    metric: str
+    metric: Metric
     a: float
     b: float
     ratio: float
@@ -42,23 +38,22 @@ class Row:
         """What is shown of B: `worse`, `better`, or neither."""
         if self.interval is None or self.interval[0] <= 1 <= self.interval[1]:
             return ""
-        return "worse" if self.ratio > 1 else "better"
+        return "worse" if (self.ratio > 1) is (self.metric.better == "lower") else "better"
 
     @property
     def counts(self) -> bool:
-        """Whether it speaks of the service."""
-        return not self.metric.startswith(_OWN)
+        """Whether it speaks of the service: what the load test itself uses is shown, and is no merit of the service."""
+        return not self.metric.of_generator
 
 
-def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], *, seed: int = 1) -> list[Row]:
+def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], *, seed: int = 1) -> list[MetricComparison]:
     """The rows for two lots of results (the last lines of runs), for each metric that all of them have."""
     rows = []
-    for metric in METRICS:
-        ours, theirs = ([one["metrics"].get(metric) for one in lot] for lot in (a, b))
-        if all(value is not None and value > 0 for value in (*ours, *theirs)):
-            rows.append(
-                Row(metric, statistics.median(ours), statistics.median(theirs), *ratio(ours, theirs, seed=seed))
-            )
+    for metric in METRICS.values():
+        ours, theirs = ([one["metrics"].get(metric.name) for one in lot] for lot in (a, b))
+        if metric.compared and all(value is not None and value > 0 for value in (*ours, *theirs)):
+            middles = statistics.median(ours), statistics.median(theirs)
+            rows.append(MetricComparison(metric, *middles, *ratio(ours, theirs, seed=seed)))
     return rows
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Self
 
+from loadtest.measure.metrics import METRICS
+
 COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -26,16 +28,6 @@ COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
 }
 UNITS: Final[dict[str, float]] = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "%": 1e-2}
-TIMES: Final = (
-    "latency",
-    "age",
-    "ack",
-    "connect",
-    "join",
-    "skew",
-    "inside",
-    "lag",
-)  # metrics of time begin with one of these
 DEFAULT_GATES: Final = ("reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
 
 MAX_LAG: Final = 0.005  # seconds: below this the generator's lag is never held against it
@@ -84,13 +76,12 @@ class Gate:
         return value is not None and not math.isnan(value) and COMPARISONS[self.comparison](value, self.bound)
 
 
-def parse_gates(texts: Iterable[str], known: Iterable[str]) -> list[Gate]:
+def parse_gates(texts: Iterable[str]) -> list[Gate]:
     """The gates in the texts, several in one separated by blanks. Raises ValueError, also for unknown metrics."""
     gates = [Gate.parse(part) for text in texts for part in text.split()]
-    names = sorted(known)
     for gate in gates:
-        if gate.metric not in names:
-            raise ValueError(f"{gate.text}: expected a metric out of {', '.join(names)}; got {gate.metric}")
+        if gate.metric not in METRICS:
+            raise ValueError(f"{gate.text}: expected a metric out of {', '.join(sorted(METRICS))}; got {gate.metric}")
     return gates
 
 
@@ -169,5 +160,7 @@ def _missed(gate: Gate, metrics: Mapping[str, float | None]) -> str:
     value = metrics.get(gate.metric)
     if value is None or math.isnan(value):
         return f"{gate.text}: it was not measured"
-    is_time = gate.metric.partition("_")[0] in TIMES
-    return f"{gate.text}: it was {value * 1e3:.4g} ms" if is_time else f"{gate.text}: it was {value:.7g}"
+    metric = METRICS.get(gate.metric)
+    if metric is not None and metric.is_time:
+        return f"{gate.text}: it was {value * 1e3:.4g} ms"
+    return f"{gate.text}: it was {value:.7g}"

@@ -39,8 +39,9 @@ from loadtest.judge.gates import MOMENT, Gate, Judgement, cut_short, judge
 from loadtest.load.scenarios import SCENARIOS, Options, Scenario
 from loadtest.load.swarm import Swarm
 from loadtest.measure.histogram import Histogram, reported
+from loadtest.measure.metrics import metrics
 from loadtest.measure.resource_usage import Meter
-from loadtest.measure.run_totals import COURSES, Second, Tally, metrics
+from loadtest.measure.run_totals import COURSES, Second, Tally
 from loadtest.report.run_file import RunFile
 from loadtest.report.text import progress, summary
 from loadtest.target import http_api
@@ -80,6 +81,7 @@ class Conductor:
         self._options = cast("Any", environment.parsed_options)
         self.swarm: Swarm | None = None
         self.judgement: Judgement | None = None
+        self.measured: dict[str, float | None] = {}  # the metrics of the last run
         self.page = ""  # the summary of the last run
         self.so_far = Second(0, "")  # all seconds of the last run together
         self._gates = gates
@@ -188,7 +190,7 @@ class Conductor:
         tally.service = {meter.url: meter.total for meter in run.meters}
         # Who was stopped in the web UI is not asked for any more.
         asked = min(run.asked, self._runner.target_user_count or run.asked)
-        named = metrics(tally, asked)
+        named = self.measured = metrics(tally, asked)
         self._run = None
         short = self._cut_short(tally.seconds, ended - run.began)
         self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy, short=short)

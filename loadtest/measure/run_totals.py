@@ -1,7 +1,7 @@
 """What a run adds up to: the figures of one generator process, merged exactly over several.
 
-A `Tally` holds histograms and counts, never an average, so that merging loses nothing. `metrics`
-names what gates and reports speak of. A `Second` is one line of the run's course.
+A `Tally` holds histograms and counts, never an average, so that merging loses nothing; `metrics.METRICS` names what
+is computed from it. A `Second` is one line of the run's course.
 """
 
 from __future__ import annotations
@@ -110,65 +110,8 @@ class Tally:
         return cls(**values)
 
 
-def metrics(tally: Tally, players_asked: int) -> dict[str, float | None]:
-    """Everything a gate can name. Times in seconds, None for what was not measured."""
-    counts = tally.counts
-    named: dict[str, float | None] = {}
-    for name in ("latency", "age", "ack", "connect", "join", "skew", "inside"):
-        histogram: Histogram = getattr(tally, name)
-        for label, percent in PERCENTILES.items():
-            named[f"{name}_{label}"] = _number(histogram.percentile(percent))
-        named[f"{name}_mean"] = _number(histogram.mean)
-        named[f"{name}_max"] = histogram.maximum if histogram.count else None
-    # Whichever part of the generator was the slowest.
-    lags = [lag for lag in (tally.send_lag, tally.receive_lag, tally.loop_lag) if lag.count]
-    for label, percent in PERCENTILES.items():
-        named[f"lag_{label}"] = max((lag.percentile(percent) for lag in lags), default=None)
-    named["reach"] = 1 - counts.versions_missed / counts.versions_owed if counts.versions_owed else None
-    named["lost"] = counts.pairs_lost
-    named["unresolved"] = counts.pairs_unresolved
-    named["pairs"] = counts.pairs_received
-    named["unanswered"] = counts.unanswered
-    named["refused"] = counts.refused
-    named["gaps"] = counts.gaps
-    named["reordered"] = counts.reordered
-    named["updates"] = counts.updates
-    named["updates_per_second"] = counts.updates / tally.seconds if tally.seconds else None
-    named["updates_per_board"] = tally.board_updates / tally.boards if tally.boards else None
-    named["boards_per_second"] = tally.boards / tally.seconds if tally.seconds else None
-    named["errors"] = tally.errors.total()
-    named["closes"] = tally.closes.total()
-    named["converged"] = float(not tally.wrong)
-    named["players"] = tally.players
-    named["players_asked"] = players_asked
-    named["cpu_max"] = max((share for shares in tally.busy.values() for share in shares), default=None)
-    own = sum(share["cpuSeconds"] for share in tally.shares.values())
-    received = tally.boards_received
-    named["generator_us_per_board"] = own / received * 1e6 if received and tally.shares else None
-    return named | _of_service(tally)
-
-
-def _of_service(tally: Tally) -> dict[str, float | None]:
-    """What the service itself used, where that could be read: over all addresses, in cores and bytes."""
-    seen = [one for one in tally.service.values() if one["seconds"]]
-    shares = [one["cpuSeconds"] / one["seconds"] for one in seen]
-    memory = [sum(together) for together in zip(*(one["memory"] for one in seen), strict=False)]
-    tenth = max(len(memory) // 10, 1)
-    growth = sum(memory[-tenth:]) / sum(memory[:tenth]) if len(memory) > 1 and sum(memory[:tenth]) else None
-    cpu = sum(one["cpuSeconds"] for one in seen)
-    return {
-        "service_cpu": sum(shares) if seen else None,
-        "service_us_per_board": cpu / tally.boards_received * 1e6 if seen and tally.boards_received else None,
-        "service_memory_max": max(memory, default=None),
-        "service_memory_growth": growth,
-    }
-
-
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-KNOWN_METRICS: Final = frozenset(metrics(Tally(), 0))
 
 
 COUNTED: Final = ("sent", "answered", "frames", "bytes", "errors", "closes", "owed", "missed")

@@ -11,21 +11,12 @@ from html import escape
 from typing import Any, Final
 
 from loadtest.measure.histogram import Histogram
+from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import PERCENTILES
-from loadtest.report.svg import COLOURS, Chart, stacked
+from loadtest.report.svg import COLOURS, SvgChart, stacked
 
 Line = Mapping[str, Any]
 
-_ROWS: Final = {
-    "latency": "score → other screen",
-    "age": "age of what is shown (its peaks)",
-    "ack": "score → answer",
-    "inside": "inside the service",
-    "skew": "first → last screen of one board",
-    "connect": "connect",
-    "join": "join",
-    "lag": "generator's own lag",
-}
 METHOD: Final = """
 <p>Every score is an update that every player in the room is owed. Measured is each (update, receiver) pair, from the
 moment at which the score was <em>meant</em> – the schedule is fixed before the run, so a service that is slow cannot
@@ -113,39 +104,29 @@ def _reasons(result: Line) -> list[str]:
 
 
 def _figures(result: Line) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("milliseconds", *PERCENTILES, "max"))
+    head = "".join(f"<th>{name}</th>" for name in ("milliseconds", *STATISTICS))
     rows = []
-    for name, label in _ROWS.items():
-        values = [result["metrics"].get(f"{name}_{one}") for one in (*PERCENTILES, "max")]
+    for family, label in FAMILIES.items():
+        values = family_values(family, result["metrics"])
         cells = "".join("<td>–</td>" if value is None else f"<td>{value * 1000:.2f}</td>" for value in values)
         rows.append(f"<tr><td>{label}</td>{cells}</tr>")
     return f"<h2>Times</h2><table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _counts(result: Line) -> list[str]:
-    metrics, totals = result["metrics"], result["totals"]
-    rows = {
-        "(update, receiver) pairs measured": metrics["pairs"],
-        "pairs lost": metrics["lost"],
-        "pairs unresolved: their epoch ended before they were shown in it": metrics.get("unresolved"),
-        "updates, unanswered": f"{metrics['updates']:,}, {metrics['unanswered']:,}",
-        "reach: versions seen of versions owed": _percent(metrics["reach"]),
-        "gaps, reordered boards": f"{metrics['gaps']:,}, {metrics['reordered']:,}",
-        "updates in a board": _round(metrics["updates_per_board"]),
-        "boards a second": _round(metrics["boards_per_second"]),
-        "frames, bytes received": f"{totals['frames']:,}, {totals['bytes']:,}",
-        "clients and scores agree with the service": "no: see above" if totals["wrong"] else "yes",
-        "errors": ", ".join(f"{count} × {code}" for code, count in totals["errors"].items()) or "none",
-        "connections closed by the service": ", ".join(f"{n} × {code}" for code, n in totals["closes"].items())
-        or "none",
-        "service: share of a core, µs CPU for a board received": _pair(
-            metrics["service_cpu"], metrics["service_us_per_board"]
-        ),
-        "service: most memory, growth": _memory(metrics),
-        "generators: µs CPU for a board received": _round(metrics["generator_us_per_board"]),
-        "receive times": "stamped by the kernel" if totals["stamped"] else "taken when read: generator's lag included",
-    }
-    cells = (f"<tr><td>{escape(name)}</td><td>{_cell(value)}</td></tr>" for name, value in rows.items())
+    """The metrics that are no statistic of a time, and the totals that are no metric."""
+    totals = result["totals"]
+    rows = [(metric.label, metric.meaning, metric.text(result["metrics"].get(metric.name))) for metric in FIGURES]
+    rows += [
+        ("frames received", "", f"{totals['frames']:,}, {totals['bytes'] / 1e6:,.1f} MB"),
+        ("errors by code", "", _by_code(totals["errors"])),
+        ("connections closed by code", "", _by_code(totals["closes"])),
+        ("receive times", "", "stamped by the kernel" if totals["stamped"] else "when read: generator's lag included"),
+    ]
+    cells = (
+        f"<tr><td>{escape(label)} <small>{escape(meaning)}</small></td><td>{escape(text)}</td></tr>"
+        for label, meaning, text in rows
+    )
     return ["<h2>Counts</h2><table>", *cells, "</table>"]
 
 
@@ -160,7 +141,7 @@ def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | Non
         if not values:
             return ""
         bounds = _log_bounds(values) if more.get("y_kind") == "log" else (0.0, max(*values, 1e-9) * 1.05)
-        chart = Chart(title, span, more.pop("bounds", bounds), y_label=unit, **more)
+        chart = SvgChart(title, span, more.pop("bounds", bounds), y_label=unit, **more)
         for at, text in marks:
             chart.rule(at, text)
         for (name, series), colour in zip(drawn.items(), COLOURS, strict=False):
@@ -224,7 +205,9 @@ def _heat(
         return ""
     low, high = 2 ** (min(rows) / 8) * 1000, 2 ** ((max(rows) + 1) / 8) * 1000
     most = math.log(1 + max(count for _, cells in columns for count in cells.values()))
-    chart = Chart("Heat map: how many pairs took how long", span, _log_bounds((low, high)), y_label="ms", y_kind="log")
+    chart = SvgChart(
+        "Heat map: how many pairs took how long", span, _log_bounds((low, high)), y_label="ms", y_kind="log"
+    )
     for at, cells in columns:
         for row, count in cells.items():
             limits = (2 ** (row / 8) * 1000, 2 ** ((row + 1) / 8) * 1000)
@@ -243,7 +226,7 @@ def _distribution(histogram: Histogram) -> str:
     if not shares:
         return ""
     limits = (2 ** (min(shares) / 8) * 1000, 2 ** ((max(shares) + 1) / 8) * 1000)
-    chart = Chart(
+    chart = SvgChart(
         "Distribution of all pairs, logarithmic in time", _log_bounds(limits), (0.0, max(shares.values()) * 1.15),
         x_label="milliseconds", y_label="% of pairs", x_kind="log",
     )  # fmt: skip
@@ -297,22 +280,5 @@ def _log_bounds(values: Iterable[float]) -> tuple[float, float]:
     return 10.0**low, 10.0 ** max(high, low + 1)
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{math.floor(value * 1e6) / 1e4:.4f} %"
-
-
-def _round(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.1f}"
-
-
-def _pair(share: float | None, each: float | None) -> str:
-    return "–" if share is None or each is None else f"{share:.0%}, {each:.1f}"
-
-
-def _memory(metrics: Line) -> str:
-    most, growth = metrics["service_memory_max"], metrics["service_memory_growth"]
-    return "–" if most is None or growth is None else f"{most / 1e6:.0f} MB, {growth - 1:+.1%}"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+def _by_code(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} × {code}" for code, count in counts.items()) or "none"

@@ -56,7 +56,7 @@ class Scale:
 
 
 @dataclass(slots=True)
-class Chart:
+class SvgChart:
     """A frame with two axes, drawn on from back to front."""
 
     title: str

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.judge.gates import Judgement, Verdict
-from loadtest.measure.run_totals import PERCENTILES, Second, Tally
+from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
+from loadtest.measure.run_totals import Second, Tally
 
 WIDTH = 78
 
@@ -19,12 +20,9 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
         f" {judgement.verdict.name}  {what} ".ljust(WIDTH - 1, "━"),
         "",
         _row("target", f"{facts['target']}  session {facts['session']}"),
-        _row("pairs", _pairs(metrics)),
-        _row(
-            "reach", f"{_share(metrics['reach'])} of versions at every receiver, {_count(metrics['lost'])} pairs lost"
-        ),
-        *_unresolved(metrics),
-        _row("boards", _boards(tally, metrics)),
+        *_figures(metrics),
+        "",
+        _row("received", f"{tally.frames:,} frames, {tally.bytes / 1e6:,.1f} MB"),
         _row(
             "converged",
             "yes: every client holds the final board, every score is what was acknowledged"
@@ -34,28 +32,16 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
         _row("errors", _named(tally.errors, "none")),
         _row("closes", _named(tally.closes, "none")),
         "",
-        " milliseconds".ljust(24) + "".join(f"{label:>9}" for label in (*PERCENTILES, "max")),
+        " milliseconds".ljust(24) + "".join(f"{statistic:>9}" for statistic in STATISTICS),
         " " + "─" * (WIDTH - 2),
     ]
-    for name, label in (
-        ("latency", "score → other screen"),
-        ("age", "age of what is shown"),
-        ("ack", "score → answer"),
-        ("inside", "inside the service"),
-        ("skew", "first → last screen"),
-        ("connect", "connect"),
-        ("join", "join"),
-        ("lag", "generator's own lag"),
-    ):
-        values = [metrics.get(f"{name}_{label_}") for label_ in (*PERCENTILES, "max")]
+    for family, label in FAMILIES.items():
+        values = family_values(family, metrics)
         lines.append(f" {label:<23}" + "".join(f"{_milliseconds(value):>9}" for value in values))
     lines += [" " + "─" * (WIDTH - 2), ""]
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
         lines.append(_row("clock", "no kernel stamps here: latencies contain the generator's own lag"))
-    if metrics["generator_us_per_board"] is not None:
-        lines.append(_row("", f"{metrics['generator_us_per_board']:.1f} µs CPU for each board received"))
-    lines += _service(metrics)
     lines.append("")
     for number, (gate, held) in enumerate(judgement.gates):
         lines.append(_row("gates" if number == 0 else "", f"{'held  ' if held else 'MISSED'}  {gate}"))
@@ -88,30 +74,10 @@ def _row(title: str, text: str) -> str:
     return f" {title:<12} {text}"
 
 
-def _pairs(metrics: Mapping[str, float | None]) -> str:
-    updates = f"{_count(metrics['updates'])} updates ({_number(metrics['updates_per_second'])}/s)"
-    return f"{_count(metrics['pairs'])} (update, receiver) pairs measured, of {updates}"
-
-
-def _unresolved(metrics: Mapping[str, float | None]) -> list[str]:
-    if not metrics["unresolved"]:
-        return []
-    count = _count(metrics["unresolved"])
-    return [_row("unresolved", f"{count} pairs: their epoch ended before they were shown in it")]
-
-
-def _boards(tally: Tally, metrics: Mapping[str, float | None]) -> str:
-    each = f"{_number(metrics['boards_per_second'])}/s with {_number(metrics['updates_per_board'])} updates each"
-    return f"{each}; {tally.frames:,} frames, {tally.bytes / 1e6:,.1f} MB received"
-
-
-def _service(metrics: Mapping[str, float | None]) -> list[str]:
-    share, each, memory = (metrics[f"service_{name}"] for name in ("cpu", "us_per_board", "memory_max"))
-    if share is None or each is None or memory is None:
-        return []
-    growth = metrics["service_memory_growth"] or 1.0
-    text = f"{share:.0%} of a core, {each:.1f} µs for each board received, {memory / 1e6:.0f} MB ({growth - 1:+.1%})"
-    return [_row("service", text)]
+def _figures(metrics: Mapping[str, float | None]) -> list[str]:
+    """All that is no statistic of a time, two in a line."""
+    cells = [f"{metric.label:<24}{metric.text(metrics.get(metric.name)):>12}" for metric in FIGURES]
+    return [" " + "    ".join(cells[start : start + 2]).rstrip() for start in range(0, len(cells), 2)]
 
 
 def _generator(shares: list[float]) -> str:
@@ -124,15 +90,6 @@ def _named(counts: Mapping[str, int], none: str) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}"
-
-
-def _count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _share(value: float | None) -> str:
-    # Rounded down: 100 % means all.
-    return "–" if value is None else "100 %" if value == 1 else f"{int(value * 1e6) / 1e4:.4f} %"
 
 
 def _milliseconds(value: float | None) -> str:

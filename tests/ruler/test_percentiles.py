@@ -8,7 +8,8 @@ from loadtest.load.scenarios import SCENARIOS, Options
 from loadtest.load.swarm import Swarm
 from loadtest.measure.histogram import ERROR
 from loadtest.measure.ledger import Resolved
-from loadtest.measure.run_totals import PERCENTILES, metrics
+from loadtest.measure.metrics import metrics
+from loadtest.measure.run_totals import PERCENTILES
 
 PLAYERS = 10
 

@@ -14,7 +14,6 @@ from cockpit.runs.progress import Verdict
 from cockpit.ui.plurals import noun
 from loadtest.judge.gates import parse_gates
 from loadtest.judge.knee_search import Knee, Outcome, Search
-from loadtest.measure.run_totals import KNOWN_METRICS
 
 DRAWN: Final = "latency_p99"
 OUTCOMES: Final = {"PASS": Outcome.HELD, "FAIL": Outcome.MISSED, "INVALID": Outcome.SPOILED}
@@ -43,7 +42,7 @@ class Ascent:
     """
 
     def __init__(self, gates: Sequence[str], search: Search) -> None:
-        parsed = parse_gates(gates, KNOWN_METRICS)
+        parsed = parse_gates(gates)
         bounds = [gate for gate in parsed if gate.metric == DRAWN and gate.comparison in {"<", "<="}]
         if not bounds:
             raise ValueError(f"expected a gate like {DRAWN}<100ms, got {' '.join(gates) or 'none'}")

@@ -21,9 +21,9 @@ from cockpit.results.table import Table
 from cockpit.ui.matplotlib_parts import Picture, on_paper, plain
 from cockpit.ui.plurals import listed
 from cockpit.ui.theme import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
-from loadtest.judge.comparison import Row, compare, doubts
+from loadtest.judge.comparison import MetricComparison, compare, doubts
 from loadtest.measure.histogram import Histogram
-from loadtest.measure.run_totals import PERCENTILES
+from loadtest.measure.metrics import HEADLINES
 from loadtest.report.run_file import read
 
 SIZE = (12.5, 3.8)  # inches
@@ -31,7 +31,7 @@ COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#56b4e9")
 NINES = {"50 %": 50.0, "90 %": 90.0, "99 %": 99.0, "99.9 %": 99.9}
 _STAMP = re.compile(r"^\d{8}-\d{6}(-\d+)?-")  # of a file's name: what stands behind it names the kind of run
 
-HEAD = ("run", "verdict", "players", "scores/s", "p50", "p99", "p99.9", "skew p99", "reach", "service CPU", "per board")
+HEAD = ("run", "verdict", "players", *(metric.headline for metric in HEADLINES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,38 +168,12 @@ class Results:
             plain(axes, "both")
 
 
-def _files(place: Path) -> list[Path]:
-    return sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
-
-
 def _line(run: Run) -> list[str]:
-    metrics, asked = run.metrics, run.facts["arguments"]
-    reach, cpu, each = (metrics.get(name) for name in ("reach", "service_cpu", "service_us_per_board"))
-    rate = metrics.get("updates_per_second")
-    late = [_ms(metrics.get(name)) for name in ("latency_p50", "latency_p99", "latency_p99.9", "skew_p99")]
-    return [
-        run.name,
-        run.verdict,
-        str(asked["players"]),
-        "–" if rate is None else f"{rate:.0f}",
-        *late,
-        # Rounded down: 100 % means all.
-        "–" if reach is None else f"{int(reach * 1e6) / 1e4:g} %",
-        "–" if cpu is None else f"{cpu:.0%}",
-        "–" if each is None else f"{each:.0f} µs",
-    ]
+    figures = (metric.text(run.metrics.get(metric.name)) for metric in HEADLINES)
+    return [run.name, run.verdict, str(run.facts["arguments"]["players"]), *figures]
 
 
-def _compared(row: Row) -> list[str]:
+def _compared(row: MetricComparison) -> list[str]:
     interval = "–" if row.interval is None else f"{row.interval[0]:.2f}–{row.interval[1]:.2f}"
-    return [row.metric, _figure(row, row.a), _figure(row, row.b), f"{row.ratio:.2f}", interval, row.verdict or "–"]
-
-
-def _figure(row: Row, value: float) -> str:
-    if row.metric.endswith(tuple(PERCENTILES)):
-        return _ms(value)
-    return f"{value / 1e6:.0f} MB" if "memory" in row.metric else f"{value:.1f} µs"
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value * 1000:.1f} ms"
+    metric = row.metric
+    return [metric.name, metric.text(row.a), metric.text(row.b), f"{row.ratio:.2f}", interval, row.verdict or "–"]

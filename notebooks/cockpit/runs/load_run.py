@@ -23,6 +23,7 @@ from cockpit.runs.jsonl_tail import Tail
 from cockpit.runs.progress import Course, Verdict
 from cockpit.runs.verdict_card import VerdictLamp
 from cockpit.ui.panel import Panel
+from loadtest.measure.metrics import headlines
 from loadtest.target.processes import Child, ServiceFailed
 
 LOOK_EVERY = 0.2  # seconds
@@ -193,11 +194,7 @@ def told(course: Course) -> str:
     """How a run stands, in one line; its reasons below."""
     if course.verdict is not None:
         verdict = course.verdict
-        figures = ", ".join(
-            f"{name} {value * 1000:.1f} ms"
-            for name in ("latency_p50", "latency_p99")
-            if (value := verdict.metrics.get(name)) is not None
-        )
+        figures = ", ".join(headlines(verdict.metrics))
         return "\n".join([f"{verdict.name} – {figures}", *(f"  {reason}" for reason in verdict.reasons)])
     if (last := course.last) is None:
         return "connecting"

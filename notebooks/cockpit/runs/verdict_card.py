@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from cockpit.runs.faults import Fault
 from cockpit.runs.progress import Course
 from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, lamp
+from loadtest.measure.metrics import headlines
 
 COLORS = {"PASS": GREEN, "FAIL": VERMILLION, "INVALID": ORANGE}
 MEANS = {
@@ -18,9 +19,6 @@ MEANS = {
     "INVALID": "no verdict on the service: the figures prove nothing",
 }
 PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "measuring", "settle": "settling"}
-FIGURES = {
-    "latency_p50": "p50", "latency_p99": "p99", "latency_p99.9": "p99.9", "skew_p99": "skew p99",
-}  # fmt: skip
 
 
 class VerdictLamp:
@@ -50,16 +48,8 @@ def state(course: Course | None, *, running: bool) -> tuple[str, str, list[str]]
     if course is None:
         return GREY, "no swarm yet", ["Choose players and rate, then press Start swarm."]
     if (verdict := course.verdict) is not None:
-        figures = [
-            f"{label} {value * 1000:.1f} ms"
-            for name, label in FIGURES.items()
-            if (value := verdict.metrics.get(name)) is not None
-        ]
-        pairs, reach = verdict.metrics.get("pairs"), verdict.metrics.get("reach")
-        if pairs is not None and reach is not None:
-            figures.append(f"reach {int(reach * 1e6) / 1e4:g} % of {pairs:,.0f} pairs")
         title = f"{verdict.name} – {MEANS[verdict.name]}"
-        return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(figures)]
+        return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(headlines(verdict.metrics))]
     if not running:
         return GREY, "ended without a verdict", []
     last = course.last

@@ -58,7 +58,7 @@ def test_what_is_missing_somewhere_is_not_compared() -> None:
     rows = compare(
         [{"metrics": {"latency_p99": 1.0, "ack_p99": 0.0}}], [{"metrics": {"latency_p99": 2.0, "ack_p99": 1.0}}]
     )
-    assert [row.metric for row in rows] == ["latency_p99"]
+    assert [row.metric.name for row in rows] == ["latency_p99"]
 
 
 def test_doubts_are_told() -> None:

@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from loadtest.judge.gates import Gate, judge
-from loadtest.measure.run_totals import Second, Tally, metrics
+from loadtest.measure.metrics import METRICS, metrics
+from loadtest.measure.run_totals import Second, Tally
 from loadtest.report.html import faults, page
-from loadtest.report.svg import Chart, Scale
+from loadtest.report.svg import Scale, SvgChart
 
 EVIL = "<script>alert(1)</script>"
 
@@ -76,7 +77,7 @@ def test_the_page_needs_nothing_else_and_shows_everything() -> None:
     assert len(pictures) == 7
     assert "How this was measured" in html
     assert ">FAIL</b>" in html
-    assert "service: share of a core" in html
+    assert METRICS["service_cpu"].label in html
 
 
 def test_hops_add_up_to_the_oldest_updates_way() -> None:
@@ -87,7 +88,7 @@ def test_hops_add_up_to_the_oldest_updates_way() -> None:
 
 def test_words_of_marks_that_are_near_stand_below_each_other() -> None:
     """No words cover others; where five rows are full, lines stand alone."""
-    chart = Chart("t", (0.0, 100.0), (0.0, 1.0))
+    chart = SvgChart("t", (0.0, 100.0), (0.0, 1.0))
     for number in range(8):
         chart.rule(50.0 + number, "Redis stopped")
     chart.rule(99.0, "Redis started")
@@ -119,7 +120,7 @@ def test_an_unfinished_run_has_no_verdict() -> None:
 
 def test_a_gap_breaks_a_line() -> None:
     """Seconds without a value leave a gap: nothing is drawn that was not measured."""
-    chart = Chart("t", (0.0, 4.0), (0.0, 1.0))
+    chart = SvgChart("t", (0.0, 4.0), (0.0, 1.0))
     chart.line("n", [(0.0, 0.1), (1.0, 0.2), (2.0, None), (3.0, 0.3), (4.0, 0.3)], "#000")
     path = re.search(r'<path d="(M[^"]*)" fill="none"', chart.svg())
     assert path is not None
