@@ -97,8 +97,8 @@ def _add_options(parser: LocustArgumentParser) -> None:
         action="append",
         metavar="GATE",
         include_in_web_ui=False,
-        help=f"what the run must hold, like latency_p99<50ms (repeatable; default: {' '.join(DEFAULT_GATES)}; "
-        "that all clients converge is always asked)",
+        help="what the run must hold, like latency_p99<50ms (repeatable; default: the scenario's latency bound and "
+        f"{' '.join(DEFAULT_GATES)}; that all clients converge is always asked)",
     )
     parser.add_argument("--out", default="", help="file for the run (default: runs/<time>-<scenario>.jsonl)")
     parser.add_argument(
@@ -118,7 +118,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     # Nobody is there to name another host, and no master has named this one.
     alone = options.headless and not isinstance(environment.runner, WorkerRunner)
     try:
-        gates = parse_gates(options.gate or DEFAULT_GATES)
+        gates = parse_gates(options.gate or ())
         raise_file_limit(options.num_users or 0)
         for url in http_api.split(environment.host or "") if alone else ():
             http_api.identify(url)

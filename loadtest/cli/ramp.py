@@ -12,12 +12,11 @@ from typing import Any, Final
 from loadtest.cli.run import USELESS, WRONG_USAGE, add_shape, check, send, target_for
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Knee, Outcome, Search
-from loadtest.load.scenarios import SCENARIOS
+from loadtest.load.scenarios import SCENARIOS, default_gates
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
 
 FOUND, NOT_HELD, NOT_SURE = 0, 3, 4
-GATES: Final = ("latency_p99<100ms", "reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
 _OUTCOMES: Final = {Verdict.PASS: Outcome.HELD, Verdict.FAIL: Outcome.MISSED, Verdict.INVALID: Outcome.SPOILED}
 
 
@@ -43,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search; return the exit status."""
-    options.gate = options.gate or list(GATES)
+    options.gate = options.gate or list(default_gates(options.scenario))
     options.duration = options.duration or 10.0
     folder = options.out or Path(f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-ramp")
     try:

@@ -77,7 +77,11 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--spawn-rate", type=float, default=100.0, help="new players a second (default %(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="generator processes (default %(default)s)")
-    parser.add_argument("--gate", action="append", help=f"repeatable (default {' '.join(DEFAULT_GATES)})")
+    parser.add_argument(
+        "--gate",
+        action="append",
+        help=f"repeatable (default: the scenario's latency bound and {' '.join(DEFAULT_GATES)})",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--url",
@@ -120,7 +124,7 @@ def check(options: argparse.Namespace) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     if options.processes < 1 or options.spawn_rate <= 0 or (options.players is not None and options.players < 1):
         raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
-    parse_gates(options.gate or DEFAULT_GATES)
+    parse_gates(options.gate or ())
     asked = options.players
     options.players = asked or DEFAULT_PLAYERS
     scenario = _scenario(options)

@@ -28,6 +28,7 @@ COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
 }
 UNITS: Final[dict[str, float]] = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "%": 1e-2}
+# What every scenario has to hold; each adds a bound on the latency (`scenarios.default_gates`).
 DEFAULT_GATES: Final = ("reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
 
 MAX_LAG: Final = 0.005  # seconds: below this the generator's lag is never held against it

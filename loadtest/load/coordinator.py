@@ -35,8 +35,8 @@ from locust import stats as locust_stats
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.judge.gates import MOMENT, Gate, Judgement, cut_short, judge
-from loadtest.load.scenarios import SCENARIOS, Options, Scenario
+from loadtest.judge.gates import MOMENT, Gate, Judgement, cut_short, judge, parse_gates
+from loadtest.load.scenarios import SCENARIOS, Options, Scenario, default_gates
 from loadtest.load.swarm import Swarm
 from loadtest.measure.histogram import Histogram, reported
 from loadtest.measure.metrics import metrics
@@ -60,6 +60,7 @@ class _Run:
     facts: dict[str, Any]
     file: RunFile
     asked: int
+    gates: list[Gate]
     began: float = field(default_factory=time.monotonic)
     joined: dict[str, int] = field(default_factory=dict)  # worker → players
     seconds: dict[int, Second] = field(default_factory=dict)
@@ -72,7 +73,10 @@ class _Run:
 
 
 class Conductor:
-    """Leads the run, or follows the one that leads; one for each process of Locust."""
+    """Leads the run, or follows the one that leads; one for each process of Locust.
+
+    Without `gates` each run has those of its scenario.
+    """
 
     def __init__(self, environment: Environment, gates: list[Gate], say: Callable[[str], None]) -> None:
         self.environment = environment
@@ -193,7 +197,7 @@ class Conductor:
         named = self.measured = metrics(tally, asked)
         self._run = None
         short = self._cut_short(tally.seconds, ended - run.began)
-        self.judgement = judge(named, self._gates, wrong=tally.wrong, busy=tally.busy, short=short)
+        self.judgement = judge(named, run.gates, wrong=tally.wrong, busy=tally.busy, short=short)
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)
@@ -216,6 +220,7 @@ class Conductor:
     def _begin_run(self, asked: int, scenario: Scenario) -> _Run:
         options = self._options
         path = Path(options.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{options.scenario}.jsonl")
+        gates = self._gates or parse_gates(default_gates(options.scenario))
         facts: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "scenario": options.scenario,
@@ -232,7 +237,7 @@ class Conductor:
                 "measureSeconds": options.measured,
                 "seed": options.seed,
                 "kernelStamps": not options.no_kernel_stamps,
-                "gates": [gate.text for gate in self._gates],
+                "gates": [gate.text for gate in gates],
             },
             "environment": _environment(),
         }
@@ -241,7 +246,7 @@ class Conductor:
         self.so_far = Second(0, "")
         pids = {0: options.service_pid or None}
         urls = http_api.split(self.environment.host or "")
-        run = _Run(facts, file, asked, meters=[Meter(url, pids.get(number)) for number, url in enumerate(urls)])
+        run = _Run(facts, file, asked, gates, meters=[Meter(url, pids.get(number)) for number, url in enumerate(urls)])
         run.greenlets = [gevent.spawn(self._direct, run, scenario), gevent.spawn(self._watch_service, run)]
         return run
 

@@ -28,9 +28,9 @@ from cockpit.ui.panel import Panel
 from cockpit.ui.plurals import noun
 from cockpit.ui.tasks import Tasks
 from cockpit.ui.troubles import Troubles
-from loadtest.cli.ramp import GATES
+from loadtest.judge.gates import DEFAULT_GATES
 from loadtest.judge.knee_search import Search
-from loadtest.load.scenarios import MOST_UPDATES
+from loadtest.load.scenarios import MOST_UPDATES, default_gates
 from loadtest.report.html import page
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
@@ -148,7 +148,7 @@ class SwarmDesk:
         rate: float = 40.0,
         duration: float = KNEE_SECONDS,
         *,
-        gates: tuple[str, ...] = GATES,
+        gates: tuple[str, ...] = (),
         scenario: str = "steady",
         storage: str = "memory",
         workers: int = 1,
@@ -163,6 +163,7 @@ class SwarmDesk:
         of all together, or at what so few can send. `knee_search.Search` has `resolution`, `confidence` and
         `trials`; they are set for a show, not for a figure to rely on. `end` stops it, with what is known.
 
+        Without `gates` they are those of the scenario.
         >>> await desk.find_knee(gates=("latency_p99<60ms", "lost==0"))
 
         Raises as `run` does, and `ValueError` without a gate like `latency_p99<100ms`.
@@ -170,6 +171,7 @@ class SwarmDesk:
         if scenario == "replay":
             raise ValueError("a replay has the players of its log: expected another scenario, got replay")
         ascent = Ascent(gates, Search(least, most, resolution, confidence, trials))
+        gates = gates or default_gates(scenario)
         setting = Setting(storage, workers, tick_ms)
         async with self._turn():
             self.ascent = ascent
@@ -206,7 +208,7 @@ class SwarmDesk:
         if not self._busy:
             await self.find_knee(
                 order.players, max(order.players, MOST_PLAYERS), order.rate, min(order.duration, KNEE_SECONDS),
-                gates=(gate, *GATES[1:]), scenario=order.scenario, storage=setting.storage, workers=setting.workers,
+                gates=(gate, *DEFAULT_GATES), scenario=order.scenario, storage=setting.storage, workers=setting.workers,
             )  # fmt: skip
 
     async def end(self) -> None:
