@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from loadtest.judge.outside_faults import judge_outside_faults
 from loadtest.report.html import page
 from loadtest.report.run_file import read
+from loadtest.report.text import outside_faults
 
 DONE, WRONG_USAGE = 0, 2
 
@@ -15,7 +17,8 @@ DONE, WRONG_USAGE = 0, 2
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Make the parser that of the command."""
     parser.description = (
-        "Draw a run – also one that is under way or was cut short – as one HTML page that needs nothing else. "
+        "Draw a run – also one that is under way or was cut short – as one HTML page that needs nothing else; "
+        "of a run with injected faults, print its verdict outside of them. "
         "Exit status: 0, or 2 when the file is no run."
     )
     parser.add_argument("run_file", type=Path, metavar="RUN.jsonl")
@@ -26,12 +29,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw; return the exit status."""
     try:
-        html = page(read(options.run_file))
+        lines = read(options.run_file)
+        html, outside = page(lines), judge_outside_faults(lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
         sys.stderr.write(f"loadtest report: {options.run_file}: expected the file of a run ({reason})\n")
         return WRONG_USAGE
     out = options.out or options.run_file.with_suffix(".html")
     out.write_text(html, "utf-8")
+    if outside is not None:
+        sys.stdout.write(outside_faults(outside))
     sys.stdout.write(f"{out}\n")
     return DONE

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from loadtest.judge.outside_faults import judge_outside_faults
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import PERCENTILES
@@ -33,7 +34,7 @@ were asked for, the run is INVALID, and its figures prove nothing.</p>
 _STYLE: Final = """
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em}
-h1 b{padding:.1em .5em;border-radius:.25em;color:#fff}
+h1 b,.verdict{padding:.1em .5em;border-radius:.25em;color:#fff}
 .PASS{background:#007A5A}.FAIL{background:#B34700}.INVALID,.UNFINISHED{background:#5A5A5A}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 td,th{padding:.2em .6em;text-align:right;border-bottom:1px solid #8884}
@@ -62,7 +63,7 @@ def page(lines: Sequence[Line]) -> str:
         f"<p>{escape(str(facts['started']))} · {escape(str(facts['target']))} · session {escape(facts['session'])}</p>",
     ]
     if result:
-        parts += [*_reasons(result), _figures(result), *_counts(result)]
+        parts += [*_reasons(result), *_outside_faults(lines), _figures(result), *_counts(result)]
     if seconds:
         parts += _pictures(lines, seconds, result)
     parts += [
@@ -101,6 +102,16 @@ def _reasons(result: Line) -> list[str]:
         *(["<h2>Why</h2><ul>", *reasons, "</ul>"] if reasons else []),
         *(["<h2>Gates</h2><ul>", *gates, "</ul>"] if gates else []),
     ]
+
+
+def _outside_faults(lines: Sequence[Line]) -> list[str]:
+    outside = judge_outside_faults(lines)
+    if outside is None:
+        return []
+    gates = [f"{'held' if held else 'MISSED'}: {text}" for text, held in outside.judgement.gates]
+    items = "".join(f"<li>{escape(text)}</li>" for text in (*outside.lines[1:], *gates))
+    verdict = outside.judgement.verdict.name
+    return [f"<h2>Outside the faults: <span class='verdict {verdict}'>{verdict}</span></h2><ul>{items}</ul>"]
 
 
 def _figures(result: Line) -> str:

@@ -4,7 +4,8 @@
 
 - `run`, first: what ran where – arguments, versions, machine, target, session;
 - `second`, one a second: `run_totals.Second`;
-- `mark`, now and then: at which time (Unix seconds) what was done to the service or its players;
+- `mark`, now and then: at which time (Unix seconds) what was done to the service or its players; of an injected fault
+  also `until`, when the service was well again (`judge.outside_faults`);
 - `result`, last: metrics, totals (`run_totals.Tally`) and the verdict.
 
 Everything that shows a run – the page at the end, live charts, comparisons – reads these lines.

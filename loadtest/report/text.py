@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.judge.gates import Judgement, Verdict
+from loadtest.judge.outside_faults import OutsideFaults
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import Second, Tally
 
@@ -48,6 +49,13 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     lines += _reasons(judgement)
     lines.append("")
     return "\n".join(lines)
+
+
+def outside_faults(outside: OutsideFaults) -> str:
+    """How the run stands without the seconds of its faults, below the `summary` of all of it."""
+    first, *others = outside.lines
+    gates = [f"{'held  ' if held else 'MISSED'}  {text}" for text, held in outside.judgement.gates]
+    return "\n".join([f" {first} ".ljust(WIDTH - 1, "━"), *(f" {line}" for line in (*others, *gates)), ""])
 
 
 def progress(second: Second) -> str:

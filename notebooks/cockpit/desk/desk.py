@@ -30,6 +30,7 @@ from cockpit.ui.tasks import Tasks
 from cockpit.ui.troubles import Troubles
 from loadtest.judge.gates import DEFAULT_GATES
 from loadtest.judge.knee_search import Search
+from loadtest.judge.outside_faults import judge_outside_faults
 from loadtest.load.scenarios import MOST_UPDATES, default_gates
 from loadtest.report.html import page
 from loadtest.report.run_file import read
@@ -162,16 +163,16 @@ class SwarmDesk:
         Each number from `least` up is a run of `duration` seconds against a fresh service, at the same `rate`
         of all together, or at what so few can send. `knee_search.Search` has `resolution`, `confidence` and
         `trials`; they are set for a show, not for a figure to rely on. `end` stops it, with what is known.
-
         Without `gates` they are those of the scenario.
+
         >>> await desk.find_knee(gates=("latency_p99<60ms", "lost==0"))
 
         Raises as `run` does, and `ValueError` without a gate like `latency_p99<100ms`.
         """
         if scenario == "replay":
             raise ValueError("a replay has the players of its log: expected another scenario, got replay")
-        ascent = Ascent(gates, Search(least, most, resolution, confidence, trials))
         gates = gates or default_gates(scenario)
+        ascent = Ascent(gates, Search(least, most, resolution, confidence, trials))
         setting = Setting(storage, workers, tick_ms)
         async with self._turn():
             self.ascent = ascent
@@ -254,7 +255,7 @@ class SwarmDesk:
         fault = Fault(f"{count} {noun(count, 'reader')} stalled", time.time())
         self._faults.add(fault)
         async with stalled(target.service.ws_url, swarm.course.facts["session"], count) as connected:
-            self._mark(fault.name)
+            self._mark(fault.name, fault.at)
             ends = time.monotonic() + STALLED_FOR
             while (left := connected()) and time.monotonic() < ends and self._busy:
                 if left < count and fault.detected_at is None:
@@ -368,22 +369,25 @@ class SwarmDesk:
         return self.target
 
     def _begin_fault(self, name: str, *, lasts: bool = False) -> None:
-        self._faults.begin(name, time.time(), lasts=lasts)
-        self._mark(name)
+        self._mark(name, self._faults.begin(name, time.time(), lasts=lasts).at)
 
     def _mend(self, name: str) -> None:
         for fault in self._faults.all:
             if fault.name == name and fault.mended_at is None:
                 fault.mended_at = time.time()
 
-    def _mark(self, text: str) -> None:
+    def _mark(self, text: str, at: float | None = None) -> None:
         if self.swarm is not None:
-            self.swarm.course.mark(time.time(), text)
+            self.swarm.course.mark(time.time() if at is None else at, text)
         self._changed.set()
 
     def _write_down(self, swarm: Swarm) -> None:
         """Put into the file of the run what was done here, before its verdict, and draw its page anew."""
-        own = [{"kind": "mark", "at": round(at, 3), "text": text} for at, text in swarm.course.marks]
+        until = {(fault.at, fault.name): {"until": fault.recovered_at} for fault in self.faults}
+        own = [
+            {"kind": "mark", "at": round(at, 3), "text": text, **until.get((at, text), {})}
+            for at, text in swarm.course.marks
+        ]
         lines = read(swarm.path)
         known = {(line["at"], line["text"]) for line in lines if line["kind"] == "mark"}
         new = [mark for mark in own if (mark["at"], mark["text"]) not in known]
@@ -392,6 +396,8 @@ class SwarmDesk:
             text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
             swarm.path.write_text(text, "utf-8")
             swarm.path.with_suffix(".html").write_text(page(lines), "utf-8")
+            swarm.course.outside = judge_outside_faults(lines)
+            self._changed.set()
 
     async def _draw(self) -> None:
         """Render the latest, at most four times a second."""

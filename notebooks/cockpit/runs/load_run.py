@@ -195,7 +195,8 @@ def told(course: Course) -> str:
     if course.verdict is not None:
         verdict = course.verdict
         figures = ", ".join(headlines(verdict.metrics))
-        return "\n".join([f"{verdict.name} – {figures}", *(f"  {reason}" for reason in verdict.reasons)])
+        outside = () if course.outside is None else course.outside.lines
+        return "\n".join([f"{verdict.name} – {figures}", *(f"  {text}" for text in (*verdict.reasons, *outside))])
     if (last := course.last) is None:
         return "connecting"
     late = "" if last.p99 is None else f", p50 {last.p50:.1f} p99 {last.p99:.1f} ms"

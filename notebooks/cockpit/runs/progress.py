@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loadtest.judge.outside_faults import OutsideFaults
 from loadtest.measure.histogram import Histogram
 
 SECONDS_KEPT = 600
@@ -74,6 +75,7 @@ class Course:
     def __init__(self) -> None:
         self.facts: Mapping[str, Any] = {}
         self.verdict: Verdict | None = None
+        self.outside: OutsideFaults | None = None  # the same without the seconds of faults, where there were any
         self.seconds: deque[Instant] = deque(maxlen=SECONDS_KEPT)
         self.marks: deque[tuple[float, str]] = deque(maxlen=MARKS_KEPT)
         self.total = [0] * ROWS

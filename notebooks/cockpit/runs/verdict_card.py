@@ -48,8 +48,9 @@ def state(course: Course | None, *, running: bool) -> tuple[str, str, list[str]]
     if course is None:
         return GREY, "no swarm yet", ["Choose players and rate, then press Start swarm."]
     if (verdict := course.verdict) is not None:
+        outside = [] if course.outside is None else course.outside.lines
         title = f"{verdict.name} – {MEANS[verdict.name]}"
-        return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(headlines(verdict.metrics))]
+        return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(headlines(verdict.metrics)), *outside]
     if not running:
         return GREY, "ended without a verdict", []
     last = course.last
