@@ -20,6 +20,7 @@ from cockpit.desk.knee_trials import OUTCOMES
 from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import Order
 
+from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Outcome
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
@@ -143,6 +144,15 @@ async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
     for text in ("Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed", "1 reader stalled"):
         assert text in marks
     assert "recovered after" in desk._lamp._faults.value
+    ends = {line["text"]: line["until"] for line in read(desk.swarm.path) if "until" in line}
+    assert ends == {fault.name: fault.recovered_at for fault in desk.faults}
+    # Stopped early, the run is INVALID; it is judged outside its faults all the same, and both are shown.
+    outside = desk.course.outside
+    assert outside.left_out[0][0] == pytest.approx(desk.faults[0].at, abs=0.001)
+    assert outside.judgement.verdict is Verdict.INVALID
+    assert outside.lines[0] in desk._lamp._words.value
+    assert outside.lines[-1] in repr(desk)
+    assert "Outside the faults" in desk.swarm.path.with_suffix(".html").read_text("utf-8")
 
 
 async def test_a_search_plays_rising_numbers_and_draws_each_run(desk: SwarmDesk) -> None:
