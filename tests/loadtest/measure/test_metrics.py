@@ -72,7 +72,7 @@ def test_old_names_stay() -> None:
         "updates_per_second boards_per_second updates_per_board errors closes converged players players_asked cpu_max "
         "generator_us_per_board service_cpu service_us_per_board service_memory_max service_memory_growth"
     )
-    assert METRICS.keys() == {*times, *others.split()}
+    assert {*times, *others.split()} <= METRICS.keys()
 
 
 def test_nothing_measured_is_none_or_a_count_of_zero() -> None:
