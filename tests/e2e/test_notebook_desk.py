@@ -61,9 +61,13 @@ def button(page: Page, name: str) -> Locator:
 
 
 async def slide(page: Page, name: str, key: str, shown: str) -> None:
-    """Press the key on the named slider; its figure follows."""
+    """Press the key on the named slider once it is enabled; its figure follows.
+
+    A disabled slider ignores keys, and Playwright does not wait for a slider to be enabled. The panel enables its
+    sliders up to a quarter of a second after the cell that ran a swarm has ended.
+    """
     widget = page.locator(".cockpit .widget-slider", has_text=re.compile(f"^{re.escape(name)}"))
-    await widget.locator("[role=slider]").press(key)
+    await widget.locator(".noUi-target:not([disabled]) [role=slider]").press(key)
     await widget.locator(".widget-readout", has_text=re.compile(f"^{shown}$")).wait_for()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fonts import FAMILIES
 from playwright.async_api import Browser, Page, Route, WebSocketRoute
 
 from service.http.routes import qr_svg
@@ -28,6 +29,12 @@ PATIENCE = 15_000  # ms until something expected counts as missing
 
 Visit = Callable[..., Awaitable[Page]]
 Prepare = Callable[[Page], Awaitable[None]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test marked `layout` once in each font family."""
+    if metafunc.definition.get_closest_marker("layout"):
+        metafunc.parametrize("browser", FAMILIES, indirect=True)
 
 
 @pytest.fixture

@@ -181,6 +181,7 @@ async def test_a_listener_hears_of_a_new_leader(on_stage: Any, stage: Any) -> No
     await expect(page.locator("[data-spoken]")).to_have_text("Bob leads.")
 
 
+@pytest.mark.layout
 @pytest.mark.parametrize(
     ("query", "size"),
     [
