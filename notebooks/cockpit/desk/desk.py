@@ -253,8 +253,8 @@ class SwarmDesk:
             raise RuntimeError("the players are still coming: wait until the swarm has begun")
         count = min(max(swarm.order.players // ONE_IN, 1), MOST_STALLED)
         fault = Fault(f"{count} {noun(count, 'reader')} stalled", time.time())
-        self._faults.add(fault)
         async with stalled(target.service.ws_url, swarm.course.facts["session"], count) as connected:
+            self._faults.add(fault)
             self._mark(fault.name, fault.at)
             ends = time.monotonic() + STALLED_FOR
             while (left := connected()) and time.monotonic() < ends and self._busy:
@@ -383,11 +383,10 @@ class SwarmDesk:
 
     def _write_down(self, swarm: Swarm) -> None:
         """Put into the file of the run what was done here, before its verdict, and draw its page anew."""
-        until = {(fault.at, fault.name): {"until": fault.recovered_at} for fault in self.faults}
-        own = [
-            {"kind": "mark", "at": round(at, 3), "text": text, **until.get((at, text), {})}
-            for at, text in swarm.course.marks
-        ]
+        # A course keeps its last few marks; a fault that is missing in the file would count against the service.
+        until: dict[tuple[float, str], dict[str, float | None]] = {mark: {} for mark in swarm.course.marks}
+        until |= {(fault.at, fault.name): {"until": fault.recovered_at} for fault in self.faults}
+        own = [{"kind": "mark", "at": round(at, 3), "text": text, **end} for (at, text), end in sorted(until.items())]
         lines = read(swarm.path)
         known = {(line["at"], line["text"]) for line in lines if line["kind"] == "mark"}
         new = [mark for mark in own if (mark["at"], mark["text"]) not in known]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-FAULTS_KEPT = 8
+FAULTS_KEPT = 64  # of a run: a fault that was forgotten would be judged as if it had been the service
 SURE = 1.0  # seconds that all has to be well for a fault to be over
 
 

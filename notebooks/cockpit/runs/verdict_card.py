@@ -18,6 +18,7 @@ MEANS = {
     "FAIL": "the service did not do what was asked of it",
     "INVALID": "no verdict on the service: the figures prove nothing",
 }
+FAULTS_SHOWN = 8
 PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "measuring", "settle": "settling"}
 
 
@@ -39,7 +40,7 @@ class VerdictLamp:
         )
         body = "<br>".join(html.escape(text) for text in lines)
         self._words.value = f'<div class="cockpit-words" style="min-height:44px">{body}</div>'
-        told = "".join(f"<div>{html.escape(str(fault))}</div>" for fault in faults)
+        told = "".join(f"<div>{html.escape(str(fault))}</div>" for fault in faults[-FAULTS_SHOWN:])
         self._faults.value = f'<div class="cockpit-words cockpit-faults" style="min-height:24px">{told}</div>'
 
 

@@ -10,6 +10,7 @@ from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAn
 from cockpit.runs.faults import Faults
 from cockpit.runs.jsonl_tail import Tail
 from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, Course, row_of
+from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictLamp
 
 from loadtest.measure.run_totals import Second
 
@@ -115,3 +116,15 @@ def test_a_growing_file_is_read_line_by_line(tmp_path: Path) -> None:
         file.flush()
         assert tail.lines() == [{"b": 2}]
     assert tail.lines() == []
+
+
+def test_the_card_shows_the_last_faults_of_many() -> None:
+    """Every fault of a run is kept, as each is judged by its seconds; the card has room for eight."""
+    faults = Faults()
+    for number in range(20):
+        faults.begin(f"fault {number}", float(number))
+    shown = VerdictLamp()
+    shown.draw(Course(), faults.all, running=True)
+    assert len(faults.all) == 20
+    assert shown._faults.value.count("<div>") == FAULTS_SHOWN
+    assert "fault 19" in shown._faults.value
