@@ -106,8 +106,8 @@ class Scenario(Protocol):
 class Steady:
     """Everybody joins, stays, and scores at an even rate."""
 
-    # A quarter of a second is about when a board no longer seems to answer the score. On two shared cores 200 players
-    # get some 60 ms, a tick of the service included.
+    # A board that comes a quarter of a second after the score still looks like the answer to it. On two shared cores
+    # 200 players get some 60 ms, a tick of the service included.
     latency_gate: ClassVar[str] = "latency_p99<250ms"
     schedule: Schedule
     seed: int
@@ -164,8 +164,8 @@ class Burst(Steady):
     """Everybody scores in the same instants: the bell rings, all answer."""
 
     __slots__ = ()
-    # The last of the simultaneous scores waits until all before it are read and answered: with 200 on a busy machine
-    # that is 160 ms at p99.
+    # The last of the simultaneous scores waits until all before it are read and answered: 200 players get 90–100 ms at
+    # p99 on two shared cores, and it grows with their number.
     latency_gate: ClassVar[str] = "latency_p99<500ms"
 
     def times(self, player: int, stream: int) -> Iterator[float]:
@@ -176,8 +176,8 @@ class Spike(Steady):
     """Every ten seconds all connections break and come back at once: a reconnect storm."""
 
     __slots__ = ()
-    # What is meant during a storm is seen when the receiver is back, and so it is in the p99: 340 ms of 200 players.
-    # Two seconds are a storm of several hundred; a storm that lasts longer loses the room.
+    # What is meant during a storm is seen when the receiver is back, and so it is in the p99: 200 players get
+    # 300–340 ms. The bound leaves room for a storm of several hundred players; one that lasts longer loses the room.
     latency_gate: ClassVar[str] = "latency_p99<2s"
 
     def breaks(self, player: int, stream: int) -> Iterator[Break]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from loadtest.judge.gates import DEFAULT_GATES, Gate, Verdict, cut_short, judge, parse_gates
+from loadtest.load.scenarios import SCENARIOS, default_gates
 
 GOOD = {
     "latency_p99": 0.040, "lag_p99": 0.002, "reach": 1.0, "lost": 0, "unanswered": 0, "errors": 0,
@@ -54,6 +55,15 @@ def test_a_good_run_passes() -> None:
 def test_a_missed_gate_fails(changed: dict[str, float | None]) -> None:
     """Each default gate can fail a run, exit status 3; what was not measured holds nothing."""
     assert verdict(changed) == Verdict.FAIL == 3
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_run_whose_last_screens_are_late_fails_without_being_asked(scenario: str) -> None:
+    """Nobody has to name a gate on the latency: just above the scenario's own bound the run is FAIL, below it PASS."""
+    gates = parse_gates(default_gates(scenario))
+    for factor, expected in ((0.99, Verdict.PASS), (1.01, Verdict.FAIL)):
+        figures = GOOD | {"latency_p99": gates[0].bound * factor}
+        assert judge(figures, gates, wrong=[], busy={}).verdict is expected
 
 
 def test_a_wrong_board_fails_whatever_the_gates() -> None:
