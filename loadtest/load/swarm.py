@@ -29,12 +29,12 @@ from loadtest.measure.ledger import BoardHead, Ledger
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.target import http_api
 from loadtest.transport.gevent_socket import ConnectFailed, Socket, connect
+from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 
 JOIN_TIMEOUT: Final = 15.0  # seconds
 SETTLE_TIMEOUT: Final = 5.0  # seconds that the last updates may take to be answered and shown everywhere
 LOOP_PROBE: Final = 0.02  # seconds between two probes of the event loop
-NO_RETRY: Final = {4400, 4403}  # close codes that the wire contract says not to retry after
-TOO_FAST: Final = 4429  # … to retry after five seconds at the earliest
+_RNG: Final = random.Random()
 
 _TYPE_AT: Final = len('{"type":"')
 _BOARD, _RANK, _ERROR = b"lue"  # the first letters of the types that are read
@@ -375,7 +375,7 @@ class Player:
                     return
             else:
                 return
-            gevent.sleep(random.uniform(0, min(0.5 * 2**tries, 10.0)))
+            gevent.sleep(wait_before(tries, None, _RNG))
             tries += 1
 
     def play(self) -> None:
@@ -574,9 +574,9 @@ class Player:
             return
         swarm.tally.closes[str(code)] += 1
         swarm.on_request("connection", 0.0, 0, Refused(f"closed with {code}"))
-        if was_in and code not in NO_RETRY:
+        if was_in and code not in NEVER_RETRY:
             self._joined = gevent.event.Event()
-            gevent.spawn_later(5.0 if code == TOO_FAST else random.uniform(0, 0.5), self.join)
+            gevent.spawn_later(wait_before(0, code, _RNG), self.join)
 
 
 def _head(data: bytearray, start: int, stop: int) -> BoardHead:

@@ -22,13 +22,13 @@ from websockets.exceptions import InvalidHandshake
 
 from loadtest.replay.score_log import Row
 from loadtest.transport.asyncio_socket import Ended, Wire
+from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 
 MAX_SOCKETS: Final = 1000
 CONNECTING_AT_ONCE: Final = 100
 AHEAD: Final = 2000  # rows that may be under way, so that at full speed too the log is played roughly in order
 GIVE_UP: Final = 60.0  # seconds without a connection after which the service counts as gone
-NO_RETRY: Final = {4400, 4403}  # close codes that the wire contract says not to retry after
-TOO_FAST: Final = 4429  # … to retry after five seconds at the earliest
+_RNG: Final = random.Random()
 
 
 class ServiceGone(Exception):
@@ -108,10 +108,10 @@ class _Line:
 
         `after` is the code that the last connection was closed with. Raises `ServiceGone`, `ServiceRefused`.
         """
-        if after in NO_RETRY:
-            raise ServiceGone(f"the service closed a connection with {after}, which is final")
-        if after == TOO_FAST:
-            await asyncio.sleep(5.0)
+        if after is not None:
+            if after in NEVER_RETRY:
+                raise ServiceGone(f"the service closed a connection for good ({after}): {NEVER_RETRY[after]}")
+            await asyncio.sleep(wait_before(0, after, _RNG))
         ends = time.monotonic() + GIVE_UP
         tries = 0
         while True:
@@ -124,7 +124,7 @@ class _Line:
                     self._wire.abort()
                 if time.monotonic() > ends:
                     raise ServiceGone(f"{self._url}: no connection for {GIVE_UP:g} s ({error})") from None
-                await asyncio.sleep(random.uniform(0.05, min(0.5 * 2**tries, 10.0)))
+                await asyncio.sleep(wait_before(tries, None, _RNG))
                 tries += 1
             else:
                 return
