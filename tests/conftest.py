@@ -28,6 +28,8 @@ CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+TESTS = Path(__file__).parent
+LONGEST_FIRST = ("e2e", "cockpit", "loadtest", "static")  # folders; the order of all others stays
 HOW_TO_GET_CHROMIUM = "install Debian's package chromium, or run `nox -- --install-browser`"
 
 
@@ -41,8 +43,18 @@ def pytest_configure(config: pytest.Config) -> None:
     # The processes that run the tests are none of those services: they inherit from the one that starts them.
     starts_others = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
     if config.getoption("--without-extension") and not starts_others:
-        paths = [str(Path(__file__).with_name("without_extension")), str(Path(__file__).parents[1])]
+        paths = [str(TESTS / "without_extension"), str(TESTS.parent)]
         os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the folders with the longest tests first, so that none of those runs alone at the end."""
+
+    def place(item: pytest.Item) -> int:
+        folders = item.path.parents
+        return next((at for at, name in enumerate(LONGEST_FIRST) if TESTS / name in folders), len(LONGEST_FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture

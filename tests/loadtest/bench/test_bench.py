@@ -103,7 +103,7 @@ def test_each_client_gets_each_board_once(name: str, cores: Cores):
             audience.ask("target", **contest.target)
             audience.connect(12)
             contest.begin(audience, 5, 20.0, 12)
-            seen = audience.watch(1.0, server=contest.gauge)
+            seen = audience.watch(2.0, server=contest.gauge)  # forty are due; beside other tests fewer come
             assert seen["boards"] >= 10
             # Only the first and the last board of the window may be there in part.
             assert 12 * (seen["boards"] - 2) < seen["deliveries"] <= 12 * seen["boards"]
