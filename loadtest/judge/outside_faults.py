@@ -51,7 +51,7 @@ class OutsideFaults:
     @property
     def _what(self) -> str:
         spans = ", ".join(f"{begin - self.start:.1f}–{end - self.start:.1f} s" for begin, end in self.left_out)
-        note = f"; over all of the run: {', '.join(self.over_all)}" if self.over_all else ""
+        note = f"; judged over all of the run: {', '.join(self.over_all)}" if self.over_all else ""
         return f"left out: {self.seconds} of {self.measured} measured seconds, those in {spans} of the run{note}"
 
 

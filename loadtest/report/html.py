@@ -138,7 +138,7 @@ def _counts(result: Line) -> list[str]:
         f"<tr><td>{escape(label)} <small>{escape(meaning)}</small></td><td>{escape(text)}</td></tr>"
         for label, meaning, text in rows
     )
-    return ["<h2>Counts</h2><table>", *cells, "</table>"]
+    return ["<h2>Counts</h2><p><small>The rules are those of docs/measuring.md.</small></p><table>", *cells, "</table>"]
 
 
 def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | None) -> list[str]:

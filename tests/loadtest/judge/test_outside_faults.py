@@ -71,7 +71,7 @@ def test_a_run_that_only_a_fault_has_spoiled_passes_outside_of_it() -> None:
     assert (outside.seconds, outside.measured, outside.left_out) == (4, 20, ((1009.4, 1012.2),))
     assert outside.lines[0] == "outside the faults: PASS"
     assert outside.lines[-1] == (
-        "left out: 4 of 20 measured seconds, those in 9.4–12.2 s of the run; over all of the run: lost"
+        "left out: 4 of 20 measured seconds, those in 9.4–12.2 s of the run; judged over all of the run: lost"
     )
 
 
