@@ -26,9 +26,9 @@ from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtest import locust_tab
-from loadtest.judge.gates import DEFAULT_GATES, parse_gates
+from loadtest.load import run_spec
 from loadtest.load.coordinator import Conductor, count_finely
-from loadtest.load.scenarios import ARRIVALS, SCENARIOS
+from loadtest.load.run_spec import RunSpec
 from loadtest.load.swarm import Player
 from loadtest.replay import score_log
 from loadtest.target import http_api
@@ -72,45 +72,7 @@ class QuizPlayer(User):
 def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--help-all", action="help", include_in_web_ui=False, help="show these options, too, and end")
     # On the parser itself, not in a group of it: only so does the web UI offer them.
-    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="what the players do")
-    parser.add_argument("--player-rate", type=float, default=0.2, help="updates a second of each player")
-    parser.add_argument(
-        "--rate", type=float, default=0.0, help="updates a second of all players together, instead of --player-rate"
-    )
-    parser.add_argument(
-        "--arrivals", choices=ARRIVALS, default="poisson", help="how a player's scores are spread over time"
-    )
-    parser.add_argument("--log", default="", help="score log (CSV) for the scenario replay")
-    parser.add_argument("--speed", type=float, default=1.0, help="times faster than the log, for the scenario replay")
-    parser.add_argument("--session", default="", help="session to play in (default: a new one for each run)")
-    parser.add_argument(
-        "--seed", type=int, default=1, help="seed of the schedules: the same seed, the same intended times"
-    )
-    parser.add_argument(
-        "--warm-up", type=float, default=3.0, help="seconds from all connected to the first measured update"
-    )
-    parser.add_argument(
-        "--measure", type=float, default=0.0, help="seconds to measure, then stop (0: until --run-time or Stop)"
-    )
-    parser.add_argument(
-        "--gate",
-        action="append",
-        metavar="GATE",
-        include_in_web_ui=False,
-        help="what the run must hold, like latency_p99<50ms (repeatable; default: the scenario's latency bound and "
-        f"{' '.join(DEFAULT_GATES)}; that all clients converge is always asked)",
-    )
-    parser.add_argument("--out", default="", help="file for the run (default: runs/<time>-<scenario>.jsonl)")
-    parser.add_argument(
-        "--no-kernel-stamps", action="store_true", help="take the time of reading for that of receiving"
-    )
-    parser.add_argument(
-        "--service-pid",
-        type=int,
-        default=0,
-        include_in_web_ui=False,
-        help="process id of the service, to measure its CPU",
-    )
+    run_spec.add_options(parser, "locust")
 
 
 def _begin(environment: Environment, **_: Any) -> None:
@@ -118,7 +80,8 @@ def _begin(environment: Environment, **_: Any) -> None:
     # Nobody is there to name another host, and no master has named this one.
     alone = options.headless and not isinstance(environment.runner, WorkerRunner)
     try:
-        gates = parse_gates(options.gate or ())
+        spec = RunSpec.from_options(options, "locust", processes=1)
+        spec.parsed_gates()
         raise_file_limit(options.num_users or 0)
         for url in http_api.split(environment.host or "") if alone else ():
             http_api.identify(url)
@@ -126,13 +89,14 @@ def _begin(environment: Environment, **_: Any) -> None:
         _say(f"loadtest: {error}")
         sys.exit(_WRONG_USAGE)
     if not environment.host and alone:
-        service = Service(("--max-connections", str(max((options.num_users or 1) + 100, 10_000))))
+        service = Service(run_spec.service_options(spec))
         _services.append(service)
         environment.host = service.url
-        options.service_pid = service.pid
         _say(f"started a service at {service.url}")
     count_finely()
-    conductor = _conductors[id(environment)] = Conductor(environment, gates, _say)
+    conductor = _conductors[id(environment)] = Conductor(
+        environment, _say, service_pid=_services[0].pid if _services else spec.service_pid
+    )
     if environment.web_ui is not None:
         locust_tab.add_to(environment.web_ui, conductor)
     _hooks.test_start.add_listener(_start)

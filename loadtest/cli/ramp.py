@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.cli.run import USELESS, WRONG_USAGE, add_shape, check, send, target_for
+from loadtest.cli.run import USELESS, WRONG_USAGE
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Knee, Outcome, Search
-from loadtest.load.scenarios import SCENARIOS, default_gates
+from loadtest.load import locust_process, run_spec
+from loadtest.load.run_spec import RunSpec
+from loadtest.load.run_target import target_for
+from loadtest.load.scenarios import SCENARIOS
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
 
 FOUND, NOT_HELD, NOT_SURE = 0, 3, 4
+DEFAULT_DURATION: Final = 10.0  # seconds, of each trial
 _OUTCOMES: Final = {Verdict.PASS: Outcome.HELD, Verdict.FAIL: Outcome.MISSED, Verdict.INVALID: Outcome.SPOILED}
 
 
@@ -35,26 +40,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of both ends (default %(default)s)")
     parser.add_argument("--trials", type=int, default=60, help="at most (default %(default)s)")
-    add_shape(parser)
+    # Each trial has a number of players, a file and a session of its own.
+    run_spec.add_options(parser, without=("scenario", "players", "session", "out"))
     parser.add_argument("--out", type=Path, help="folder for the runs and ramp.json (default runs/<time>-ramp)")
-    parser.set_defaults(run=run, gate=None, players=None, duration=None)
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Search; return the exit status."""
-    options.gate = options.gate or list(default_gates(options.scenario))
-    options.duration = options.duration or 10.0
     folder = options.out or Path(f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-ramp")
     try:
         search = Search(options.least, options.most, options.resolution, options.confidence, options.trials)
-        options.players = options.most
-        check(options)
-        with target_for(options) as target:
+        spec = locust_process.ready(
+            RunSpec.from_options(options, players=options.most, duration=options.duration or DEFAULT_DURATION, out="")
+        )
+        with target_for(spec) as target:
             trials: list[dict[str, Any]] = []
             while (players := search.next()) is not None:
-                options.players = players
                 out = folder / f"{len(trials) + 1:03}-{players}.jsonl"
-                send(options, target, out, quiet=True)
+                trial = target.named_in(replace(spec, players=players, out=str(out)))
+                locust_process.run(trial, options.beyond, cores=target.cores, quiet=True)
                 if not out.exists():
                     raise ServiceFailed("Locust ended without a run")
                 result = read(out)[-1]
@@ -69,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         return WRONG_USAGE
     knee = search.knee
     found = {"holds": knee.holds, "fails": knee.fails, "sure": knee.sure, "byGenerator": knee.by_generator}
-    record = {"gates": options.gate, "confidence": options.confidence, "trials": trials, "knee": found}
+    record = {"gates": list(spec.gates), "confidence": options.confidence, "trials": trials, "knee": found}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ramp.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     sys.stdout.write(sentence(knee, options.confidence) + f"\n{folder / 'ramp.json'}\n")

@@ -21,8 +21,9 @@ import os
 import platform
 import secrets
 import time
+from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,8 +36,9 @@ from locust import stats as locust_stats
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.judge.gates import MOMENT, Gate, Judgement, cut_short, judge, parse_gates
-from loadtest.load.scenarios import SCENARIOS, Options, Scenario, default_gates
+from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
+from loadtest.load.run_spec import RunSpec
+from loadtest.load.scenarios import scenario_of
 from loadtest.load.swarm import Swarm
 from loadtest.measure.histogram import Histogram, reported
 from loadtest.measure.metrics import metrics
@@ -49,6 +51,7 @@ from loadtest.target import http_api
 CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
 GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
 SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
+SPEC_OPTION: Final = "run_spec"  # of the options that Locust hands from the master to its workers
 LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
 _SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
 
@@ -57,10 +60,9 @@ _SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
 class _Run:
     """What the leader knows of the run under way."""
 
+    spec: RunSpec
     facts: dict[str, Any]
     file: RunFile
-    asked: int
-    gates: list[Gate]
     began: float = field(default_factory=time.monotonic)
     joined: dict[str, int] = field(default_factory=dict)  # worker → players
     seconds: dict[int, Second] = field(default_factory=dict)
@@ -73,28 +75,23 @@ class _Run:
 
 
 class Conductor:
-    """Leads the run, or follows the one that leads; one for each process of Locust.
+    """Leads the run, or follows the one that leads; one for each process of Locust."""
 
-    Without `gates` each run has those of its scenario.
-    """
-
-    def __init__(self, environment: Environment, gates: list[Gate], say: Callable[[str], None]) -> None:
+    def __init__(self, environment: Environment, say: Callable[[str], None], *, service_pid: int = 0) -> None:
         self.environment = environment
-        # Locust declares both as optional; once its `init` was told, both are there.
+        # Locust declares it as optional; once its `init` was told, it is there.
         self._runner = cast("Any", environment.runner)
-        self._options = cast("Any", environment.parsed_options)
+        self._service_pid = service_pid
         self.swarm: Swarm | None = None
         self.judgement: Judgement | None = None
         self.measured: dict[str, float | None] = {}  # the metrics of the last run
         self.page = ""  # the summary of the last run
         self.so_far = Second(0, "")  # all seconds of the last run together
-        self._gates = gates
         self._say = say
         self._run: _Run | None = None
         self._finished = True
         self._finishing = gevent.event.Event()
         self._unreported: list[Second] = []
-        self._session_asked = self._options.session
         self.is_worker = isinstance(self._runner, WorkerRunner)
         self._is_master = isinstance(self._runner, MasterRunner)
         events: Any = environment.events
@@ -108,6 +105,11 @@ class Conductor:
             events.worker_report.add_listener(self._on_worker_report)
 
     @property
+    def _options(self) -> Any:
+        """Locust's options, which its web UI changes, and which a run replaces."""
+        return self.environment.parsed_options
+
+    @property
     def headless(self) -> bool:
         """Whether nobody watches in a browser."""
         return bool(self._options.headless)
@@ -116,35 +118,50 @@ class Conductor:
 
     def start(self) -> None:
         """A test starts: in the leader make the run, in each process with users make the swarm."""
-        options = self._options
         self._finished = False
         self._finishing.clear()
-        if not self.is_worker:
-            # Workers get the options from here, so this is how they learn of the run.
-            if not http_api.split(self.environment.host or ""):
-                raise ValueError("expected a service to send players to, --host http://…, got none")
-            options.session = self._session_asked or f"load-{secrets.token_hex(4)}"
-            options.generators = self._runner.worker_count if self._is_master else 1
-            asked = self._runner.target_user_count or options.num_users or 1
-            options.updates_a_player = options.rate / asked if options.rate else options.player_rate
-            scenario = scenario_of(options)
-            if scenario.members and asked < scenario.members:
-                raise ValueError(f"expected --users {scenario.members}, one for each of the log's, got {asked}")
-            options.measured = options.measure or scenario.lasts or 0.0
-            self._run = self._begin_run(asked, scenario)
-        if not self._is_master:
+        if self.is_worker:
+            spec = RunSpec.from_dict(getattr(self._options, SPEC_OPTION))
+        else:
+            spec = self._spec()
+            self._run = self._begin_run(spec)
+        if self._is_master:
+            # Locust hands the master's options to its workers, also to one that comes later.
+            self.environment.parsed_options = Namespace(**{**vars(self._options), SPEC_OPTION: spec.to_dict()})
+        else:
             self.swarm = Swarm(
-                urls=http_api.split(self.environment.host or ""),
-                session_id=options.session,
-                scenario=scenario_of(options),
+                urls=spec.urls,
+                session_id=spec.session,
+                scenario=scenario_of(spec),
                 stream=self._runner.worker_index if self.is_worker else 0,
-                stamps=not options.no_kernel_stamps,
+                stamps=spec.kernel_stamps,
                 on_request=self._on_request,
                 on_pairs=self._on_pairs,
             )
             gevent.spawn(self._count_seconds, self.swarm)
             if self.is_worker:
                 gevent.spawn(self._tell_joined, self.swarm)
+
+    def _spec(self) -> RunSpec:
+        """What the run that starts now is asked to do. Raises ValueError for what cannot be played."""
+        options = self._options
+        urls = http_api.split(self.environment.host or "")
+        if not urls:
+            raise ValueError("expected a service to send players to, --host http://…, got none")
+        asked = self._runner.target_user_count or options.num_users or 1
+        spec = RunSpec.from_options(
+            options,
+            "locust",
+            players=asked,
+            urls=tuple(urls),
+            processes=self._runner.worker_count if self._is_master else 1,
+            session=options.session or f"load-{secrets.token_hex(4)}",
+            service_pid=self._service_pid,
+        )
+        scenario = scenario_of(spec)
+        if scenario.members and asked < scenario.members:
+            raise ValueError(f"expected --users {scenario.members}, one for each of the log's, got {asked}")
+        return replace(spec, duration=spec.duration or scenario.lasts or 0.0)
 
     def finish(self) -> None:
         """The test stops: let the last updates arrive, then close the books. Blocks; the second call does nothing."""
@@ -193,11 +210,11 @@ class Conductor:
             tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
         tally.service = {meter.url: meter.total for meter in run.meters}
         # Who was stopped in the web UI is not asked for any more.
-        asked = min(run.asked, self._runner.target_user_count or run.asked)
+        asked = min(run.spec.players or 1, self._runner.target_user_count or run.spec.players or 1)
         named = self.measured = metrics(tally, asked)
         self._run = None
-        short = self._cut_short(tally.seconds, ended - run.began)
-        self.judgement = judge(named, run.gates, wrong=tally.wrong, busy=tally.busy, short=short)
+        short = self._cut_short(run, tally.seconds, ended - run.began)
+        self.judgement = judge(named, run.spec.parsed_gates(), wrong=tally.wrong, busy=tally.busy, short=short)
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)
@@ -205,78 +222,63 @@ class Conductor:
         if not self.headless:
             self._say(self.page)
 
-    def _cut_short(self, measured: float, lasted: float) -> list[str]:
+    def _cut_short(self, run: _Run, measured: float, lasted: float) -> list[str]:
         """Why a run that lasted so many seconds, connecting included, measured too few to be judged."""
         run_time = float(self._options.run_time or 0)
         left = run_time - lasted
-        if self._options.measured:
+        if run.spec.duration:
             over = run_time and left <= MOMENT
-            return cut_short(measured, self._options.measured, "--run-time ended the run" if over else "interrupted")
+            return cut_short(measured, run.spec.duration, "--run-time ended the run" if over else "interrupted")
         # Without --measure it would have measured until --run-time.
         return cut_short(measured, measured + left if left > MOMENT else None)
 
     # What the leader does
 
-    def _begin_run(self, asked: int, scenario: Scenario) -> _Run:
-        options = self._options
-        path = Path(options.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{options.scenario}.jsonl")
-        gates = self._gates or parse_gates(default_gates(options.scenario))
+    def _begin_run(self, spec: RunSpec) -> _Run:
+        path = Path(spec.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec.scenario}.jsonl")
         facts: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "scenario": options.scenario,
+            "scenario": spec.scenario,
             "target": self.environment.host,
-            "session": options.session,
-            "arguments": {
-                "players": asked,
-                "updatesPerSecondAndPlayer": options.updates_a_player,
-                "arrivals": options.arrivals,
-                "log": Path(options.log).name,
-                "speed": options.speed,
-                "processes": options.generators,
-                "warmUpSeconds": options.warm_up,
-                "measureSeconds": options.measured,
-                "seed": options.seed,
-                "kernelStamps": not options.no_kernel_stamps,
-                "gates": [gate.text for gate in gates],
-            },
+            "session": spec.session,
+            "arguments": spec.recorded(),
             "environment": _environment(),
         }
         file = RunFile(path)
         file.begin(facts)
         self.so_far = Second(0, "")
-        pids = {0: options.service_pid or None}
-        urls = http_api.split(self.environment.host or "")
-        run = _Run(facts, file, asked, gates, meters=[Meter(url, pids.get(number)) for number, url in enumerate(urls)])
-        run.greenlets = [gevent.spawn(self._direct, run, scenario), gevent.spawn(self._watch_service, run)]
+        pids = {0: spec.service_pid or None}
+        run = _Run(spec, facts, file, meters=[Meter(url, pids.get(number)) for number, url in enumerate(spec.urls)])
+        run.greenlets = [gevent.spawn(self._direct, run), gevent.spawn(self._watch_service, run)]
         return run
 
-    def _direct(self, run: _Run, scenario: Scenario) -> None:
+    def _direct(self, run: _Run) -> None:
         """Wait for all players, then let them play; after the measured time stop the test."""
-        options = self._options
-        patience = time.monotonic() + run.asked / (options.spawn_rate or 1) + CONNECT_PATIENCE
-        while self._joined(run) < run.asked and time.monotonic() < patience:
+        spec, players = run.spec, run.spec.players or 1
+        patience = time.monotonic() + players / spec.spawn_rate + CONNECT_PATIENCE
+        while self._joined(run) < players and time.monotonic() < patience:
             gevent.sleep(0.05)
         # What lives now lives to the end: a full collection would only stop the loop for it.
         gc.collect()
         gc.freeze()
         origin = time.time()
-        run.begins = origin + options.warm_up
-        run.ends = run.begins + (options.measured or float("inf"))
-        run.greenlets.append(gevent.spawn(self._mark_faults, run, scenario, origin))
+        run.begins = origin + spec.warm_up
+        run.ends = run.begins + (spec.duration or float("inf"))
+        run.greenlets.append(gevent.spawn(self._mark_faults, run, origin))
         if self._is_master:
-            self._runner.send_message("swarm-play", {"warm_up": options.warm_up, "measure": options.measured or None})
+            self._runner.send_message("swarm-play", {"warm_up": spec.warm_up, "measure": spec.duration or None})
         if self.swarm is not None:
-            self.swarm.play(warm_up=options.warm_up, measure=options.measured or None)
-        if options.measured:
+            self.swarm.play(warm_up=spec.warm_up, measure=spec.duration or None)
+        if spec.duration:
             # Workers begin a moment later and end by their own clocks.
-            gevent.sleep(options.warm_up + options.measured + (LATE_START if self._is_master else 0.0))
+            gevent.sleep(spec.warm_up + spec.duration + (LATE_START if self._is_master else 0.0))
             if self.headless:
                 self._runner.quit()
             else:
                 self._runner.stop()
 
-    def _mark_faults(self, run: _Run, scenario: Scenario, origin: float) -> None:
-        for offset, what in scenario.faults():
+    def _mark_faults(self, run: _Run, origin: float) -> None:
+        for offset, what in scenario_of(run.spec).faults():
             gevent.sleep(max(origin + offset - time.time(), 0.0))
             if origin + offset >= run.ends:
                 return
@@ -418,21 +420,6 @@ def fine_bucket(milliseconds: float) -> float:
 def count_finely() -> None:
     """Have Locust's tables, charts, CSV and HTML tell the histogram's percentiles."""
     setattr(locust_stats, "bucket_response_time", fine_bucket)  # noqa: B010 - declared to give whole numbers
-
-
-def scenario_of(options: Any) -> Scenario:
-    """The scenario that the options name. Raises ValueError and `scorelog.Unreadable` for what cannot be played."""
-    return SCENARIOS[options.scenario](
-        Options(
-            rate=options.updates_a_player,
-            seed=options.seed,
-            process=options.arrivals,
-            warm_up=options.warm_up,
-            generators=options.generators,
-            file=Path(options.log) if options.log else None,
-            speed=options.speed,
-        )
-    )
 
 
 def _environment() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a swarm does: who plays, when each player means to score, and when a connection ends on purpose.
 
-A scenario is a small frozen object made from the options of a run. `Steady` is the plain one; each other says
+A scenario is a small frozen object made from the `RunSpec`. `Steady` is the plain one; each other says
 in one or two methods where it differs, and how late the last screens may be. To add one, write such a class and put
 it into `_CLASSES`; the measuring, the other gates and the report are the same for all.
 
@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self
 from zlib import crc32
 
 import numpy as np
 
 from loadtest.judge.gates import DEFAULT_GATES
-from loadtest.load.arrivals import PROCESSES, Process, Schedule
+from loadtest.load.arrivals import Schedule
 from loadtest.replay import score_log
+
+if TYPE_CHECKING:
+    from loadtest.load.run_spec import RunSpec  # which knows the scenarios' names
 
 POINTS: Final = (10, 25, 50, 100)
 # The wire contract allows a connection 20 frames a second, 40 at once. Random arrivals at 80 % of that
@@ -52,19 +55,6 @@ class Break:
     at: float
     away: float
     abrupt: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a scenario is made from: `rate` updates a second and player, `warm_up` seconds before measuring."""
-
-    rate: float
-    seed: int
-    process: Process = "poisson"
-    warm_up: float = 0.0
-    generators: int = 1
-    file: Path | None = None
-    speed: float = 1.0
 
 
 class Scenario(Protocol):
@@ -113,15 +103,15 @@ class Steady:
     seed: int
 
     @classmethod
-    def of(cls, options: Options) -> Self:
+    def of(cls, spec: RunSpec) -> Self:
         """Raises ValueError for a rate that no player may send at."""
-        rate = options.rate * cls.each()
+        rate = spec.each * cls.each()
         if rate > MOST_UPDATES:
             raise ValueError(
                 f"expected at most {MOST_UPDATES:g} updates a second and player, so that no connection exceeds "
                 f"the service's limit, got {rate:g}; more players or a lower rate are the way"
             )
-        return cls(Schedule(rate, options.seed, options.process), options.seed)
+        return cls(Schedule(rate, spec.seed, spec.arrivals), spec.seed)
 
     @staticmethod
     def each() -> float:
@@ -252,27 +242,27 @@ class Replay(Steady):
     generators: int
 
     @classmethod
-    def of(cls, options: Options) -> Self:
+    def of(cls, spec: RunSpec) -> Self:
         """Raises ValueError (`BadRow` is one) and `Unreadable` for what is no log."""
-        if options.file is None:
-            raise ValueError("expected a log to replay, --file FILE.csv, got none")
-        if not 0 < options.speed < float("inf"):
-            raise ValueError(f"expected a positive speed, got {options.speed}")
-        log = score_log.read(options.file)
+        if not spec.log:
+            raise ValueError("expected a log to replay, --log FILE.csv, got none")
+        if not 0 < spec.speed < float("inf"):
+            raise ValueError(f"expected a positive speed, got {spec.speed}")
+        log = score_log.read(Path(spec.log))
         rows: dict[str, list[score_log.Row]] = {}
         for row in log:
             rows.setdefault(row.user_id, []).append(row)
         return cls(
-            Schedule(1.0, options.seed),
-            options.seed,
+            Schedule(1.0, spec.seed),
+            spec.seed,
             rows,
             tuple(rows),
             first=log[0].time,
             last=log[-1].time,
             # A moment, so that the first rows are inside the measured time in every process.
-            starts=options.warm_up + 0.1,
-            speed=options.speed,
-            generators=options.generators,
+            starts=spec.warm_up + 0.1,
+            speed=spec.speed,
+            generators=spec.processes,
         )
 
     @property
@@ -319,8 +309,7 @@ _CLASSES: Final[dict[str, type[Steady]]] = {
     "soak": Soak,
     "replay": Replay,
 }
-SCENARIOS: Final[dict[str, Callable[[Options], Scenario]]] = {name: one.of for name, one in _CLASSES.items()}
-ARRIVALS: Final = PROCESSES
+SCENARIOS: Final[dict[str, Callable[[RunSpec], Scenario]]] = {name: one.of for name, one in _CLASSES.items()}
 PURPOSES: Final = {
     "steady": "everybody scores at an even rate",
     "burst": "everybody scores in the same instants",
@@ -329,10 +318,15 @@ PURPOSES: Final = {
     "slow": "one in twenty never reads",
     "churn": "everybody comes and goes",
     "soak": "steady for an hour; watch the memory",
-    "replay": "a score log, --file, with its own arrival times",
+    "replay": "a score log, --log, with its own arrival times",
 }
 
 
 def default_gates(scenario: str) -> tuple[str, ...]:
     """What a run of this scenario must hold where nobody names gates: its own bound on the latency, and no loss."""
     return (_CLASSES[scenario].latency_gate, *DEFAULT_GATES)
+
+
+def scenario_of(spec: RunSpec) -> Scenario:
+    """The scenario that the spec names. Raises ValueError and `score_log.Unreadable` for what cannot be played."""
+    return SCENARIOS[spec.scenario](spec)

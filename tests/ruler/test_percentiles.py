@@ -4,7 +4,8 @@ import gevent
 import numpy as np
 import pytest
 
-from loadtest.load.scenarios import SCENARIOS, Options
+from loadtest.load.run_spec import RunSpec
+from loadtest.load.scenarios import SCENARIOS
 from loadtest.load.swarm import Swarm
 from loadtest.measure.histogram import ERROR
 from loadtest.measure.ledger import Resolved
@@ -19,7 +20,7 @@ def test_percentiles_are_those_of_the_raw_pairs(service, monkeypatch) -> None:
     swarm = Swarm(
         urls=[service.url],
         session_id="raw",
-        scenario=SCENARIOS["steady"](Options(rate=10.0, seed=1)),
+        scenario=SCENARIOS["steady"](RunSpec(player_rate=10.0, seed=1)),
         stream=0,
         stamps=True,
         on_request=lambda *_: None,

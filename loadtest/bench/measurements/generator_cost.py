@@ -7,14 +7,13 @@ bookkeeping: every pair measured, every board stamped. The others only receive a
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,8 @@ from loadtest.bench.harness.servers import (
     target,
 )
 from loadtest.bench.harness.statistics import ratios, spread_of
-from loadtest.cli.run import LOCUSTFILE
+from loadtest.load import locust_process
+from loadtest.load.run_spec import RunSpec, service_options
 from loadtest.report.run_file import read
 
 CONNECTIONS, FEW, SIZE = 1000, 100, 1024
@@ -123,12 +123,20 @@ def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Seen:
     if name == "socketio-user":
         return _socketio(connections, cores, seconds)
     rows = rows_for(SIZE)
+    spec = RunSpec(
+        scenario="audience" if name == OURS else "steady",
+        players=connections,
+        rate=HZ[name],
+        warm_up=WARM_UP,
+        duration=seconds,
+        spawn_rate=200.0,
+    )
     # The audience's socket, which plays for the others, is one more; this load test's own players wait for nobody.
-    service = Ours(cores.server, "--top", str(rows))
+    limits = service_options(spec) if name in {OURS, "this-all"} else ()
+    service = Ours(cores.server, *limits, "--top", str(rows))
     try:
         if name in {OURS, "this-all"}:
-            scenario = "audience" if name == OURS else "steady"
-            return _swarm(service, scenario, connections, cores, seconds, HZ[name])
+            return _swarm(spec, service, cores)
         port = service.url.rsplit(":", 1)[1]
         with Audience(cores) as audience:
             audience.ask("target", **target(int(port)))
@@ -204,24 +212,18 @@ def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -
     return Seen(last["boards"] - first["boards"], last["cpu"] - first["cpu"], memory, last["at"] - first["at"])
 
 
-def _swarm(service: Ours, scenario: str, connections: int, cores: Cores, seconds: float, rate: float) -> Seen:
+def _swarm(spec: RunSpec, service: Ours, cores: Cores) -> Seen:
     """This load test as it is, and its own account of boards and CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.jsonl"
-        command = [
-            sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel",
-            "ERROR", "--host", service.url, "--users", str(connections), "--spawn-rate", "200", "--scenario", scenario,
-            "--rate", str(rate), "--warm-up", str(WARM_UP), "--measure", str(seconds), "--out", str(out),
-        ]  # fmt: skip
-        path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
         process = subprocess.Popen(
-            [*on_core(cores.clients), *command],
+            [*on_core(cores.clients), *locust_process.command(replace(spec, urls=(service.url,), out=str(out)))],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            env=locust_process.environment(),
         )
         try:
-            memory = _memory_at_the_end(process, out, seconds)
+            memory = _memory_at_the_end(process, out, spec.duration or 0.0)
             process.wait(STARTS_WITHIN)
         finally:
             process.kill()

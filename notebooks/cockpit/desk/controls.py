@@ -11,9 +11,11 @@ from typing import Any, Protocol
 import ipywidgets as widgets
 
 from cockpit.desk.service_under_test import Setting
-from cockpit.runs.load_run import SCENARIOS, Order
+from cockpit.runs.load_run import shown_spec
 from cockpit.ui.tasks import Tasks
 from cockpit.ui.theme import card
+from loadtest.load.run_spec import RunSpec
+from loadtest.load.scenarios import SCENARIOS
 
 MOST_PLAYERS = 2000
 MOST_RATE = 1000
@@ -24,10 +26,10 @@ LAXEST = 500  # ms
 class Desk(Protocol):
     """What the controls can do."""
 
-    async def begin(self, order: Order, setting: Setting) -> None:
+    async def begin(self, spec: RunSpec, setting: Setting) -> None:
         """Start a swarm."""
 
-    async def seek_knee(self, order: Order, setting: Setting, gate: str) -> None:
+    async def seek_knee(self, spec: RunSpec, setting: Setting, gate: str) -> None:
         """Find the most players with whom the gate holds."""
 
     async def end(self) -> None:
@@ -60,7 +62,7 @@ class DeskControls:
         self.rate = _slider(40, 5, MOST_RATE, 5, "Scores/s")
         self.duration = _slider(30, 5, LONGEST, 5, "Seconds")
         self.bound = _slider(100, 10, LAXEST, 10, "p99 < ms")
-        self.scenario = widgets.Dropdown(options=SCENARIOS, description="Scenario", layout={"width": "auto"})
+        self.scenario = widgets.Dropdown(options=list(SCENARIOS), description="Scenario", layout={"width": "auto"})
         self.workers = widgets.ToggleButtons(options=[1, 2, 3], description="Workers")
         self.storage = widgets.ToggleButtons(options=[("memory", "memory"), ("Redis", "redis")], description="Storage")
         for choice in (self.workers, self.storage):
@@ -87,8 +89,8 @@ class DeskControls:
         def on(button: widgets.Button, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
             button.on_click(lambda _: tasks.begin(work, what))
 
-        on(self.start, lambda: desk.begin(self.order, self.setting), "starting the swarm")
-        on(self.knee, lambda: desk.seek_knee(self.order, self.setting, self.gate), "finding the knee")
+        on(self.start, lambda: desk.begin(self.spec, self.setting), "starting the swarm")
+        on(self.knee, lambda: desk.seek_knee(self.spec, self.setting, self.gate), "finding the knee")
         on(self.stop, desk.end, "stopping the swarm")
         on(self.redis, desk.switch_redis, "switching Redis")
         on(self.freeze, desk.freeze, "freezing the service")
@@ -100,9 +102,9 @@ class DeskControls:
         self.show(running=False, redis=None, workers=1)
 
     @property
-    def order(self) -> Order:
+    def spec(self) -> RunSpec:
         """What the sliders ask for."""
-        return Order(self.players.value, float(self.rate.value), float(self.duration.value), self.scenario.value)
+        return shown_spec(self.players.value, float(self.rate.value), float(self.duration.value), self.scenario.value)
 
     @property
     def gate(self) -> str:

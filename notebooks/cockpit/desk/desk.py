@@ -9,6 +9,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from cockpit.desk.knee_trials import Ascent
 from cockpit.desk.service_under_test import MOST_STALLED, Setting, Target, stalled
 from cockpit.host.processes import started
 from cockpit.runs.faults import Fault, Faults
-from cockpit.runs.load_run import LOCUSTFILE, Leashed, Order, Swarm, file_for
+from cockpit.runs.load_run import Leashed, Swarm, file_for, shown_spec
 from cockpit.runs.progress import Course
 from cockpit.runs.verdict_card import VerdictLamp
 from cockpit.ui.panel import Panel
@@ -31,6 +32,8 @@ from cockpit.ui.troubles import Troubles
 from loadtest.judge.gates import DEFAULT_GATES
 from loadtest.judge.knee_search import Search
 from loadtest.judge.outside_faults import judge_outside_faults
+from loadtest.load.locust_process import LOCUSTFILE
+from loadtest.load.run_spec import DEFAULT_DURATION, DEFAULT_PLAYERS, DEFAULT_RATE, RunSpec
 from loadtest.load.scenarios import MOST_UPDATES, default_gates
 from loadtest.report.html import page
 from loadtest.report.run_file import read
@@ -138,8 +141,8 @@ class SwarmDesk:
         `rate` is scores a second of all players together, `duration` the measured seconds. Raises
         `ValueError` for what cannot be played, `processes.ServiceFailed`.
         """
-        order = Order(players, rate, duration, scenario, gates)
-        swarm = await self._send(order, Setting(storage, workers, tick_ms))
+        spec = shown_spec(players, rate, duration, scenario, gates)
+        swarm = await self._send(spec, Setting(storage, workers, tick_ms))
         return swarm.path
 
     async def find_knee(
@@ -179,7 +182,7 @@ class SwarmDesk:
             try:
                 while not self._ending and (players := ascent.next()) is not None:
                     swarm = await self._play(
-                        Order(players, min(rate, players * MOST_UPDATES), duration, scenario, gates), setting
+                        shown_spec(players, min(rate, players * MOST_UPDATES), duration, scenario, gates), setting
                     )
                     await self._clear()
                     # What a person has cut short says nothing about this number.
@@ -199,17 +202,18 @@ class SwarmDesk:
         order = [(a, b) if number % 2 == 0 else (b, a) for number in range(rounds)]
         return [await self.run(**both, **one) for pair in order for one in pair]
 
-    async def begin(self, order: Order, setting: Setting) -> None:
+    async def begin(self, spec: RunSpec, setting: Setting) -> None:
         """Send a swarm in the background, unless one is on its way."""
         if not self._busy:
-            await self._send(order, setting)
+            await self._send(spec, setting)
 
-    async def seek_knee(self, order: Order, setting: Setting, gate: str) -> None:
-        """Find the knee under `gate` in the background, from the order's players up, unless a swarm is on its way."""
+    async def seek_knee(self, spec: RunSpec, setting: Setting, gate: str) -> None:
+        """Find the knee under `gate` in the background, from the spec's players up, unless a swarm is on its way."""
         if not self._busy:
+            players, rate = spec.players or DEFAULT_PLAYERS, spec.rate or DEFAULT_RATE
             await self.find_knee(
-                order.players, max(order.players, MOST_PLAYERS), order.rate, min(order.duration, KNEE_SECONDS),
-                gates=(gate, *DEFAULT_GATES), scenario=order.scenario, storage=setting.storage, workers=setting.workers,
+                players, max(players, MOST_PLAYERS), rate, min(spec.duration or DEFAULT_DURATION, KNEE_SECONDS),
+                gates=(gate, *DEFAULT_GATES), scenario=spec.scenario, storage=setting.storage, workers=setting.workers,
             )  # fmt: skip
 
     async def end(self) -> None:
@@ -251,7 +255,7 @@ class SwarmDesk:
         target, swarm = self._hurt(), self.swarm
         if swarm is None or "session" not in swarm.course.facts:
             raise RuntimeError("the players are still coming: wait until the swarm has begun")
-        count = min(max(swarm.order.players // ONE_IN, 1), MOST_STALLED)
+        count = min(max((swarm.spec.players or 0) // ONE_IN, 1), MOST_STALLED)
         fault = Fault(f"{count} {noun(count, 'reader')} stalled", time.time())
         async with stalled(target.service.ws_url, swarm.course.facts["session"], count) as connected:
             self._faults.add(fault)
@@ -307,9 +311,9 @@ class SwarmDesk:
             lines.append(repr(self.ascent))
         return "\n".join([*lines, *(str(fault) for fault in self.faults), *self.troubles])
 
-    async def _send(self, order: Order, setting: Setting) -> Swarm:
+    async def _send(self, spec: RunSpec, setting: Setting) -> Swarm:
         async with self._turn():
-            return await self._play(order, setting)
+            return await self._play(spec, setting)
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -325,15 +329,17 @@ class SwarmDesk:
                 self._busy = False
                 self._changed.set()
 
-    async def _play(self, order: Order, setting: Setting) -> Swarm:
+    async def _play(self, spec: RunSpec, setting: Setting) -> Swarm:
         """Start a service, send the swarm to it, and follow it to its end."""
         self._faults = Faults()
         self.swarm = None
         self._changed.set()
-        self.target = await Target.start(setting, order.players, limited=order.scenario != "replay")
-        out = file_for(self.folder, order.scenario, setting.label)
+        self.target = await Target.start(setting, spec)
+        out = file_for(self.folder, spec.scenario, setting.label)
         service = self.target.service
-        self.swarm = swarm = await Swarm.start(order, url=service.url, out=out, pid=service.pid)
+        self.swarm = swarm = await Swarm.start(
+            replace(spec, urls=(service.url,), service_pid=service.pid, out=str(out))
+        )
         swarm.on_change = self._changed.set
         if self._ending:  # asked for while there was no swarm yet
             self._tasks.start(swarm.stop(), "stopping the swarm")

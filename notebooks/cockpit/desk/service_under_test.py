@@ -17,12 +17,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake
 
 from cockpit.host.processes import RedisProcess, ServiceProcess
+from loadtest.load.run_spec import RunSpec, service_options
 
 ANSWER_WITHIN = 0.25  # seconds
 WORKER = "spawn_main"  # in the command line of a worker, and of no other child of its supervisor
 MOST_STALLED = 100
 FREEZE = 1.0  # seconds
-UNLIMITED = 1_000_000  # frames a second: a log knows no limits of a connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,9 @@ class Setting:
         """Short, and fit for a file name."""
         return f"{self.storage}-{self.workers}w-{self.tick_ms:g}ms"
 
-    def arguments(self, players: int, *, limited: bool = True) -> list[str]:
-        """The options of `python -m service` for so many players."""
-        rate = 100 if limited else UNLIMITED
-        options = {
-            "workers": self.workers,
-            "tick-ms": f"{self.tick_ms:g}",
-            "max-connections": max(players + 200, 10_000),
-            "rate": rate,
-            "burst": 2 * rate,
-        }
-        return [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    def arguments(self, spec: RunSpec) -> list[str]:
+        """The options of `python -m service` for a run."""
+        return ["--workers", str(self.workers), "--tick-ms", f"{self.tick_ms:g}", *service_options(spec)]
 
 
 class Target:
@@ -66,9 +58,9 @@ class Target:
         self.redis = redis
 
     @classmethod
-    async def start(cls, setting: Setting, players: int, *, limited: bool = True) -> Self:
+    async def start(cls, setting: Setting, spec: RunSpec) -> Self:
         """Start it, with a Redis where the setting wants one. Raises `processes.ServiceFailed`."""
-        arguments = setting.arguments(players, limited=limited)
+        arguments = setting.arguments(spec)
         async with contextlib.AsyncExitStack() as stack:
             redis = None
             if setting.storage == "redis":

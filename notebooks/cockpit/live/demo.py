@@ -8,7 +8,7 @@ import html
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -26,7 +26,7 @@ from cockpit.live.redis_card import RedisCard
 from cockpit.live.snapshot import picture
 from cockpit.live.status_strip import StatusStrip
 from cockpit.live.time_slider import Rewind
-from cockpit.runs.load_run import Order, Swarm, file_for
+from cockpit.runs.load_run import Swarm, file_for, shown_spec
 from cockpit.story.client_tabs import ClientStage
 from cockpit.story.playback import Presenter
 from cockpit.story.script import Played
@@ -241,11 +241,11 @@ class Demo:
             raise RuntimeError("the demo was stopped: run the first cell again")
         if self._swarm is not None:
             await self._swarm.end()
-        order = Order(players, rate, duration, scenario)
-        swarm = await Swarm.start(
-            order, url=self.url, out=file_for(Path("runs"), scenario, "demo"), pid=self.service.pid,
-            session=self.session,
+        spec = replace(
+            shown_spec(players, rate, duration, scenario), urls=(self.url,), service_pid=self.service.pid,
+            session=self.session, out=str(file_for(Path("runs"), scenario, "demo")),
         )  # fmt: skip
+        swarm = await Swarm.start(spec)
         self._swarm = swarm
         self._tasks.start(swarm.follow(), "the swarm")
         return swarm

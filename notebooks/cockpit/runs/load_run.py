@@ -11,7 +11,7 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ from cockpit.runs.jsonl_tail import Tail
 from cockpit.runs.progress import Course, Verdict
 from cockpit.runs.verdict_card import VerdictLamp
 from cockpit.ui.panel import Panel
+from loadtest.load.run_spec import RunSpec
 from loadtest.measure.metrics import headlines
 from loadtest.target.processes import Child, ServiceFailed
 
@@ -30,38 +31,28 @@ LOOK_EVERY = 0.2  # seconds
 STARTS_WITHIN = 20.0  # seconds
 WARM_UP = 2.0  # seconds
 SPAWN_SECONDS = 2.0  # in which all players come
-SCENARIOS = ("steady", "burst", "spike", "audience", "slow", "churn", "replay")
 LOG = Path(str(loadtest.__file__)).with_name("data") / "quiz_night.csv"
-REPLAY_SPEED = 60
-LOCUSTFILE = Path(str(loadtest.__file__)).with_name("locustfile.py")
+REPLAY_SPEED = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a swarm shall do: `rate` updates a second together, for `duration` measured seconds."""
+def shown_spec(
+    players: int = 200,
+    rate: float = 40.0,
+    duration: float = 20.0,
+    scenario: str = "steady",
+    gates: tuple[str, ...] = (),
+) -> RunSpec:
+    """The spec of a run for people who watch: it begins soon, and a replay is the kit's own log at a good pace.
 
-    players: int = 200
-    rate: float = 40.0
-    duration: float = 20.0
-    scenario: str = "steady"
-    gates: tuple[str, ...] = ()
-    seed: int = 1
-
-    def arguments(self, url: str, out: Path, *, pid: int | None = None, session: str | None = None) -> list[str]:
-        """The options of `python -m loadtest` for it. Raises ValueError for a scenario that does not exist."""
-        if self.scenario not in SCENARIOS:
-            raise ValueError(f"expected a scenario out of {', '.join(SCENARIOS)}, got {self.scenario}")
-        played = ["run", self.scenario, "--rate", f"{self.rate:g}", "--seed", str(self.seed)]
-        if self.scenario == "replay":
-            played += ["--log", str(LOG), "--speed", str(REPLAY_SPEED)]
-        else:
-            played += ["--players", str(self.players), "--duration", f"{self.duration:g}s"]
-        spawn = max(self.players / SPAWN_SECONDS, 50.0)
-        played += ["--warm-up", f"{WARM_UP:g}s", "--spawn-rate", f"{spawn:g}", "--url", url, "--out", str(out)]
-        for gate in self.gates:
-            played += ["--gate", gate]
-        beyond = [*(("--service-pid", str(pid)) if pid else ()), *(("--session", session) if session else ())]
-        return [*played, "--", *beyond] if beyond else played
+    `rate` is updates a second of all together, `duration` measured seconds. Raises ValueError for an unknown scenario.
+    """
+    spec = RunSpec(
+        scenario=scenario, players=players, rate=rate, duration=duration, gates=gates, warm_up=WARM_UP,
+        spawn_rate=max(players / SPAWN_SECONDS, 50.0),
+    )  # fmt: skip
+    if scenario != "replay":
+        return spec
+    return replace(spec, players=None, duration=None, log=str(LOG), speed=REPLAY_SPEED).completed()
 
 
 class Leashed(Child):
@@ -92,9 +83,9 @@ class Swarm:
     `course` has what it measured so far; `on_change` is called when that grew.
     """
 
-    def __init__(self, child: Leashed, order: Order, out: Path) -> None:
-        self.order = order
-        self.path = out
+    def __init__(self, child: Leashed, spec: RunSpec) -> None:
+        self.spec = spec
+        self.path = out = Path(spec.out)
         self.course = Course()
         self.on_change: Callable[[], None] = lambda: None
         self._child = child
@@ -104,16 +95,10 @@ class Swarm:
         atexit.register(child.stop)
 
     @classmethod
-    async def start(
-        cls, order: Order, *, url: str, out: Path, pid: int | None = None, session: str | None = None
-    ) -> Self:
-        """Send the players of `order` to the service at `url`; the run is written to `out`.
-
-        `pid` is the service's, for its CPU; without `session` the players have one of their own.
-        """
-        arguments = order.arguments(url, out, pid=pid, session=session)
-        child = await started(lambda: Leashed("the swarm", "-m", "loadtest", *arguments))
-        return cls(child, order, out)
+    async def start(cls, spec: RunSpec) -> Self:
+        """Send the players to the services that `spec` names; the run is written to its `out`."""
+        child = await started(lambda: Leashed("the swarm", "-m", "loadtest", "run", *spec.to_options()))
+        return cls(child, spec)
 
     @property
     def running(self) -> bool:
@@ -180,8 +165,8 @@ class Swarm:
 
     def __repr__(self) -> str:
         """How it stands, as text."""
-        order = self.order
-        what = f"{order.scenario}, {order.players} players, {order.rate:g} updates/s"
+        spec = self.spec
+        what = f"{spec.scenario}, {spec.players} players, {spec.rate or 0:g} updates/s"
         return f"{what}: {told(self.course)}" + ("" if self.running else f"\n{self.path}")
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from cockpit import SwarmDesk
 from cockpit.desk.desk import KNEE_SECONDS
 from cockpit.desk.knee_trials import OUTCOMES
 from cockpit.desk.service_under_test import Setting
-from cockpit.runs.load_run import Order
+from cockpit.runs.load_run import shown_spec
 
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Outcome
@@ -281,9 +282,9 @@ def _runs(child: psutil.Process) -> bool:
     return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
 
 
-def test_an_order_says_what_to_play() -> None:
-    """The options of the load test for an order, and those of Locust behind them."""
-    arguments = Order(40, 20.0, 5.0).arguments("http://x", Path("a.jsonl"), pid=7, session="DEMO")
-    assert arguments[:2] == ["run", "steady"]
-    assert arguments[-5:] == ["--", "--service-pid", "7", "--session", "DEMO"]
-    assert "--log" in Order(scenario="replay").arguments("http://x", Path("a.jsonl"))
+def test_a_spec_for_the_desk_says_what_to_play() -> None:
+    """The options of the load test for a spec: a session and a process id, and the kit's log for a replay."""
+    options = replace(shown_spec(40, 20.0, 5.0), session="DEMO", service_pid=7).to_options()
+    assert options[0] == "steady"
+    assert options[-4:] == ["--session", "DEMO", "--service-pid", "7"]
+    assert "--log" in shown_spec(scenario="replay").to_options()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.judge.gates import DEFAULT_GATES, parse_gates
-from loadtest.load.scenarios import PURPOSES, SCENARIOS, Options, Role, default_gates
+from loadtest.load.run_spec import RunSpec
+from loadtest.load.scenarios import PURPOSES, SCENARIOS, Role, default_gates
 from loadtest.replay.score_log import fold
 from loadtest.replay.score_log import read as read_log
 from loadtest.report.run_file import read
@@ -19,8 +20,8 @@ LATE = default_gates("replay")[0]
 TRIES = 3  # for a bound on the latency, which another process on the machine can break
 
 
-def options(**more: object) -> Options:
-    return Options(**({"rate": 0.5, "seed": 3, "file": SAMPLE, "speed": 100.0} | more))  # type: ignore[arg-type]
+def spec(**more: object) -> RunSpec:
+    return RunSpec(**({"player_rate": 0.5, "seed": 3, "log": str(SAMPLE), "speed": 100.0} | more))  # type: ignore[arg-type]
 
 
 def test_every_scenario_says_what_it_is_for() -> None:
@@ -43,7 +44,7 @@ def test_every_scenario_names_how_late_the_last_screens_may_be(name) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_same_seed_gives_the_same_run(name) -> None:
     """Times, points and breaks depend on the options, the process and the player, and on nothing else."""
-    one, other = SCENARIOS[name](options()), SCENARIOS[name](options())
+    one, other = SCENARIOS[name](spec()), SCENARIOS[name](spec())
     for player in range(3):
         for what in ("times", "points", "breaks"):
             first = list(islice(getattr(one, what)(player, 0), 50))
@@ -54,24 +55,24 @@ def test_the_same_seed_gives_the_same_run(name) -> None:
 
 def test_a_burst_is_everybody_in_the_same_instant() -> None:
     """All players of all processes mean to score at the same times."""
-    burst = SCENARIOS["burst"](options(rate=0.2))
+    burst = SCENARIOS["burst"](spec(player_rate=0.2))
     assert list(islice(burst.times(0, 0), 3)) == list(islice(burst.times(7, 2), 3)) == [5.0, 10.0, 15.0]
 
 
 def test_an_audience_has_the_rate_that_was_asked_for() -> None:
     """One in twenty plays, twenty times as often."""
-    audience = SCENARIOS["audience"](options(rate=0.1))
+    audience = SCENARIOS["audience"](spec(player_rate=0.1))
     roles = [audience.role(player, 0) for player in range(40)]
     assert roles.count(Role.PLAYS) == 2
     assert len([time for time in islice(audience.times(0, 0), 500) if time < 100]) == pytest.approx(200, rel=0.25)
     with pytest.raises(ValueError, match="at most 16 updates a second and player"):
-        SCENARIOS["audience"](options(rate=1.0))
+        SCENARIOS["audience"](spec(player_rate=1.0))
 
 
 @pytest.mark.parametrize("generators", [1, 2, 3])
 def test_a_replay_gives_each_process_its_share_of_the_log(generators) -> None:
     """Over all processes each row is played once, at its time; who is over only watches."""
-    replay = SCENARIOS["replay"](options(generators=generators, warm_up=1.0))
+    replay = SCENARIOS["replay"](spec(processes=generators, warm_up=1.0))
     assert replay.members is not None
     assert replay.lasts is not None
     played: dict[str, int] = {}
@@ -95,12 +96,12 @@ def test_a_replay_gives_each_process_its_share_of_the_log(generators) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "expected"), [({"file": None}, "expected a log"), ({"speed": 0.0}, "expected a positive speed")]
+    ("changed", "expected"), [({"log": ""}, "expected a log"), ({"speed": 0.0}, "expected a positive speed")]
 )
 def test_a_replay_without_a_log_is_refused(changed, expected) -> None:
     """What cannot be replayed is said."""
     with pytest.raises(ValueError, match=expected):
-        SCENARIOS["replay"](options(**changed))
+        SCENARIOS["replay"](spec(**changed))
 
 
 async def play(loadtest, scenario: str, out: Path, *more: str) -> dict:
