@@ -28,8 +28,8 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 from loadtest import locust_tab
 from loadtest.load import run_spec
 from loadtest.load.coordinator import Conductor, count_finely
+from loadtest.load.player import Player
 from loadtest.load.run_spec import RunSpec
-from loadtest.load.swarm import Player
 from loadtest.replay import score_log
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit

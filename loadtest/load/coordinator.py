@@ -172,17 +172,17 @@ class Conductor:
         ended = time.monotonic()
         try:
             if self.swarm is not None:
-                self._settle(self.swarm)
+                self._drain(self.swarm)
             if not self.is_worker:
                 self._close_run(ended)
         finally:
             self._finishing.set()
 
-    def _settle(self, swarm: Swarm) -> None:
-        swarm.halt()
+    def _drain(self, swarm: Swarm) -> None:
+        swarm.stop_scoring()
         if swarm.players:
-            swarm.settle()
-        line = swarm.finish()
+            swarm.drain()
+        line = swarm.close_books()
         if self.is_worker:
             self._unreported.append(line)
             self._runner.send_message(

@@ -2,7 +2,8 @@
 
 Inbound text becomes one frozen, validated message (`decode`) or a `WrongFrame` that says what
 was expected and what came. Outbound messages become one text without blanks (`encode`). The
-service, the load test and `/asyncapi.json` share these models, so they cannot disagree.
+service and `/asyncapi.json` share these models. The load test writes its few messages and
+recognises the service's by hand, for speed; its tests check both against these models.
 
 Three traps are closed here, all of them because plain `json.loads` leaves them open: nesting
 that overflows the stack, `NaN` that is no JSON, and lone surrogates that no UTF-8 can carry.
