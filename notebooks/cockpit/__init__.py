@@ -12,14 +12,16 @@
 >>> runs = await desk.take_turns({"storage": "memory"}, {"storage": "redis"}, players=60, duration=3)
 >>> Results.load(*runs).compare("memory", "redis")
 >>> await desk.find_knee()             # the most players with whom the gates hold, drawn in the panel
->>> await Contest.hold()               # what a delivered board costs, beside the usual broadcast
+>>> await BroadcastBenchmark.hold()    # what a delivered board costs, beside the usual broadcast
 """
 
 from __future__ import annotations
 
 from cockpit.desk.desk import SwarmDesk
 from cockpit.live.demo import Demo
-from cockpit.results.broadcast_benchmark import Contest
+from cockpit.results.broadcast_benchmark import BroadcastBenchmark
 from cockpit.results.results import Results
 
-__all__ = ["Contest", "Demo", "Results", "SwarmDesk"]
+Contest = BroadcastBenchmark  # the name that notebooks hold
+
+__all__ = ["BroadcastBenchmark", "Contest", "Demo", "Results", "SwarmDesk"]

@@ -6,7 +6,7 @@ import json
 from types import TracebackType
 from typing import Self
 
-from cockpit.story.script import Line, Seen, Sight
+from cockpit.story.script import Sight, TabRow, TabState
 from playwright.async_api import Browser, BrowserContext, Page
 
 # Tells what the page shows whenever one of its documented hooks changes. Notices go away after
@@ -70,14 +70,14 @@ class PageTab(Sight):
         self.see(seen_from(text))
 
 
-def seen_from(text: str) -> Seen:
+def seen_from(text: str) -> TabState:
     """What the page told, as the story knows it."""
     told = json.loads(text)
-    return Seen(
+    return TabState(
         told["connection"],
         told["user"],
-        tuple(Line(**line) for line in told["board"]),
-        told["own"] and Line(**told["own"]),
+        tuple(TabRow(**line) for line in told["board"]),
+        told["own"] and TabRow(**told["own"]),
         tuple(told["arrivals"]),
         told["lives"],
     )

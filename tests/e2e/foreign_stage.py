@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import websocket
-from cockpit.story.script import Line, Seen, Sight
+from cockpit.story.script import Sight, TabRow, TabState
 
 AGAIN_AFTER = 0.2  # seconds
 
@@ -28,7 +28,7 @@ class ForeignTab(Sight):
         self._closed = threading.Event()
         self._user: str | None = None
         self._socket: websocket.WebSocket | None = None
-        self._known = Seen()  # the thread's; `seen` is the loop's
+        self._known = TabState()  # the thread's; `seen` is the loop's
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
         self._thread.start()
 
@@ -76,10 +76,10 @@ class ForeignTab(Sight):
     def _take(self, kind: str, data: dict[str, Any]) -> None:
         known = self._known
         if kind == "leaderboard-update":
-            board = tuple(Line(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
+            board = tuple(TabRow(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
             self._tell(board=board, connection="live", lives=known.lives + (known.connection != "live"))
         elif kind == "user-rank-update":
-            own = None if data["rank"] is None else Line(data["userId"], data["rank"], data["score"])
+            own = None if data["rank"] is None else TabRow(data["userId"], data["rank"], data["score"])
             self._tell(user=data["userId"], own=own)
         elif kind == "participant-joined":
             self._tell(arrivals=(*known.arrivals, f"{data['username']} joined"))

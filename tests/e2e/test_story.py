@@ -7,8 +7,8 @@ import math
 from dataclasses import replace
 
 import pytest
-from cockpit.story.client_tabs import ClientStage
-from cockpit.story.script import AT_ONCE, STORY, Expect, Played, Seen, Sight, StoryFailed, perform, play
+from cockpit.story.client_tabs import ClientTabs
+from cockpit.story.script import AT_ONCE, STORY, Expect, Played, Sight, StoryFailed, TabState, perform, play
 from e2e.chromium_stage import ChromiumStage
 from e2e.foreign_stage import ForeignStage
 from playwright.async_api import Browser
@@ -50,7 +50,7 @@ async def test_the_story_over_a_foreign_client(service: Service) -> None:
 async def test_the_story_on_the_cockpit_s_own_stage(service: Service) -> None:
     """The notebook's stage sees every claim of the story, and nothing fails in its background."""
     failed, report_failure = problems()
-    async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
         record = await play(STORY, stage, speed=math.inf)
     report("cockpit", record)
     assert len(record) == len(STORY)
@@ -62,7 +62,7 @@ async def test_a_wrong_claim_fails_with_its_caption(service: Service) -> None:
     wrong = Expect("a score that nobody made", lambda _, now: now.scores() == {"alice": 1}, within=0.3)
     story = (*STORY[:4], replace(STORY[4], expect=(wrong,)))
     failed, report_failure = problems()
-    async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
         with pytest.raises(
             StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"
         ):
@@ -74,7 +74,7 @@ async def test_a_claim_that_holds_before_its_act_proves_nothing(service: Service
     """A step whose claim is true before anything was done fails."""
     idle = replace(STORY[0], expect=(Expect("an empty board", lambda _, now: not now.board),))
     _, report_failure = problems()
-    async with ClientStage(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
         with pytest.raises(StoryFailed, match="before anything was done"):
             await perform(idle, stage)
 
@@ -112,7 +112,7 @@ async def test_no_state_of_a_tab_is_missed() -> None:
     """A state that lasts shorter than any wait still meets a condition that waits for it."""
     sight = Sight("tab 1")
     lost = sight.when(lambda seen: seen.connection == "waiting")
-    sight.see(Seen(connection="waiting"))
-    sight.see(Seen(connection="live"))
+    sight.see(TabState(connection="waiting"))
+    sight.see(TabState(connection="live"))
     async with asyncio.timeout(1):
         await lost

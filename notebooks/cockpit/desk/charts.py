@@ -1,4 +1,4 @@
-"""Live charts of a swarm's `Course`: percentiles, heat map, histogram, reach and skew, CPU.
+"""Live charts of a swarm's `RunProgress`: percentiles, heat map, histogram, reach and skew, CPU.
 
 As in `charts`, each owns a bqplot figure and has one method, `draw(course)`, and writes traits
 inside `hold_sync`. What is new comes once a second.
@@ -12,7 +12,7 @@ from typing import Protocol
 import bqplot as bq
 import numpy as np
 
-from cockpit.runs.progress import LOWEST_MS, MARKS_KEPT, ROWS, ROWS_PER_DECADE, Course
+from cockpit.runs.progress import LOWEST_MS, MARKS_KEPT, ROWS, ROWS_PER_DECADE, RunProgress
 from cockpit.ui.bqplot_parts import above, axes, figure, grow, last_minute, line, ticks, with_gaps
 from cockpit.ui.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, TYPICAL, WORST
 
@@ -25,16 +25,16 @@ MIDDLES = math.log10(LOWEST_MS) + (np.arange(ROWS) + 0.5) / ROWS_PER_DECADE
 ENDS = np.repeat(math.log10(LOWEST_MS) + np.arange(ROWS + 1) / ROWS_PER_DECADE, 2)[1:-1]  # of each row, in turn
 
 
-class Chart(Protocol):
+class RunChart(Protocol):
     """What the desk draws."""
 
     widget: bq.Figure
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show `course`."""
 
 
-class Rules:
+class FaultLines:
     """What was done to the service, on a chart over time: upright lines with their words."""
 
     def __init__(self, time: bq.Scale) -> None:
@@ -51,7 +51,7 @@ class Rules:
         )  # fmt: skip
         self.marks = [self._lines, self._words]
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show those of `course`; nothing is sent while they stay where they are."""
         known = [(at - course.now, text) for at, text in course.marks if course.now - WINDOW <= at <= course.now + 5]
         places = tuple(min(x, 0.0) for x, _ in known)
@@ -74,12 +74,12 @@ class Percentiles:
         self._height = bq.LinearScale(min=0.0, max=10.0)
         scales = {"x": last_minute(), "y": self._height}
         self._p50, self._p99 = line(scales, TYPICAL, "p50"), line(scales, WORST, "p99")
-        self._rules = Rules(scales["x"])
+        self._rules = FaultLines(scales["x"])
         self._sides = axes(scales)
         marks = [self._p99, self._p50, *self._rules.marks]
         self.widget = _with_legend(figure(marks, self._sides, "Score → other screens, milliseconds"))
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show the last minute of `course`."""
         seconds = course.window()
         grow(self._height, self._sides[1], max((s.p99 for s in seconds if s.p99 is not None), default=0.0))
@@ -98,14 +98,14 @@ class HeatMap:
         self._cells = bq.HeatMap(
             x=np.arange(-WINDOW, 0) + 0.5, y=MIDDLES, color=np.zeros((ROWS, WINDOW)), scales=scales
         )
-        self._rules = Rules(scales["x"])
+        self._rules = FaultLines(scales["x"])
         across = axes({"x": scales["x"], "y": scales["y"]})[0]
         up = bq.Axis(
             scale=scales["y"], side="left", tick_values=list(DECADES), tick_labels=_labels(), grid_lines="solid"
         )
         self.widget = figure([self._cells, *self._rules.marks], [across, up], "Latency heat map, milliseconds")
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show the last minute of `course`: blue is few pairs, orange most, each step of colour a multiple."""
         counts = np.zeros((ROWS, WINDOW))
         for second in course.window():
@@ -134,7 +134,7 @@ class Distribution:
         )  # fmt: skip
         self.widget = figure([self._steps], [across, self._up], "Pairs by latency, percent")
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show all of `course`."""
         counts = np.array(course.total, float)
         shares = 100 * counts / max(counts.sum(), 1.0)
@@ -155,12 +155,12 @@ class ReachAndSkew:
         self._sides = axes(left)
         far = bq.Axis(scale=right["y"], side="right", tick_values=[0, 50, 100],
                       grid_lines="none", tick_format="d")  # fmt: skip
-        self._rules = Rules(time)
+        self._rules = FaultLines(time)
         marks = [self._skew, self._reach, *self._rules.marks]
         self.widget = _with_legend(figure(marks, [*self._sides, far], "Reach and skew"), place="bottom-left")
         self.widget.fig_margin = {**self.widget.fig_margin, "right": 34}
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show the last minute of `course`."""
         seconds = course.window()
         grow(self._height, self._sides[1], 2 * max((s.skew for s in seconds if s.skew is not None), default=0.0))
@@ -184,7 +184,7 @@ class Cpu:
         marks = [self._limit, self._service, self._generator]
         self.widget = _with_legend(figure(marks, self._sides, "CPU, percent of a core"))
 
-    def draw(self, course: Course) -> None:
+    def draw(self, course: RunProgress) -> None:
         """Show the last minute of `course`; above the dotted line a generator spoils its own figures."""
         seconds = course.window()
         service, generator = ([_percent(value) for value in values] for values in (
@@ -198,7 +198,7 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _move(drawn: bq.Lines, course: Course, values: list[float | None]) -> None:
+def _move(drawn: bq.Lines, course: RunProgress, values: list[float | None]) -> None:
     """Let the line show a value for each second of the course's window."""
     ago = [int(second.at - course.now) for second in course.window()]
     with drawn.hold_sync():

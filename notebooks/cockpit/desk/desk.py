@@ -15,16 +15,16 @@ from typing import Any, Self
 
 import ipywidgets as widgets
 
-from cockpit.desk.charts import Chart, Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew
+from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew, RunChart
 from cockpit.desk.controls import MOST_PLAYERS, DeskControls
-from cockpit.desk.knee_chart import AscentChart
-from cockpit.desk.knee_trials import Ascent
-from cockpit.desk.service_under_test import MOST_STALLED, Setting, Target, stalled
+from cockpit.desk.knee_chart import KneeChart
+from cockpit.desk.knee_trials import KneeTrials
+from cockpit.desk.service_under_test import MOST_STALLED, ServiceUnderTest, Setting, stalled
 from cockpit.host.processes import started
 from cockpit.runs.faults import Fault, Faults
-from cockpit.runs.load_run import Leashed, Swarm, file_for, shown_spec
-from cockpit.runs.progress import Course
-from cockpit.runs.verdict_card import VerdictLamp
+from cockpit.runs.load_run import LoadRun, OwnedCommand, file_for, shown_spec
+from cockpit.runs.progress import RunProgress
+from cockpit.runs.verdict_card import VerdictCard
 from cockpit.ui.panel import Panel
 from cockpit.ui.plurals import noun
 from cockpit.ui.tasks import Tasks
@@ -63,19 +63,19 @@ class SwarmDesk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.swarm: Swarm | None = None
-        self.ascent: Ascent | None = None
-        self.target: Target | None = None
-        self.locust: Leashed | None = None
+        self.swarm: LoadRun | None = None
+        self.ascent: KneeTrials | None = None
+        self.target: ServiceUnderTest | None = None
+        self.locust: OwnedCommand | None = None
         self._faults = Faults()
         self._troubles = Troubles()
         self._tasks = Tasks(self._troubles.report)
         self._troubles.button.on_click(lambda _: self._tasks.call(self._troubles.dismiss, "dismissing"))
         self._controls = DeskControls(self, self._tasks)
-        self._lamp = VerdictLamp()
+        self._lamp = VerdictCard()
         self._files = widgets.HTML()
-        self._charts: tuple[Chart, ...] = (Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu())
-        self._ascent_chart = AscentChart()
+        self._charts: tuple[RunChart, ...] = (Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu())
+        self._ascent_chart = KneeChart()
         self._panel: Panel | None = None
         self._changed = asyncio.Event()
         self._ending = False
@@ -100,7 +100,7 @@ class SwarmDesk:
         return self._troubles.texts
 
     @property
-    def course(self) -> Course | None:
+    def course(self) -> RunProgress | None:
         """What the present swarm, or the last one, has shown."""
         return None if self.swarm is None else self.swarm.course
 
@@ -160,7 +160,7 @@ class SwarmDesk:
         resolution: float = 0.2,
         confidence: float = 0.75,
         trials: int = 16,
-    ) -> Ascent:
+    ) -> KneeTrials:
         """Find the most players with whom all gates hold, as `python -m loadtest ramp` does; the panel draws it.
 
         Each number from `least` up is a run of `duration` seconds against a fresh service, at the same `rate`
@@ -175,7 +175,7 @@ class SwarmDesk:
         if scenario == "replay":
             raise ValueError("a replay has the players of its log: expected another scenario, got replay")
         gates = gates or default_gates(scenario)
-        ascent = Ascent(gates, Search(least, most, resolution, confidence, trials))
+        ascent = KneeTrials(gates, Search(least, most, resolution, confidence, trials))
         setting = Setting(storage, workers, tick_ms)
         async with self._turn():
             self.ascent = ascent
@@ -280,7 +280,7 @@ class SwarmDesk:
             where = ("--web-host", "127.0.0.1", "--web-port", str(port))
             arguments = ("-m", "locust", "-f", str(LOCUSTFILE), *where, *host)
             self._controls.link.value = '<div class="cockpit-words" style="min-height:0">starting …</div>'
-            self.locust = await started(lambda: Leashed("Locust", *arguments))
+            self.locust = await started(lambda: OwnedCommand("Locust", *arguments))
             async with asyncio.timeout(UI_WITHIN):
                 while not await _answers(port):
                     if not self.locust.alive:
@@ -311,7 +311,7 @@ class SwarmDesk:
             lines.append(repr(self.ascent))
         return "\n".join([*lines, *(str(fault) for fault in self.faults), *self.troubles])
 
-    async def _send(self, spec: RunSpec, setting: Setting) -> Swarm:
+    async def _send(self, spec: RunSpec, setting: Setting) -> LoadRun:
         async with self._turn():
             return await self._play(spec, setting)
 
@@ -329,15 +329,15 @@ class SwarmDesk:
                 self._busy = False
                 self._changed.set()
 
-    async def _play(self, spec: RunSpec, setting: Setting) -> Swarm:
+    async def _play(self, spec: RunSpec, setting: Setting) -> LoadRun:
         """Start a service, send the swarm to it, and follow it to its end."""
         self._faults = Faults()
         self.swarm = None
         self._changed.set()
-        self.target = await Target.start(setting, spec)
+        self.target = await ServiceUnderTest.start(setting, spec)
         out = file_for(self.folder, spec.scenario, setting.label)
         service = self.target.service
-        self.swarm = swarm = await Swarm.start(
+        self.swarm = swarm = await LoadRun.start(
             replace(spec, urls=(service.url,), service_pid=service.pid, out=str(out))
         )
         swarm.on_change = self._changed.set
@@ -360,7 +360,7 @@ class SwarmDesk:
         if target is not None:
             await target.stop()
 
-    async def _look(self, target: Target) -> None:
+    async def _look(self, target: ServiceUnderTest) -> None:
         """Look at the service, often, while something that was done to it is not over."""
         while True:
             if self._faults.open:
@@ -369,7 +369,7 @@ class SwarmDesk:
                 self._changed.set()
             await asyncio.sleep(LOOK_EVERY)
 
-    def _hurt(self) -> Target:
+    def _hurt(self) -> ServiceUnderTest:
         if self.target is None or not self._busy:
             raise RuntimeError("no swarm plays: start one first")
         return self.target
@@ -387,7 +387,7 @@ class SwarmDesk:
             self.swarm.course.mark(time.time() if at is None else at, text)
         self._changed.set()
 
-    def _write_down(self, swarm: Swarm) -> None:
+    def _write_down(self, swarm: LoadRun) -> None:
         """Put into the file of the run what was done here, before its verdict, and draw its page anew."""
         # A course keeps its last few marks; a fault that is missing in the file would count against the service.
         until: dict[tuple[float, str], dict[str, float | None]] = {mark: {} for mark in swarm.course.marks}
@@ -419,7 +419,7 @@ class SwarmDesk:
             workers = 1 if self.target is None else self.target.setting.workers
             self._controls.show(running=self._busy, redis=redis, workers=workers)
         course = self.course
-        starting = course if course is not None or not self._busy else Course()
+        starting = course if course is not None or not self._busy else RunProgress()
         self._lamp.draw(starting, self.faults, running=self._busy)
         if course is not None:
             for chart in self._charts:

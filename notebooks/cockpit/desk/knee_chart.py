@@ -10,8 +10,8 @@ import bqplot as bq
 import ipywidgets as widgets
 import numpy as np
 
-from cockpit.desk.knee_trials import WORDS, Ascent
-from cockpit.runs.progress import Course
+from cockpit.desk.knee_trials import WORDS, KneeTrials
+from cockpit.runs.progress import RunProgress
 from cockpit.ui.bqplot_parts import above, figure, ticks
 from cockpit.ui.theme import GREEN, GREY, ORANGE, PURPLE, VERMILLION
 from loadtest.judge.knee_search import Outcome
@@ -27,7 +27,7 @@ MOST_TICKS = 9
 NOWHERE = np.array([0.0, 0.0]), np.array([-9.0, -9.0])  # under the chart, and clipped
 
 
-class AscentChart:
+class KneeChart:
     """What was tried, live; and below, what that says. `widget` is empty until there is an ascent."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class AscentChart:
         self._words = widgets.HTML(layout={"flex": "1 1 0", "min_width": "0"})
         self.widget = widgets.HBox([], layout={"grid_gap": "12px", "align_items": "center"})
 
-    def draw(self, ascent: Ascent, course: Course | None) -> None:
+    def draw(self, ascent: KneeTrials, course: RunProgress | None) -> None:
         """Show `ascent`; `course` is that of the run that plays now."""
         if not self.widget.children:
             self.widget.children = (self._figure, self._words)
@@ -65,7 +65,7 @@ class AscentChart:
         self._draw_rules(ascent)
         self._words.value = _told(ascent)
 
-    def _fit(self, ascent: Ascent, now: Sequence[tuple[int, float]]) -> None:
+    def _fit(self, ascent: KneeTrials, now: Sequence[tuple[int, float]]) -> None:
         """Let the axes hold all points, with room for words at the right."""
         most = max([ascent.playing or 0, *(trial.players for trial in ascent.trials)])
         high = above(most * 1.1)
@@ -82,7 +82,7 @@ class AscentChart:
             with self._late.hold_sync():
                 self._late.min, self._late.max = low, high
 
-    def _draw_rules(self, ascent: Ascent) -> None:
+    def _draw_rules(self, ascent: KneeTrials) -> None:
         gate = math.log10(ascent.bound)
         self._gate.x, self._gate.y = np.array([0.0, self._players.max]), np.array([gate, gate])
         _say(self._gate_word, self._players.max, gate, f"gate: {ascent.gate.text}")
@@ -108,7 +108,7 @@ def around(low: float, high: float) -> list[float]:
     return steps if len(steps) <= MOST_TICKS else decades
 
 
-def _told(ascent: Ascent) -> str:
+def _told(ascent: KneeTrials) -> str:
     parts = [
         f'<div class="cockpit-state" data-knee="{ascent.breaks_after or ""}">{html.escape(ascent.sentence())}</div>'
     ]

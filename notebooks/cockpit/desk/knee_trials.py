@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cockpit.runs.progress import Verdict
+from cockpit.runs.progress import RunVerdict
 from cockpit.ui.plurals import noun
 from loadtest.judge.gates import parse_gates
 from loadtest.judge.knee_search import Knee, Outcome, Search
@@ -34,7 +34,7 @@ class Trial:
         return f"{self.players:>6} players  p99 {late:>10}  {WORDS[self.outcome]:<7}  {self.reason}".rstrip()
 
 
-class Ascent:
+class KneeTrials:
     """Rising numbers of players, each a run, until a gate breaks; then the gap is narrowed and both ends repeated.
 
     `playing` is the number that plays now. Raises ValueError without a gate like `latency_p99<100ms`
@@ -73,7 +73,7 @@ class Ascent:
         self.playing = self._search.next()
         return self.playing
 
-    def take(self, verdict: Verdict) -> None:
+    def take(self, verdict: RunVerdict) -> None:
         """The run of those who play now was judged."""
         assert self.playing is not None
         outcome, late = OUTCOMES[verdict.name], verdict.metrics.get(DRAWN)

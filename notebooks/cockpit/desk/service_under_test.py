@@ -49,7 +49,7 @@ class Setting:
         return ["--workers", str(self.workers), "--tick-ms", f"{self.tick_ms:g}", *service_options(spec)]
 
 
-class Target:
+class ServiceUnderTest:
     """A running service of the desk's own, and the ways to hurt it."""
 
     def __init__(self, setting: Setting, service: ServiceProcess, redis: RedisProcess | None) -> None:

@@ -33,7 +33,7 @@ OnFrame = Callable[[str, Mapping[str, Any], float], None]
 OnConnection = Callable[[str], None]
 
 
-class Refused(RuntimeError):
+class ScoreRefused(RuntimeError):
     """The service answered with an `error`; `code` is protocol.md's, `retry_after` in seconds or None."""
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
@@ -47,7 +47,7 @@ class Stopped(ConnectionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScoreAnswer:
     """What the service said to a score. `sent_at` and `at` are `time.perf_counter()` seconds."""
 
     points: int
@@ -64,7 +64,7 @@ class Answer:
 class _Unanswered:
     points: int
     sent_at: float
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[ScoreAnswer]
 
 
 def wait_before(attempt: int, close_code: int | None, rng: random.Random) -> float:
@@ -75,7 +75,7 @@ def wait_before(attempt: int, close_code: int | None, rng: random.Random) -> flo
     return wait + WAIT_WHEN_TOO_FAST if close_code == TOO_FAST else wait
 
 
-class Client:
+class LeaderboardClient:
     """A client of one session.
 
     `on_frame(type, data, at)` gets every frame that arrives, `at` in `time.perf_counter()` seconds;
@@ -139,10 +139,10 @@ class Client:
         self.user = self.username = None
         await self._send(self._hello())
 
-    async def score(self, points: int) -> Answer:
+    async def score(self, points: int) -> ScoreAnswer:
         """Add points and wait for the answer, over a reconnect if need be.
 
-        Raises `Refused` when the service says no, `CancelledError` when the client ends first.
+        Raises `ScoreRefused` when the service says no, `CancelledError` when the client ends first.
         """
         op_id = secrets.token_urlsafe(12)
         unanswered = _Unanswered(points, time.perf_counter(), asyncio.get_running_loop().create_future())
@@ -213,7 +213,7 @@ class Client:
                 unanswered.answer.set_result(_answer(data, unanswered, at))
         elif kind == "error" and (unanswered := self._unanswered.get(data.get("opId"))) is not None:
             if not unanswered.answer.done():
-                unanswered.answer.set_exception(Refused(data["code"], data["message"], data.get("retryAfter")))
+                unanswered.answer.set_exception(ScoreRefused(data["code"], data["message"], data.get("retryAfter")))
         elif kind == "pong":
             self._measure(data, at)
         self._on_frame(kind, data, at)
@@ -239,8 +239,8 @@ def _update_score(op_id: str, points: int) -> str:
     return _frame("update-score", points=points, opId=op_id)
 
 
-def _answer(data: Mapping[str, Any], unanswered: _Unanswered, at: float) -> Answer:
-    return Answer(
+def _answer(data: Mapping[str, Any], unanswered: _Unanswered, at: float) -> ScoreAnswer:
+    return ScoreAnswer(
         data["points"],
         data["score"],
         data["rank"],

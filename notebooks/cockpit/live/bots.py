@@ -31,7 +31,7 @@ FIRST = ("Nova", "Milo", "Yuki", "Zara", "Otis", "Lena", "Ravi", "Ines", "Theo",
 OnAnswer = Callable[[str, bool], None]
 
 
-class Crowd:
+class Bots:
     """Up to `MOST_PLAYERS` players who score `rate` times a second together, at random moments.
 
     `on_answer(op_id, durable)` gets every answer to their scores, the second ones too.

@@ -12,7 +12,7 @@ from typing import Protocol
 import bqplot as bq
 import numpy as np
 
-from cockpit.live.live_state import Entry, View
+from cockpit.live.live_state import BoardRow, View
 from cockpit.live.outage import MARKS_KEPT
 from cockpit.ui.bqplot_parts import above, axes, figure, grow, last_minute, line, ticks, with_gaps
 from cockpit.ui.theme import GREY, OWN, RATE, TYPICAL, WORST
@@ -26,7 +26,7 @@ EMPTY = "#00000000"
 OUT_OF_SIGHT = -120.0  # seconds, left of the chart
 
 
-class Chart(Protocol):
+class LiveChart(Protocol):
     """What the render task draws."""
 
     widget: bq.Figure
@@ -45,7 +45,7 @@ class Slots:
     def __init__(self, size: int) -> None:
         self._users: list[str | None] = [None] * size
 
-    def place(self, entries: Sequence[Entry]) -> list[tuple[int, Entry] | None]:
+    def place(self, entries: Sequence[BoardRow]) -> list[tuple[int, BoardRow] | None]:
         """For each slot the position on the board (0 is the top) and the entry, or None where it is free."""
         listed = {entry.user: (position, entry) for position, entry in enumerate(entries[: len(self._users)])}
         self._users = [user if user in listed else None for user in self._users]
@@ -60,7 +60,7 @@ class BoardChart:
 
     def __init__(self) -> None:
         self._slots = Slots(BARS)
-        self._shown: tuple[Entry, ...] | None = None
+        self._shown: tuple[BoardRow, ...] | None = None
         self._places = bq.LinearScale(min=-0.6, max=BARS - 0.4, reverse=True)
         self._scores = bq.LinearScale(min=0.0, max=100.0)
         free = np.full(BARS, FREE)
@@ -207,6 +207,6 @@ def _ends(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.column_stack([one, other])
 
 
-def _label(entry: Entry) -> str:
+def _label(entry: BoardRow) -> str:
     name = entry.name if len(entry.name) <= LABEL else entry.name[: LABEL - 1] + "…"
     return f"{entry.rank}. {entry.avatar} {name}  {entry.score:,}"

@@ -17,18 +17,18 @@ import ipywidgets as widgets
 
 from cockpit.host.jupyter_proxy import JupyterServer, Way, public_hosts
 from cockpit.host.processes import RedisProcess, ServiceProcess, get, post
-from cockpit.host.service_client import Answer, Client
-from cockpit.live.bots import Crowd
-from cockpit.live.charts import BoardChart, Chart, LatencyChart, RateChart
+from cockpit.host.service_client import LeaderboardClient, ScoreAnswer
+from cockpit.live.bots import Bots
+from cockpit.live.charts import BoardChart, LatencyChart, LiveChart, RateChart
 from cockpit.live.controls import Controls
-from cockpit.live.live_state import Board, LiveState, Sightings, View
+from cockpit.live.live_state import BoardView, LiveState, Sightings, View
 from cockpit.live.redis_card import RedisCard
 from cockpit.live.snapshot import picture
 from cockpit.live.status_strip import StatusStrip
-from cockpit.live.time_slider import Rewind
-from cockpit.runs.load_run import Swarm, file_for, shown_spec
-from cockpit.story.client_tabs import ClientStage
-from cockpit.story.playback import Presenter
+from cockpit.live.time_slider import TimeSlider
+from cockpit.runs.load_run import LoadRun, file_for, shown_spec
+from cockpit.story.client_tabs import ClientTabs
+from cockpit.story.playback import StoryPlayback
 from cockpit.story.script import Played
 from cockpit.ui.matplotlib_parts import Picture
 from cockpit.ui.panel import Panel
@@ -93,20 +93,20 @@ class Demo:
         self._stopped = False
         self._panel: Panel | None = None
         self._timelines_at = 0.0
-        self.client = Client(service.ws_url, session, on_frame=self._take, on_connection=self._connection)
-        self.crowd = Crowd(service.ws_url, session, self._troubles.report, self._answered if redis else None)
+        self.client = LeaderboardClient(service.ws_url, session, on_frame=self._take, on_connection=self._connection)
+        self.crowd = Bots(service.ws_url, session, self._troubles.report, self._answered if redis else None)
         self._status = StatusStrip("Redis" if storage == "redis" else storage)
         self._height = FRAME_HEIGHT + (CARD_HEIGHT if redis else 0)
         self._page = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{self._height}px"})
         self._board = BoardChart()
-        self._timelines: tuple[Chart, ...] = (RateChart(), LatencyChart())
+        self._timelines: tuple[LiveChart, ...] = (RateChart(), LatencyChart())
         self._links = widgets.HTML(self._addresses())
         self._redis_card = None if redis is None else RedisCard(redis, self._switch_redis, self._tasks)
         cards = [] if self._redis_card is None else [self._redis_card.widget]
         self._controls = Controls(self, people, self._tasks, *cards)
-        self._presenter = Presenter(self._empty_stage, self._tasks)
-        self._rewind = Rewind(self._service_time, self._rewound, self._tasks)
-        self._swarm: Swarm | None = None
+        self._presenter = StoryPlayback(self._empty_stage, self._tasks)
+        self._rewind = TimeSlider(self._service_time, self._rewound, self._tasks)
+        self._swarm: LoadRun | None = None
 
     @classmethod
     async def start(
@@ -181,8 +181,8 @@ class Demo:
         self._controls.show_user(user)
         self._page.value = self._frames()
 
-    async def score(self, points: int) -> Answer:
-        """Add points to the notebook's own player; raises `service_client.Refused` when the service refuses them."""
+    async def score(self, points: int) -> ScoreAnswer:
+        """Add points to the notebook's own player; raises `service_client.ScoreRefused`."""
         answer = await self.client.score(points)
         self._seen(self._sightings.answered(answer.epoch, answer.version, answer.sent_at))
         return answer
@@ -227,7 +227,7 @@ class Demo:
 
     async def swarm(
         self, players: int = 200, rate: float = 40.0, duration: float = 60.0, *, scenario: str = "steady"
-    ) -> Swarm:
+    ) -> LoadRun:
         """Send a measured swarm into the demo's own session: Locust in a process of its own, `rate` scores a
         second of all together, for `duration` seconds. It ends with the demo; a second one ends the first.
 
@@ -245,7 +245,7 @@ class Demo:
             shown_spec(players, rate, duration, scenario), urls=(self.url,), service_pid=self.service.pid,
             session=self.session, out=str(file_for(Path("runs"), scenario, "demo")),
         )  # fmt: skip
-        swarm = await Swarm.start(spec)
+        swarm = await LoadRun.start(spec)
         self._swarm = swarm
         self._tasks.start(swarm.follow(), "the swarm")
         return swarm
@@ -264,7 +264,7 @@ class Demo:
     async def play(self, speed: float = 1.0) -> tuple[Played, ...]:
         """Play the story at `speed` times its own pace of four minutes and return what was measured.
 
-        Raises `script.StoryFailed` with the step's caption, `client_tabs.StageOccupied`.
+        Raises `script.StoryFailed` with the step's caption, `client_tabs.SessionOccupied`.
         """
         return await self._presenter.play(speed)
 
@@ -317,13 +317,13 @@ class Demo:
         await self.play_as(user)
 
     @contextlib.asynccontextmanager
-    async def _empty_stage(self) -> AsyncIterator[ClientStage]:
+    async def _empty_stage(self) -> AsyncIterator[ClientTabs]:
         """The story has the stage to itself; afterwards the notebook plays as before."""
         user = self.user
         self.simulate(0, 0)
         await self.play_as(None)
         try:
-            async with ClientStage(
+            async with ClientTabs(
                 self.url, self.service.ws_url, self.session, self._troubles.report, lambda: self.state.present
             ) as stage:
                 yield stage
@@ -362,7 +362,7 @@ class Demo:
 
     def _take(self, kind: str, data: Mapping[str, Any], at: float) -> None:
         if kind == "leaderboard-update":
-            board = Board.from_wire(data)
+            board = BoardView.from_wire(data)
             self.state.take_board(board, self._service_time())
             self._seen(self._sightings.board(board.epoch, board.version, at))
             self._changed.set()

@@ -24,7 +24,7 @@ BOARDS_REMEMBERED = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BoardRow:
     """One line of the board."""
 
     rank: int
@@ -50,14 +50,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardView:
     """One `leaderboard-update`; times in Unix seconds of the service's clock."""
 
     epoch: str = ""
     version: int = -1
     updates: int = 0
     oldest_at: float | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[BoardRow, ...] = ()
     players: int = 0
     participants: int = 0
     degraded: bool = False
@@ -71,30 +71,30 @@ class Board:
             data["version"],
             data["updates"],
             None if oldest is None else oldest / 1000,
-            tuple(Entry.from_wire(entry) for entry in data["leaderboard"]),
+            tuple(BoardRow.from_wire(entry) for entry in data["leaderboard"]),
             data["totalPlayers"],
             data["totalParticipants"],
             data["degraded"],
         )
 
-    def entry(self, user: str) -> Entry | None:
+    def entry(self, user: str) -> BoardRow | None:
         """The line of `user`, or None where the board does not list that user."""
         return next((entry for entry in self.entries if entry.user == user), None)
 
 
 @dataclass(slots=True)
-class Second:
+class LiveSecond:
     """What happened within one second."""
 
     at: int
     updates: int = 0
     boards: int = 0
     latencies: list[float] = field(default_factory=list)
-    board: Board | None = None  # the last one
+    board: BoardView | None = None  # the last one
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnLatency:
     """A score that this notebook sent and saw again: when it was seen, and how long that took, in ms."""
 
     at: float
@@ -108,13 +108,13 @@ class View:
     """
 
     at: float
-    board: Board
+    board: BoardView
     connection: str
     updates: tuple[int, ...]
     boards: tuple[int, ...]
     typical: tuple[float | None, ...]
     worst: tuple[float | None, ...]
-    own: tuple[Own, ...]
+    own: tuple[OwnLatency, ...]
     notices: tuple[str, ...]
     updates_total: int
     marks: tuple[Mark, ...]
@@ -141,16 +141,16 @@ class LiveState:
     """Folds what the client receives into what the charts show."""
 
     def __init__(self, seconds: int = SECONDS_KEPT) -> None:
-        self.board = Board()
+        self.board = BoardView()
         self.connection = "connecting"
         self.updates_total = 0
         self.outages = Outages()
         self.present: dict[str, str] = {}  # user to name of who was told to have come and not to have gone
-        self._seconds: deque[Second] = deque(maxlen=seconds)
-        self._own: deque[Own] = deque(maxlen=OWN_KEPT)
+        self._seconds: deque[LiveSecond] = deque(maxlen=seconds)
+        self._own: deque[OwnLatency] = deque(maxlen=OWN_KEPT)
         self._notices: deque[str] = deque(maxlen=NOTICES_KEPT)
 
-    def take_board(self, board: Board, at: float) -> bool:
+    def take_board(self, board: BoardView, at: float) -> bool:
         """Take a frame that arrived at `at`; False when it is older than the one that is shown.
 
         A frame counts whose epoch is new or whose version is not lower than the shown one.
@@ -170,7 +170,7 @@ class LiveState:
 
     def take_own(self, latency: float, at: float) -> None:
         """A score of this notebook was seen on the board at `at`, `latency` seconds after it was sent."""
-        self._own.append(Own(at, latency * 1000))
+        self._own.append(OwnLatency(at, latency * 1000))
 
     def take_notice(self, text: str) -> None:
         """Somebody came or went, in words."""
@@ -191,11 +191,11 @@ class LiveState:
     def past(self, at: float, window: int = 60) -> View:
         """The same as it was at `at`, in seconds of the last ten minutes; an empty board before the first."""
         earlier = (second.board for second in reversed(self._seconds) if second.at < at and second.board is not None)
-        return self._at(at, next(earlier, Board()), window)
+        return self._at(at, next(earlier, BoardView()), window)
 
-    def _at(self, now: float, board: Board, window: int) -> View:
+    def _at(self, now: float, board: BoardView, window: int) -> View:
         seen = {second.at: second for second in self._seconds}
-        nothing = Second(0)
+        nothing = LiveSecond(0)
         row = [seen.get(at, nothing) for at in range(int(now) - window, int(now))]
         return View(
             at=now,
@@ -212,12 +212,12 @@ class LiveState:
             outage=self.outages.last,
         )
 
-    def _second(self, at: float) -> Second:
+    def _second(self, at: float) -> LiveSecond:
         whole = int(at)
         # A clock that steps back, or an offset that is measured anew, counts into the last second.
         if self._seconds and whole <= self._seconds[-1].at:
             return self._seconds[-1]
-        self._seconds.append(Second(whole))
+        self._seconds.append(LiveSecond(whole))
         return self._seconds[-1]
 
 

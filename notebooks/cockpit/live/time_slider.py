@@ -12,7 +12,7 @@ from cockpit.ui.tasks import Tasks
 from cockpit.ui.theme import GREEN, GREY, card, lamp
 
 
-class Rewind:
+class TimeSlider:
     """A slider over the last ten minutes. `now` tells the time of the charts; `moved` is called after a move."""
 
     def __init__(self, now: Callable[[], float], moved: Callable[[], None], tasks: Tasks) -> None:

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 
 from cockpit.host.processes import started
 from cockpit.results.table import Table
-from cockpit.runs.load_run import Leashed
+from cockpit.runs.load_run import OwnedCommand
 from cockpit.ui.matplotlib_parts import Picture, on_paper, plain
 from cockpit.ui.theme import BLUE, GREY, ORANGE
 from loadtest.target.processes import ServiceFailed
@@ -35,7 +35,7 @@ HEAD = ("server", "CPU per delivery", "range", "this service ÷ it", "range", "d
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class BroadcastBenchmark:
     """What was found: a picture in a notebook, a table in text. `await Contest.hold()` is the way to get one.
 
     Where this machine cannot measure it, `rows` is empty and `reason` says why.
@@ -61,7 +61,7 @@ class Contest:
         with tempfile.TemporaryDirectory(prefix="cockpit-") as folder:
             arguments = ("--clients", clients, "--sizes", size, "--rounds", rounds, "--window", f"{window:g}")
             command = ("-m", "loadtest.bench", "fanout", "--only", f"{OURS},{USUAL}", "--output", folder)
-            bench = await started(lambda: Leashed("the benchmark", *command, *map(str, arguments)))
+            bench = await started(lambda: OwnedCommand("the benchmark", *command, *map(str, arguments)))
             try:
                 # It is no child of this loop that could be awaited.
                 while bench.alive:  # noqa: ASYNC110

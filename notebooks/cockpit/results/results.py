@@ -35,7 +35,7 @@ HEAD = ("run", "verdict", "players", *(metric.headline for metric in HEADLINES))
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """One run: the first line of its file and the last, which is None where it did not end."""
 
     name: str
@@ -79,7 +79,7 @@ class Run:
 class Results:
     """Runs, told apart by name: those of one name are runs of the same kind."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[FinishedRun]) -> None:
         self.runs = tuple(runs)
 
     @classmethod
@@ -90,7 +90,7 @@ class Results:
         ]
         if not paths:
             raise ValueError(f"expected at least one run.jsonl in {listed([str(file) for file in files]) or 'nothing'}")
-        return cls([Run.read(path) for path in paths])
+        return cls([FinishedRun.read(path) for path in paths])
 
     @property
     def names(self) -> list[str]:
@@ -168,7 +168,7 @@ class Results:
             plain(axes, "both")
 
 
-def _line(run: Run) -> list[str]:
+def _line(run: FinishedRun) -> list[str]:
     figures = (metric.text(run.metrics.get(metric.name)) for metric in HEADLINES)
     return [run.name, run.verdict, str(run.facts["arguments"]["players"]), *figures]
 

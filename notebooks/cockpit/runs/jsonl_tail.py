@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Tail:
+class JsonlTail:
     """Each call of `lines` returns what was written since the last one; an unfinished last line waits."""
 
     def __init__(self, path: Path) -> None:

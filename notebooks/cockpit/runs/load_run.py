@@ -19,9 +19,9 @@ from typing import Self
 import loadtest
 from cockpit.host import parent_watch
 from cockpit.host.processes import started
-from cockpit.runs.jsonl_tail import Tail
-from cockpit.runs.progress import Course, Verdict
-from cockpit.runs.verdict_card import VerdictLamp
+from cockpit.runs.jsonl_tail import JsonlTail
+from cockpit.runs.progress import RunProgress, RunVerdict
+from cockpit.runs.verdict_card import VerdictCard
 from cockpit.ui.panel import Panel
 from loadtest.load.run_spec import RunSpec
 from loadtest.measure.metrics import headlines
@@ -55,7 +55,7 @@ def shown_spec(
     return replace(spec, players=None, duration=None, log=str(LOG), speed=REPLAY_SPEED).completed()
 
 
-class Leashed(Child):
+class OwnedCommand(Child):
     """A command of this Python on a leash: it ends with this process, however that ends.
 
     Raises `ServiceFailed` when it does not start.
@@ -77,19 +77,19 @@ class Leashed(Child):
         self._end()
 
 
-class Swarm:
+class LoadRun:
     """A running load test. `await swarm.done()` waits for the verdict, `await swarm.stop()` ends it early.
 
     `course` has what it measured so far; `on_change` is called when that grew.
     """
 
-    def __init__(self, child: Leashed, spec: RunSpec) -> None:
+    def __init__(self, child: OwnedCommand, spec: RunSpec) -> None:
         self.spec = spec
         self.path = out = Path(spec.out)
-        self.course = Course()
+        self.course = RunProgress()
         self.on_change: Callable[[], None] = lambda: None
         self._child = child
-        self._tail = Tail(out)
+        self._tail = JsonlTail(out)
         self._asked_to_end = False
         self._over = asyncio.Event()
         atexit.register(child.stop)
@@ -97,7 +97,7 @@ class Swarm:
     @classmethod
     async def start(cls, spec: RunSpec) -> Self:
         """Send the players to the services that `spec` names; the run is written to its `out`."""
-        child = await started(lambda: Leashed("the swarm", "-m", "loadtest", "run", *spec.to_options()))
+        child = await started(lambda: OwnedCommand("the swarm", "-m", "loadtest", "run", *spec.to_options()))
         return cls(child, spec)
 
     @property
@@ -111,7 +111,7 @@ class Swarm:
         return self._child.pid
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> RunVerdict | None:
         """How it was judged, once it was."""
         return self.course.verdict
 
@@ -154,7 +154,7 @@ class Swarm:
 
     def panel(self) -> Panel:
         """How it stands, as a small widget that follows it."""
-        shown = VerdictLamp()
+        shown = VerdictCard()
 
         def draw() -> None:
             shown.draw(self.course, (), running=self.running)
@@ -175,7 +175,7 @@ def file_for(folder: Path, scenario: str, label: str) -> Path:
     return folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{scenario}-{label}.jsonl"
 
 
-def told(course: Course) -> str:
+def told(course: RunProgress) -> str:
     """How a run stands, in one line; its reasons below."""
     if course.verdict is not None:
         verdict = course.verdict

@@ -61,7 +61,7 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """How a run was judged: PASS, FAIL or INVALID, why, and what it measured (`metrics`, in seconds)."""
 
     name: str
@@ -69,12 +69,12 @@ class Verdict:
     metrics: Mapping[str, float | None]
 
 
-class Course:
+class RunProgress:
     """Folds the lines of one run into what the charts show."""
 
     def __init__(self) -> None:
         self.facts: Mapping[str, Any] = {}
-        self.verdict: Verdict | None = None
+        self.verdict: RunVerdict | None = None
         self.outside: OutsideFaults | None = None  # the same without the seconds of faults, where there were any
         self.seconds: deque[Instant] = deque(maxlen=SECONDS_KEPT)
         self.marks: deque[tuple[float, str]] = deque(maxlen=MARKS_KEPT)
@@ -92,7 +92,7 @@ class Course:
         elif kind == "mark":
             self.mark(line["at"], line["text"])
         elif kind == "result":
-            self.verdict = Verdict(line["verdict"], tuple(line["reasons"]), line["metrics"])
+            self.verdict = RunVerdict(line["verdict"], tuple(line["reasons"]), line["metrics"])
 
     def mark(self, at: float, text: str) -> None:
         """Something was done to the service or its players."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 
 from cockpit.runs.faults import Fault
-from cockpit.runs.progress import Course
+from cockpit.runs.progress import RunProgress
 from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, lamp
 from loadtest.measure.metrics import headlines
 
@@ -22,7 +22,7 @@ FAULTS_SHOWN = 8
 PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "measuring", "settle": "settling"}
 
 
-class VerdictLamp:
+class VerdictCard:
     """Running, or judged; the reasons one below the other; the faults with their times."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class VerdictLamp:
         self._faults = widgets.HTML()
         self.widget = card("Verdict", self._state, self._words, self._faults, flex="0 0 auto")
 
-    def draw(self, course: Course | None, faults: Sequence[Fault], *, running: bool) -> None:
+    def draw(self, course: RunProgress | None, faults: Sequence[Fault], *, running: bool) -> None:
         """Show how the run stands; None where there was none yet."""
         color, title, lines = state(course, running=running)
         self._state.value = (
@@ -44,7 +44,7 @@ class VerdictLamp:
         self._faults.value = f'<div class="cockpit-words cockpit-faults" style="min-height:24px">{told}</div>'
 
 
-def state(course: Course | None, *, running: bool) -> tuple[str, str, list[str]]:
+def state(course: RunProgress | None, *, running: bool) -> tuple[str, str, list[str]]:
     """Colour, title and lines of a run."""
     if course is None:
         return GREY, "no swarm yet", ["Choose players and rate, then press Start swarm."]

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from cockpit.host.processes import get, post
-from cockpit.host.service_client import Client
-from cockpit.story.script import Line, Sight
+from cockpit.host.service_client import LeaderboardClient
+from cockpit.story.script import Sight, TabRow
 from cockpit.ui.plurals import listed, noun
 from cockpit.ui.tasks import Report, Tasks
 
@@ -18,7 +18,7 @@ EMPTY_WITHIN = 5.0  # seconds
 LOOK_EVERY = 0.05  # seconds
 
 
-class StageOccupied(RuntimeError):
+class SessionOccupied(RuntimeError):
     """Somebody else plays in the session, so arrivals and ranks would not be the story's. Says who and what to do."""
 
 
@@ -27,7 +27,7 @@ class ClientTab(Sight):
 
     def __init__(self, name: str, ws_url: str, session: str, tasks: Tasks) -> None:
         super().__init__(name)
-        self._client = Client(ws_url, session, on_frame=self._take, on_connection=self._connection)
+        self._client = LeaderboardClient(ws_url, session, on_frame=self._take, on_connection=self._connection)
         tasks.start(self._client.run(), f"{name} of the story")
 
     async def live(self) -> None:
@@ -51,19 +51,19 @@ class ClientTab(Sight):
 
     def _take(self, kind: str, data: Mapping[str, Any], at: float) -> None:
         if kind == "leaderboard-update":
-            board = tuple(Line(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
+            board = tuple(TabRow(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
             self.see(replace(self.seen, board=board))
         elif kind == "user-rank-update":
-            own = None if data["rank"] is None else Line(data["userId"], data["rank"], data["score"])
+            own = None if data["rank"] is None else TabRow(data["userId"], data["rank"], data["score"])
             self.see(replace(self.seen, user=data["userId"], own=own))
         elif kind == "participant-joined":
             self.see(replace(self.seen, arrivals=(*self.seen.arrivals, f"{data['username']} joined")))
 
 
-class ClientStage:
-    """`async with ClientStage(...) as stage:` has three tabs that watch, and closes them in the end.
+class ClientTabs:
+    """`async with ClientTabs(...) as stage:` has three tabs that watch, and closes them in the end.
 
-    Raises `StageOccupied` when players are connected who are not the story's; `arrived` tells the
+    Raises `SessionOccupied` when players are connected who are not the story's; `arrived` tells the
     names (by user) of who came and was not seen to go, for its text.
     """
 
@@ -111,7 +111,7 @@ class ClientStage:
                     await asyncio.sleep(LOOK_EVERY)
                     about = await get(address)
         except TimeoutError:
-            raise StageOccupied(self._who_plays(about)) from None
+            raise SessionOccupied(self._who_plays(about)) from None
 
     def _who_plays(self, about: Mapping[str, Any]) -> str:
         """The sentence with their names, as far as they are known; else with their number."""

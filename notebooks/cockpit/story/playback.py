@@ -10,17 +10,17 @@ from contextlib import AbstractAsyncContextManager
 
 import ipywidgets as widgets
 
-from cockpit.story.client_tabs import ClientStage, StageOccupied
-from cockpit.story.script import STORY, Played, Seen, Step, play
+from cockpit.story.client_tabs import ClientTabs, SessionOccupied
+from cockpit.story.script import STORY, Played, Step, TabState, play
 from cockpit.ui.tasks import Tasks
 from cockpit.ui.theme import BLUE, card
 
 SPEEDS = (("× 1 – four minutes", 1.0), ("× 2", 2.0), ("× 4", 4.0), ("× 10", 10.0), ("× 60", 60.0))
 CHECKED_FOR = 0.4  # seconds that the ✓ of a step can be seen, at any speed
-NewStage = Callable[[], AbstractAsyncContextManager[ClientStage]]
+NewStage = Callable[[], AbstractAsyncContextManager[ClientTabs]]
 
 
-class Presenter:
+class StoryPlayback:
     """One play of the story at a time. `new_stage` clears the stage and opens its tabs."""
 
     def __init__(self, new_stage: NewStage, tasks: Tasks, story: Sequence[Step] = STORY) -> None:
@@ -68,7 +68,7 @@ class Presenter:
             self._playing.cancel()
 
     async def play(self, speed: float) -> tuple[Played, ...]:
-        """Play the whole story and return what was measured; raises `StoryFailed`, `StageOccupied`."""
+        """Play the whole story and return what was measured; raises `StoryFailed`, `SessionOccupied`."""
         self._buttons(playing=True)
         self._progress.bar_style = ""
         self._idle("Clearing the stage …", "The simulated players leave, everybody else only watches.")
@@ -85,7 +85,7 @@ class Presenter:
         except asyncio.CancelledError:
             self._idle("The story was stopped", "Play it again at any time: it starts with an empty board.")
             raise
-        except StageOccupied as occupied:
+        except SessionOccupied as occupied:
             self._idle("The stage is not free yet", str(occupied))
             raise
         except BaseException as error:
@@ -112,7 +112,7 @@ class Presenter:
 
     async def _play_if_free(self, speed: float) -> None:
         # Nothing has failed then: the panel says whom to ask to leave.
-        with contextlib.suppress(StageOccupied):
+        with contextlib.suppress(SessionOccupied):
             await self.play(speed)
 
     async def _pause(self, seconds: float) -> None:
@@ -130,21 +130,21 @@ class Presenter:
         if not keep_progress:
             self._progress.value = 0
 
-    def _show_step(self, number: int, step: Step, stage: ClientStage) -> None:
+    def _show_step(self, number: int, step: Step, stage: ClientTabs) -> None:
         self._checked = False
         self._progress.value = number - 1
         self._caption.value = _words(f"{number} / {len(self.story)}", step.caption, step.note)
         self._seen.value = _measured("…")
         self._show_tabs(stage)
 
-    def _show_played(self, number: int, played: Played, stage: ClientStage) -> None:
+    def _show_played(self, number: int, played: Played, stage: ClientTabs) -> None:
         self._checked = True
         self._progress.value = number
         times = ", ".join(f"{name} {after * 1000:.0f} ms" for name, after in played.seen_after.items())
         self._seen.value = _measured(f"✓ seen and checked: {times}")
         self._show_tabs(stage)
 
-    def _show_tabs(self, stage: ClientStage) -> None:
+    def _show_tabs(self, stage: ClientTabs) -> None:
         tabs = "".join(_tab(tab.name, tab.seen) for tab in stage.tabs)
         self._tabs.value = f'<div class="cockpit-tabs">{tabs}</div>'
 
@@ -153,7 +153,7 @@ class Presenter:
         self.next_button.disabled = self.stop_button.disabled = not playing
 
 
-def _tab(name: str, seen: Seen) -> str:
+def _tab(name: str, seen: TabState) -> str:
     who = html.escape((seen.user or "watches").title())
     standing = f"#{seen.own.rank} · {seen.own.score}" if seen.own else "–"
     return f'<div class="cockpit-tab">{name}<b>{who}</b><i>{standing} · {seen.connection}</i></div>'

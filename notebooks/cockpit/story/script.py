@@ -23,7 +23,7 @@ POPULATED = {"alice": 145, "bob": 132, "charlie": 128, "diana": 115, "eve": 98, 
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TabRow:
     """A line of the board as a tab shows it."""
 
     user: str
@@ -32,7 +32,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TabState:
     """What one tab shows at one instant.
 
     `arrivals` are all notices of somebody joining since the tab was opened, as a person reads
@@ -42,8 +42,8 @@ class Seen:
 
     connection: str = "connecting"
     user: str | None = None
-    board: tuple[Line, ...] = ()
-    own: Line | None = None
+    board: tuple[TabRow, ...] = ()
+    own: TabRow | None = None
     arrivals: tuple[str, ...] = ()
     lives: int = 0
 
@@ -64,10 +64,10 @@ class Tab(Protocol):
         """How a caption calls it: `tab 1`."""
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> TabState:
         """What it shows now."""
 
-    def when(self, condition: Callable[[Seen], bool]) -> asyncio.Future[float]:
+    def when(self, condition: Callable[[TabState], bool]) -> asyncio.Future[float]:
         """A future of the loop's time when `condition` first holds for what the tab shows."""
 
     async def join(self, user: str) -> None:
@@ -80,7 +80,7 @@ class Tab(Protocol):
         """Cut its connection as a fault does."""
 
 
-class Stage(Protocol):
+class StoryTabs(Protocol):
     """Where the story is played: three open tabs that watch, and the two buttons for everyone."""
 
     @property
@@ -102,10 +102,10 @@ class Sight:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.seen = Seen()
-        self._waiting: list[tuple[Callable[[Seen], bool], asyncio.Future[float]]] = []
+        self.seen = TabState()
+        self._waiting: list[tuple[Callable[[TabState], bool], asyncio.Future[float]]] = []
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: TabState) -> None:
         """The tab shows `seen` from now on."""
         self.seen = seen
         now = asyncio.get_running_loop().time()
@@ -117,7 +117,7 @@ class Sight:
                 future.set_result(now)
                 self._waiting.remove(waiting)
 
-    def when(self, condition: Callable[[Seen], bool]) -> asyncio.Future[float]:
+    def when(self, condition: Callable[[TabState], bool]) -> asyncio.Future[float]:
         """See `Tab.when`; a condition that holds already is met at once."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
@@ -136,7 +136,7 @@ class Expect:
     """
 
     says: str
-    holds: Callable[[Seen, Seen], bool]
+    holds: Callable[[TabState, TabState], bool]
     within: float = AT_ONCE
     tabs: tuple[int, ...] = (0, 1, 2)
     beginning: bool = False
@@ -149,7 +149,7 @@ class Step:
     caption: str
     note: str
     seconds: float
-    act: Callable[[Stage], Awaitable[None]]
+    act: Callable[[StoryTabs], Awaitable[None]]
     expect: tuple[Expect, ...]
 
 
@@ -170,7 +170,7 @@ class StoryFailed(AssertionError):
     """A step's claim did not come true; the text names the step, the tab and what it shows instead."""
 
 
-async def perform(step: Step, stage: Stage) -> Played:
+async def perform(step: Step, stage: StoryTabs) -> Played:
     """Play one step and check each of its claims. Raises `StoryFailed`."""
     befores = [tab.seen for tab in stage.tabs]
     claims: list[tuple[Expect, Tab, asyncio.Future[float]]] = []
@@ -202,7 +202,7 @@ async def perform(step: Step, stage: Stage) -> Played:
 
 async def play(
     story: Sequence[Step],
-    stage: Stage,
+    stage: StoryTabs,
     *,
     speed: float = 1.0,
     on_step: Callable[[int, Step], None] = lambda *_: None,
@@ -226,22 +226,22 @@ async def play(
     return tuple(record)
 
 
-def _since(before: Seen, expect: Expect) -> Callable[[Seen], bool]:
+def _since(before: TabState, expect: Expect) -> Callable[[TabState], bool]:
     return lambda now: expect.holds(before, now)
 
 
 # What the steps are made of.
 
 
-def _joins(tab: int, user: str) -> Callable[[Stage], Awaitable[None]]:
+def _joins(tab: int, user: str) -> Callable[[StoryTabs], Awaitable[None]]:
     return lambda stage: stage.tabs[tab].join(user)
 
 
-def _scores(tab: int, points: int) -> Callable[[Stage], Awaitable[None]]:
+def _scores(tab: int, points: int) -> Callable[[StoryTabs], Awaitable[None]]:
     return lambda stage: stage.tabs[tab].score(points)
 
 
-async def _alice_drops_and_bob_goes_on(stage: Stage) -> None:
+async def _alice_drops_and_bob_goes_on(stage: StoryTabs) -> None:
     alice, bob, _ = stage.tabs
     lost = alice.when(lambda seen: seen.connection != "live")
     await alice.drop()

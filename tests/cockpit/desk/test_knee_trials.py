@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
-from cockpit.desk.knee_chart import AscentChart, around
-from cockpit.desk.knee_trials import Ascent
-from cockpit.runs.progress import Course, Verdict
+from cockpit.desk.knee_chart import KneeChart, around
+from cockpit.desk.knee_trials import KneeTrials
+from cockpit.runs.progress import RunProgress, RunVerdict
 
 from loadtest.judge.knee_search import Outcome, Search
 
 GATES = ("latency_p99<100ms", "lost==0")
 
 
-def play(ascent: Ascent, holds: int, capable: int = 10_000) -> Ascent:
+def play(ascent: KneeTrials, holds: int, capable: int = 10_000) -> KneeTrials:
     """All runs of a service that holds so many players, by a generator that can play so many."""
     while (players := ascent.next()) is not None:
         ascent.take(verdict(players, holds, capable))
@@ -22,31 +22,31 @@ def play(ascent: Ascent, holds: int, capable: int = 10_000) -> Ascent:
     return ascent
 
 
-def verdict(players: int, holds: int, capable: int = 10_000) -> Verdict:
+def verdict(players: int, holds: int, capable: int = 10_000) -> RunVerdict:
     if players > capable:
         # Its figures look fine, and prove nothing.
-        return Verdict("INVALID", ("the generator lagged",), {"latency_p99": 0.05})
+        return RunVerdict("INVALID", ("the generator lagged",), {"latency_p99": 0.05})
     if players > holds:
-        return Verdict("FAIL", ("latency_p99<100ms: it was 200 ms",), {"latency_p99": 0.2})
-    return Verdict("PASS", (), {"latency_p99": 0.05})
+        return RunVerdict("FAIL", ("latency_p99<100ms: it was 200 ms",), {"latency_p99": 0.2})
+    return RunVerdict("PASS", (), {"latency_p99": 0.05})
 
 
 def search(least: int = 50, most: int = 2000, trials: int = 40) -> Search:
     return Search(least, most, 0.2, 0.75, trials)
 
 
-def drawn(chart: AscentChart, outcome: Outcome) -> list[int]:
+def drawn(chart: KneeChart, outcome: Outcome) -> list[int]:
     points = chart._points[outcome]
     return [int(x) for x, y in zip(points.x, points.y, strict=True) if y > -9]
 
 
 def test_the_knee_is_a_line_with_its_number_of_players() -> None:
     """Where the gate breaks stands an upright line at the most players that hold, and the words say so."""
-    ascent = play(Ascent(GATES, search()), 500)
+    ascent = play(KneeTrials(GATES, search()), 500)
     players = ascent.breaks_after
     assert players is not None
     assert 500 / 1.2 <= players <= 500
-    chart = AscentChart()
+    chart = KneeChart()
     chart.draw(ascent, None)
     assert set(chart._knee.x) == {players}
     assert list(chart._knee_word.text) == [f"knee: {players} players"]
@@ -62,8 +62,8 @@ def test_the_knee_is_a_line_with_its_number_of_players() -> None:
 
 def test_an_invalid_run_is_never_drawn_as_held() -> None:
     """However good its figures look: it is a point of its own kind, and the generator's limit is no knee."""
-    ascent = play(Ascent(GATES, search()), 5000, capable=300)
-    chart = AscentChart()
+    ascent = play(KneeTrials(GATES, search()), 5000, capable=300)
+    chart = KneeChart()
     chart.draw(ascent, None)
     assert min(drawn(chart, Outcome.SPOILED)) > 300 >= max(drawn(chart, Outcome.HELD))
     assert drawn(chart, Outcome.MISSED) == []
@@ -77,10 +77,10 @@ def test_an_invalid_run_is_never_drawn_as_held() -> None:
 
 def test_a_search_is_drawn_while_it_goes_on() -> None:
     """What plays now is a point of its own; what is known is `so far`; nothing known is said so."""
-    ascent, chart = Ascent(GATES, search()), AscentChart()
+    ascent, chart = KneeTrials(GATES, search()), KneeChart()
     assert chart.widget.children == ()
     assert ascent.next() == 50
-    chart.draw(ascent, Course())
+    chart.draw(ascent, RunProgress())
     assert "no run has ended yet" in chart._words.value
     assert "50 players play" in chart._words.value
     ascent.take(verdict(50, 70))
@@ -99,7 +99,7 @@ def test_a_search_is_drawn_while_it_goes_on() -> None:
 def test_a_search_needs_a_bound_on_the_latency(gates: tuple[str, ...]) -> None:
     """Without a line to break there is nothing to draw, and that is said."""
     with pytest.raises(ValueError, match="expected a gate like latency_p99<100ms"):
-        Ascent(gates, search())
+        KneeTrials(gates, search())
 
 
 @pytest.mark.parametrize(("low", "high"), [(55.0, 100.0), (0.001, 60.0), (100.0, 100.0), (9.99, 10.01), (1.0, 9000.0)])

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from cockpit.host.service_client import TOO_FAST, Client, Refused, Stopped, wait_before
+from cockpit.host.service_client import TOO_FAST, LeaderboardClient, ScoreRefused, Stopped, wait_before
 from websockets.asyncio.server import ServerConnection, serve
 
 from loadtest.target.processes import Service
@@ -21,7 +21,7 @@ BOARD = {
 
 
 @contextlib.asynccontextmanager
-async def running(client: Client) -> AsyncIterator[Client]:
+async def running(client: LeaderboardClient) -> AsyncIterator[LeaderboardClient]:
     task = asyncio.create_task(client.run())
     try:
         yield client
@@ -55,7 +55,7 @@ class Board:
 async def test_plays_and_gets_an_answer(service: Service) -> None:
     """A joined client's score is answered with total, rank and version, and is on its board."""
     board = Board()
-    async with asyncio.timeout(10), running(Client(service.ws_url, on_frame=board.frame)) as client:
+    async with asyncio.timeout(10), running(LeaderboardClient(service.ws_url, on_frame=board.frame)) as client:
         await client.join("alice")
         assert (await client.score(25)).score == 25
         answer = await client.score(10)
@@ -67,7 +67,7 @@ async def test_plays_and_gets_an_answer(service: Service) -> None:
 
 async def test_measures_the_service_s_clock(service: Service) -> None:
     """On one machine the offset between the clocks comes out as nearly nothing."""
-    async with asyncio.timeout(10), running(Client(service.ws_url)) as client:
+    async with asyncio.timeout(10), running(LeaderboardClient(service.ws_url)) as client:
         await client.live()
         while client.round_trip is None:
             await asyncio.sleep(0.01)
@@ -78,7 +78,9 @@ async def test_measures_the_service_s_clock(service: Service) -> None:
 async def test_comes_back_after_a_fault_and_loses_no_score(service: Service) -> None:
     """A score made while the connection is down counts once, after the client is back as the same player."""
     board = Board()
-    client = Client(service.ws_url, on_frame=board.frame, on_connection=board.connection, rng=random.Random(1))
+    client = LeaderboardClient(
+        service.ws_url, on_frame=board.frame, on_connection=board.connection, rng=random.Random(1)
+    )
     async with asyncio.timeout(20), running(client):
         await client.join("alice")
         await client.score(25)
@@ -90,12 +92,12 @@ async def test_comes_back_after_a_fault_and_loses_no_score(service: Service) -> 
 
 async def test_is_refused_in_words(service: Service) -> None:
     """An error that names the score's opId is the score's exception; the client goes on."""
-    async with asyncio.timeout(10), running(Client(service.ws_url)) as client:
+    async with asyncio.timeout(10), running(LeaderboardClient(service.ws_url)) as client:
         await client.live()
-        with pytest.raises(Refused, match="not-joined"):
+        with pytest.raises(ScoreRefused, match="not-joined"):
             await client.score(25)
         await client.join("alice")
-        with pytest.raises(Refused, match="bad-message"):
+        with pytest.raises(ScoreRefused, match="bad-message"):
             await client.score(10_000_000)
         assert (await client.score(25)).score == 25
 
@@ -104,7 +106,7 @@ async def test_waits_for_a_service_that_comes_later(start_service: Callable[...,
     """A client that is there first is live as soon as the service is, and after its restart on the same port."""
     first = start_service()
     port = int(first.url.rsplit(":", 1)[1].rstrip("/"))
-    async with asyncio.timeout(30), running(Client(first.ws_url, rng=random.Random(2))) as client:
+    async with asyncio.timeout(30), running(LeaderboardClient(first.ws_url, rng=random.Random(2))) as client:
         await client.join("bob")
         await client.live()
         await asyncio.to_thread(first.stop)
@@ -132,7 +134,7 @@ async def test_resends_an_unanswered_score_with_the_same_op_id() -> None:
                 await socket.send(json.dumps({"type": "user-rank-update", "data": answer}))
 
     async with asyncio.timeout(20), server(lose_the_first_answer) as url:
-        client = Client(url, rng=random.Random(3))
+        client = LeaderboardClient(url, rng=random.Random(3))
         client.user = "alice"
         async with running(client):
             await client.live()
@@ -168,7 +170,7 @@ async def test_a_second_answer_disturbs_nothing() -> None:
                     await answer(op_ids[1], 15, "f", durable=True)
 
     async with asyncio.timeout(20), server(answer_twice) as url:
-        client = Client(url, on_frame=hear)
+        client = LeaderboardClient(url, on_frame=hear)
         client.user = "alice"
         async with running(client):
             await client.live()
@@ -193,7 +195,7 @@ async def test_does_not_come_back_where_it_is_not_wanted(code: int) -> None:
         await socket.close(code)
 
     async with asyncio.timeout(10), server(refuse) as url:
-        client = Client(url)
+        client = LeaderboardClient(url)
         with pytest.raises(Stopped, match=str(code)):
             await client.run()
     assert connections == 1

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 from cockpit.live.charts import FREE, BoardChart, LatencyChart, RateChart, Slots
-from cockpit.live.live_state import Board, Entry, LiveState
+from cockpit.live.live_state import BoardRow, BoardView, LiveState
 from cockpit.live.outage import MARKS_KEPT
 from cockpit.live.snapshot import picture
 from cockpit.ui.bqplot_parts import above
 
 
-def entries(*users: str) -> tuple[Entry, ...]:
+def entries(*users: str) -> tuple[BoardRow, ...]:
     return tuple(
-        Entry(rank, user, user.title(), "🦊", "#d55e00", 100 - rank, connected=True)
+        BoardRow(rank, user, user.title(), "🦊", "#d55e00", 100 - rank, connected=True)
         for rank, user in enumerate(users, start=1)
     )
 
 
 def live(*users: str, version: int = 1) -> LiveState:
     state = LiveState()
-    state.take_board(Board("e", version, 3, 9.99, entries(*users), len(users), len(users)), at=10.0)
+    state.take_board(BoardView("e", version, 3, 9.99, entries(*users), len(users), len(users)), at=10.0)
     return state
 
 
@@ -59,7 +59,7 @@ def test_the_timelines_show_the_last_minute() -> None:
     assert list(latency._typical.x) == [-1.0]
     assert round(latency._typical.y[0]) == 10
     assert list(latency._own.x) == [-0.5]
-    state.take_board(Board("e", 2, 1, 12.98, entries("alice"), 1, 1), at=13.0)
+    state.take_board(BoardView("e", 2, 1, 12.98, entries("alice"), 1, 1), at=13.0)
     latency.draw(state.view(14.0))
     assert list(latency._worst.x) == [-4.0, -3.0, -2.0, -1.0]
     assert list(np.isnan(latency._worst.y)) == [False, True, True, False]
@@ -75,7 +75,7 @@ def test_the_moments_of_an_outage_stand_on_both_timelines_and_in_the_picture() -
         assert chart._moments._lines.x.max() < -60
     assert ">stop<" not in picture(state.view(11.0)).data
     state.outages.stop(12.0)
-    state.take_board(Board("f", 1, degraded=True), at=12.5)
+    state.take_board(BoardView("f", 1, degraded=True), at=12.5)
     for now in (13.0, 20.0):
         for chart in charts:
             chart.draw(state.view(now))
@@ -99,10 +99,10 @@ def test_a_picture_is_svg_whatever_the_names_are() -> None:
     """Names with dollars, markup or letters that the font lacks are text in the picture."""
     state = LiveState()
     named = tuple(
-        Entry(rank, f"u{rank}", name, "🦊", "#d55e00", -rank, connected=True)
+        BoardRow(rank, f"u{rank}", name, "🦊", "#d55e00", -rank, connected=True)
         for rank, name in enumerate((r"$\frac", "<b>&", "名前"), start=1)
     )
-    state.take_board(Board("e", 1, 3, None, named, 3, 3), at=10.0)
+    state.take_board(BoardView("e", 1, 3, None, named, 3, 3), at=10.0)
     svg = picture(state.view(11.0)).data
     assert "$\\frac" in svg
     assert "&lt;b&gt;&amp;" in svg

@@ -15,7 +15,7 @@ import pytest
 from cockpit import Demo
 from cockpit.host import processes
 from cockpit.host.processes import ServiceProcess, get
-from cockpit.story.client_tabs import ClientStage, StageOccupied
+from cockpit.story.client_tabs import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
 
 from loadtest.target.processes import ServiceFailed
@@ -267,7 +267,7 @@ async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.Mo
     presenter = demo._presenter
     demo.panel()
     await demo.play_as(None)
-    async with asyncio.timeout(30), ClientStage(demo.url, demo.service.ws_url, demo.session, print, dict) as others:
+    async with asyncio.timeout(30), ClientTabs(demo.url, demo.service.ws_url, demo.session, print, dict) as others:
         await others.tabs[0].join("charlie")
         await others.tabs[0].score(5)
         await others.tabs[1].join("bob")
@@ -275,18 +275,18 @@ async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.Mo
         presenter.play_button.click()
         await until(lambda: "The stage is not free yet" in presenter._caption.value)
         assert "Charlie and Bob play in another tab" in presenter._caption.value
-        assert "StageOccupied" not in presenter._caption.value
+        assert "SessionOccupied" not in presenter._caption.value
         await until(lambda: not presenter.playing)
         assert demo.troubles == []
-        with pytest.raises(StageOccupied, match="press Leave there"):
+        with pytest.raises(SessionOccupied, match="press Leave there"):
             await demo.play(speed=1000)
 
 
 async def test_the_stage_counts_whom_it_cannot_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where names are missing the sentence gives the number."""
     monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.2)
-    with pytest.raises(StageOccupied, match=r"^1 player plays in another tab"):
-        await ClientStage(demo.url, demo.service.ws_url, demo.session, print).__aenter__()
+    with pytest.raises(SessionOccupied, match=r"^1 player plays in another tab"):
+        await ClientTabs(demo.url, demo.service.ws_url, demo.session, print).__aenter__()
 
 
 async def test_a_crowd_keeps_its_rate_and_bounds(demo: Demo) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from cockpit.live.live_state import BOARDS_REMEMBERED, Board, Entry, LiveState, Sightings
+from cockpit.live.live_state import BOARDS_REMEMBERED, BoardRow, BoardView, LiveState, Sightings
 
 
-def entry(user: str, score: int, rank: int = 1) -> Entry:
-    return Entry(rank, user, user.title(), "🦊", "#d55e00", score, connected=True)
+def entry(user: str, score: int, rank: int = 1) -> BoardRow:
+    return BoardRow(rank, user, user.title(), "🦊", "#d55e00", score, connected=True)
 
 
-def board(version: int, *, epoch: str = "e", updates: int = 0, oldest_at: float | None = None) -> Board:
-    return Board(epoch, version, updates, oldest_at, (entry("alice", version),), 1, 1)
+def board(version: int, *, epoch: str = "e", updates: int = 0, oldest_at: float | None = None) -> BoardView:
+    return BoardView(epoch, version, updates, oldest_at, (entry("alice", version),), 1, 1)
 
 
 def test_reads_a_frame_of_the_contract() -> None:
     """A leaderboard-update becomes a board; its times become seconds."""
-    read = Board.from_wire(
+    read = BoardView.from_wire(
         {
             "version": 7, "updates": 2, "epoch": "e", "sentAt": 1500.0, "oldestAt": 1250.0, "sessionId": "DEMO123",
             "leaderboard": [
@@ -26,7 +26,7 @@ def test_reads_a_frame_of_the_contract() -> None:
         }
     )  # fmt: skip
     assert (read.version, read.updates, read.oldest_at, read.participants) == (7, 2, 1.25, 3)
-    assert read.entry("bob") == Entry(1, "bob", "Bob", "🐼", "#0072b2", 5, connected=True)
+    assert read.entry("bob") == BoardRow(1, "bob", "Bob", "🐼", "#0072b2", 5, connected=True)
     assert read.entry("alice") is None
 
 

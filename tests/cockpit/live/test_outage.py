@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cockpit.live.live_state import Board, LiveState
+from cockpit.live.live_state import BoardView, LiveState
 from cockpit.live.outage import MARKS_KEPT, OPEN_KEPT, Moment, Outage, Outages
 from cockpit.live.redis_card import told
 
@@ -92,9 +92,9 @@ def test_a_view_has_the_marks_of_its_window() -> None:
     """The boards that the notebook takes make the marks; a render gets those of the last minute."""
     state = LiveState()
     state.outages.stop(99.0)
-    state.take_board(Board("e", 1, degraded=True), at=100.0)
-    state.take_board(Board("e", 0), at=100.5)  # older than the one shown
-    state.take_board(Board("f", 1), at=130.0)
+    state.take_board(BoardView("e", 1, degraded=True), at=100.0)
+    state.take_board(BoardView("e", 0), at=100.5)  # older than the one shown
+    state.take_board(BoardView("f", 1), at=130.0)
     view = state.view(159.5)
     assert [(mark.at, mark.moment) for mark in view.marks] == [(100.0, Moment.NOTICED), (130.0, Moment.WHOLE)]
     assert view.outage == Outage(stopped_at=99.0, noticed_at=100.0, whole_at=130.0)

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 from cockpit import Demo
-from cockpit.live.live_state import SECONDS_KEPT, Board, Entry, LiveState
+from cockpit.live.live_state import SECONDS_KEPT, BoardRow, BoardView, LiveState
 
 
-def board(version: int, score: int) -> Board:
-    entry = Entry(1, "alice", "Alice", "A", "#000", score, connected=True)
-    return Board("e", version, 1, 99.0, (entry,), 1, 1)
+def board(version: int, score: int) -> BoardView:
+    entry = BoardRow(1, "alice", "Alice", "A", "#000", score, connected=True)
+    return BoardView("e", version, 1, 99.0, (entry,), 1, 1)
 
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -43,11 +43,11 @@ def test_the_past_is_as_it_was() -> None:
     assert past.updates[-1] == 1
     assert sum(past.updates) == 5
     assert state.view(110.0).board.entries[0].score == 109
-    assert state.past(100.0).board == Board()
+    assert state.past(100.0).board == BoardView()
     for at in range(110, 100 + 2 * SECONDS_KEPT):
         state.take_board(board(at, at), at + 0.5)
     assert len(state._seconds) == SECONDS_KEPT
-    assert state.past(100.0 + SECONDS_KEPT - 1).board == Board()
+    assert state.past(100.0 + SECONDS_KEPT - 1).board == BoardView()
 
 
 async def test_the_slider_goes_back_and_to_live(demo: Demo) -> None:

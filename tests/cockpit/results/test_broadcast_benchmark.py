@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cockpit import Contest
+from cockpit import BroadcastBenchmark
 from cockpit.results.broadcast_benchmark import OURS, USUAL
 
 BENCHMARK = Path(__file__).parents[3] / "docs" / "benchmark.json"
@@ -25,7 +25,7 @@ def test_picture_and_text_say_the_cost_and_the_ratio() -> None:
     """Both have the CPU of each server for a delivery, and the ratio with its range."""
     given = fanout()
     ours, usual = given["table"]
-    contest = Contest.read(given)
+    contest = BroadcastBenchmark.read(given)
     ratio = usual["ours_to_this"]
     told = f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f}; 5 rounds, 1000 clients"
     for text in (repr(contest), contest._repr_svg_()):
@@ -39,12 +39,12 @@ def test_picture_and_text_say_the_cost_and_the_ratio() -> None:
 
 def test_boards_that_were_not_delivered_are_told() -> None:
     """A server that fell behind is cheap for the wrong reason: the text says so."""
-    assert "mind: this service delivered 60% of what was due" in repr(Contest.read(fanout(delivered=0.6)))
+    assert "mind: this service delivered 60% of what was due" in repr(BroadcastBenchmark.read(fanout(delivered=0.6)))
 
 
 def test_a_machine_that_cannot_measure_says_why() -> None:
     """Then there is no picture, and the text has the reason: the cells after it go on."""
-    contest = Contest((), {}, 3, "expected Linux, whose CPU clocks and receive stamps are read here")
+    contest = BroadcastBenchmark((), {}, 3, "expected Linux, whose CPU clocks and receive stamps are read here")
     assert repr(contest).startswith("not measured: expected Linux")
     assert contest._repr_svg_() is contest._repr_png_() is None
 
@@ -52,13 +52,13 @@ def test_a_machine_that_cannot_measure_says_why() -> None:
 async def test_what_cannot_be_measured_is_refused() -> None:
     """Memory is measured between the first ten clients and the others, so there have to be others."""
     with pytest.raises(ValueError, match="more than 10 clients"):
-        await Contest.hold(clients=10)
+        await BroadcastBenchmark.hold(clients=10)
 
 
 async def test_a_contest_that_is_cut_short_leaves_nothing() -> None:
     """Interrupted in its cell, it ends the benchmark with the servers and receivers that it has started."""
     before = psutil.Process().children(recursive=True)
-    holding = asyncio.create_task(Contest.hold(clients=20))
+    holding = asyncio.create_task(BroadcastBenchmark.hold(clients=20))
     family: list[psutil.Process] = []
     async with asyncio.timeout(30):
         while len(family) < 3:  # the leash, the benchmark, a server

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew
 from cockpit.runs.faults import Faults
-from cockpit.runs.jsonl_tail import Tail
-from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, Course, row_of
-from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictLamp
+from cockpit.runs.jsonl_tail import JsonlTail
+from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, RunProgress, row_of
+from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictCard
 
 from loadtest.measure.run_totals import Second
 
@@ -24,7 +24,7 @@ def second(at: int, *latencies: float) -> dict:
 
 def test_a_second_is_what_its_line_says() -> None:
     """Percentiles in ms, reach of what was owed, the service's CPU over all addresses, pairs by latency."""
-    course = Course()
+    course = RunProgress()
     course.take(second(100, 0.005, 0.005, 0.5))
     last = course.last
     assert (last.players, last.pairs, last.reach, last.generator) == (3, 3, 0.9, 0.3)
@@ -37,7 +37,7 @@ def test_a_second_is_what_its_line_says() -> None:
 
 def test_a_long_run_keeps_what_a_short_one_does() -> None:
     """Seconds and marks are rings; the distribution goes on counting."""
-    course = Course()
+    course = RunProgress()
     for at in range(SECONDS_KEPT + 50):
         course.take(second(at, 0.01))
         course.take({"kind": "mark", "at": at, "text": "x"})
@@ -54,7 +54,7 @@ def test_rows_of_the_heat_map_are_of_equal_ratio() -> None:
 def test_the_charts_draw_a_run_and_an_empty_one() -> None:
     """Each chart takes a course without seconds, and shows one with."""
     charts = [Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu()]
-    course = Course()
+    course = RunProgress()
     for chart in charts:
         chart.draw(course)
     course.take(second(100, 0.005, 0.5))
@@ -106,7 +106,7 @@ def test_a_fault_that_nobody_notices_says_so() -> None:
 
 def test_a_growing_file_is_read_line_by_line(tmp_path: Path) -> None:
     """No file has no lines, a half line waits for its end, and no line comes twice."""
-    tail = Tail(tmp_path / "run.jsonl")
+    tail = JsonlTail(tmp_path / "run.jsonl")
     assert tail.lines() == []
     with tail.path.open("w") as file:
         file.write('{"a":1}\n{"b"')
@@ -123,8 +123,8 @@ def test_the_card_shows_the_last_faults_of_many() -> None:
     faults = Faults()
     for number in range(20):
         faults.begin(f"fault {number}", float(number))
-    shown = VerdictLamp()
-    shown.draw(Course(), faults.all, running=True)
+    shown = VerdictCard()
+    shown.draw(RunProgress(), faults.all, running=True)
     assert len(faults.all) == 20
     assert shown._faults.value.count("<div>") == FAULTS_SHOWN
     assert "fault 19" in shown._faults.value

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cockpit.runs.progress import Course
+from cockpit.runs.progress import RunProgress
 from cockpit.runs.verdict_card import state
 
 from loadtest.judge.gates import Verdict, judge, parse_gates
@@ -141,7 +141,7 @@ def test_both_verdicts_are_shown(refuse, tmp_path: Path) -> None:
     assert "Outside the faults: <span class='verdict PASS'>PASS</span>" in html
     outside = judge_outside_faults(lines)
     assert outside is not None
-    course = Course()
+    course = RunProgress()
     for line in lines:
         course.take(line)
     course.outside = outside

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cockpit import Results
-from cockpit.runs.progress import Course
+from cockpit.runs.progress import RunProgress
 from cockpit.runs.verdict_card import state
 
 from loadtest import locust_tab
@@ -192,7 +192,7 @@ def test_more_of_what_should_be_high_is_better(monkeypatch: pytest.MonkeyPatch) 
 def test_the_verdict_card_has_every_headline() -> None:
     """Each headline metric with its figure, by its short name."""
     named = metrics(tally(), 10)
-    course = Course()
+    course = RunProgress()
     course.take({"kind": "result", "verdict": "PASS", "reasons": [], "metrics": named})
     line = state(course, running=False)[2][-1]
     assert line.split(", ") == [f"{one.headline} {one.text(named[one.name])}" for one in HEADLINES]
