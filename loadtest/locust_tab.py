@@ -15,13 +15,13 @@ from loadtest.measure.metrics import FAMILIES, FIGURES, METRICS, STATISTICS, fam
 from loadtest.measure.run_totals import COURSES, PERCENTILES
 
 if TYPE_CHECKING:  # it loads Locust, which patches sockets: whoever only reads rows must not have that
-    from loadtest.load.coordinator import Conductor
+    from loadtest.load.coordinator import Coordinator
 
 KEY: Final = "broadcast"
 _COLUMNS: Final = {statistic: statistic.replace(".", "") for statistic in STATISTICS}
 
 
-def add_to(web_ui: Any, conductor: Conductor) -> None:
+def add_to(web_ui: Any, coordinator: Coordinator) -> None:
     """Add the tab to the web UI of the process that leads."""
     web_ui.template_args |= {
         "extended_tabs": [{"title": "Broadcast", "key": KEY}],
@@ -32,23 +32,23 @@ def add_to(web_ui: Any, conductor: Conductor) -> None:
         from flask import request  # noqa: PLC0415 - comes with Locust's web UI and is of no use without it
 
         if request.path == "/stats/requests" and answer.is_json:
-            stats = answer.get_json() | {"extended_stats": [{"key": KEY, "data": rows(conductor)}]}
+            stats = answer.get_json() | {"extended_stats": [{"key": KEY, "data": rows(coordinator)}]}
             answer.set_data(json.dumps(stats))
         return answer
 
     web_ui.app.after_request(add_figures)
 
 
-def rows(conductor: Conductor) -> list[dict[str, Any]]:
+def rows(coordinator: Coordinator) -> list[dict[str, Any]]:
     """The table's rows, times in milliseconds: what the seconds so far add up to, and after the run all metrics."""
-    found = [_so_far(FAMILIES[name], getattr(conductor.so_far, name)) for name in COURSES]
-    seen = conductor.so_far
+    found = [_so_far(FAMILIES[name], getattr(coordinator.so_far, name)) for name in COURSES]
+    seen = coordinator.so_far
     reach = 1 - seen.missed / seen.owed if seen.owed else None
     found.append({"name": f"reach {METRICS['reach'].text(reach)}", "count": seen.owed})
-    if conductor.judgement is not None:
-        judgement = conductor.judgement
+    if coordinator.judgement is not None:
+        judgement = coordinator.judgement
         found.append({"name": f"last verdict: {judgement.verdict.name}", "count": len(judgement.reasons)})
-        found += _of_run(conductor.measured)
+        found += _of_run(coordinator.measured)
     return found
 
 

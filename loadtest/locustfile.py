@@ -3,7 +3,7 @@
     locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
     locust -f loadtest/locustfile.py --headless --users 200 --spawn-rate 100 --run-time 30s
 
-Locust owns the users, its web UI, its processes and its options; the conductor owns the
+Locust owns the users, its web UI, its processes and its options; the coordinator owns the
 measurement. Without `--host` and headless a service of our own is started for the run.
 
 `--host` may name several services, with commas between them: players are spread over them.
@@ -27,7 +27,8 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtest import locust_tab
 from loadtest.load import run_spec
-from loadtest.load.coordinator import Conductor, count_finely
+from loadtest.load.coordinator import Coordinator
+from loadtest.load.locust_stats import count_finely
 from loadtest.load.player import Player
 from loadtest.load.run_spec import RunSpec
 from loadtest.replay import score_log
@@ -36,7 +37,7 @@ from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service
 
 _WRONG_USAGE = 2
-_conductors: dict[int, Conductor] = {}  # by id of the environment: one in each process
+_coordinators: dict[int, Coordinator] = {}  # by id of the environment: one in each process
 _services: list[Service] = []
 _hooks: Any = events  # Locust's hooks carry no types
 
@@ -48,7 +49,7 @@ class QuizPlayer(User):
 
     def on_start(self) -> None:
         """Join; the user ends when the service does not want it."""
-        swarm = _conductors[id(self.environment)].swarm
+        swarm = _coordinators[id(self.environment)].swarm
         if swarm is None:
             raise StopUser  # the run was refused
         self.player = swarm.player()
@@ -94,11 +95,11 @@ def _begin(environment: Environment, **_: Any) -> None:
         environment.host = service.url
         _say(f"started a service at {service.url}")
     count_finely()
-    conductor = _conductors[id(environment)] = Conductor(
+    coordinator = _coordinators[id(environment)] = Coordinator(
         environment, _say, service_pid=_services[0].pid if _services else spec.service_pid
     )
     if environment.web_ui is not None:
-        locust_tab.add_to(environment.web_ui, conductor)
+        locust_tab.add_to(environment.web_ui, coordinator)
     _hooks.test_start.add_listener(_start)
     _hooks.test_stopping.add_listener(_finish)
     _hooks.quitting.add_listener(_finish)
@@ -107,7 +108,7 @@ def _begin(environment: Environment, **_: Any) -> None:
 
 def _start(environment: Environment, **_: Any) -> None:
     try:
-        _conductors[id(environment)].start()
+        _coordinators[id(environment)].start()
     except (ValueError, score_log.Unreadable) as error:
         _say(f"loadtest: {error}")
         environment.process_exit_code = _WRONG_USAGE
@@ -116,18 +117,18 @@ def _start(environment: Environment, **_: Any) -> None:
 
 
 def _finish(environment: Environment, **_: Any) -> None:
-    conductor = _conductors[id(environment)]
-    conductor.finish()
+    coordinator = _coordinators[id(environment)]
+    coordinator.finish()
 
 
 def _end(**_: Any) -> None:
     """Locust has printed its tables: now ours, so that it is what stays on the screen."""
-    for conductor in _conductors.values():
-        options: Any = conductor.environment.parsed_options
-        if conductor.page and conductor.headless:
-            sys.stdout.write(conductor.page)
+    for coordinator in _coordinators.values():
+        options: Any = coordinator.environment.parsed_options
+        if coordinator.page and coordinator.headless:
+            sys.stdout.write(coordinator.page)
             sys.stdout.flush()
-        if not conductor.is_worker and options.csv_prefix:
+        if not coordinator.is_worker and options.csv_prefix:
             gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # until Locust has written the last pairs, too
     for service in _services:
         service.stop()

@@ -107,7 +107,9 @@ def _clear(url: str, session_id: str, *, reset: bool, admin_token: str | None) -
         http_api.reset(url, session_id, admin_token)
 
 
-def _replay(rows: list[score_log.Row], totals: dict[str, int], url: str, session_id: str, speed: float | None) -> int:
+def _replay(
+    rows: list[score_log.LogRow], totals: dict[str, int], url: str, session_id: str, speed: float | None
+) -> int:
     progress = Progress(len(rows))
     try:
         _run(_play_with_progress(rows, progress, url=url, session_id=session_id, speed=speed))
@@ -140,7 +142,7 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def _play_with_progress(
-    rows: list[score_log.Row], progress: Progress, *, url: str, session_id: str, speed: float | None
+    rows: list[score_log.LogRow], progress: Progress, *, url: str, session_id: str, speed: float | None
 ) -> None:
     showing = asyncio.create_task(_show(progress))
     try:

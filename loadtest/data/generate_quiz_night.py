@@ -29,7 +29,9 @@ NAMES: Final = (
 
 
 @dataclass(slots=True)
-class _Player:
+class QuizNightPlayer:
+    """A player of the evening that is made up."""
+
     user_id: str
     username: str
     skill: float  # chance of a right answer
@@ -40,14 +42,14 @@ class _Player:
     streak: int = 0
 
 
-def _players(dice: random.Random) -> list[_Player]:
-    players: list[_Player] = []
+def _players(dice: random.Random) -> list[QuizNightPlayer]:
+    players: list[QuizNightPlayer] = []
     demo = {"Alice", "Bob", "Charlie", "Diana", "Eve", "Frank"}
     for number, name in enumerate(NAMES, start=1):
         late = dice.random() < 0.12
         early = dice.random() < 0.08
         players.append(
-            _Player(
+            QuizNightPlayer(
                 user_id=name.lower() if name in demo else f"guest-{number:02d}",
                 username=name,
                 skill=0.35 + 0.5 * dice.betavariate(2.5, 2.0),
@@ -60,7 +62,7 @@ def _players(dice: random.Random) -> list[_Player]:
     return players
 
 
-def _points(player: _Player, haste: float, worth: int, dice: random.Random) -> int | None:
+def _points(player: QuizNightPlayer, haste: float, worth: int, dice: random.Random) -> int | None:
     """What the player's answer brings; None when there is none."""
     if dice.random() < player.skill:
         player.streak += 1

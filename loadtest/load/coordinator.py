@@ -1,12 +1,12 @@
-"""One run over all generator processes: connect, warm up, measure, settle, judge.
+"""One run over all generator processes: connect, warm up, measure, drain, judge.
 
 Locust starts and stops users; this decides what that means for the measurement. The process that
 Locust calls local or master leads: it knows when all players are in, says when measuring begins,
 gathers what the workers counted, and writes the file and the verdict. Each worker runs a
 `Swarm` and reports its seconds with Locust's own reports, its totals at the end.
 
-    all joined ── warm-up ──┬────────── measured ──────────┬── settle ── verdict
-                          begins                         halts
+    all joined ── warm-up ──┬────────── measured ──────────┬── drain ─── verdict
+                          begins                          ends
 
 An update belongs to the measured time by its *intended* time, whenever it was sent or shown.
 Each process takes the two moments from its own clock, as all its latencies.
@@ -16,31 +16,26 @@ from __future__ import annotations
 
 import gc
 import itertools
-import math
-import os
-import platform
 import secrets
 import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
 
 import gevent
 import gevent.event
-import psutil
-from locust import stats as locust_stats
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
+from loadtest.load.locust_stats import LocustStats
+from loadtest.load.run_environment import this_environment
 from loadtest.load.run_spec import RunSpec
 from loadtest.load.scenarios import scenario_of
 from loadtest.load.swarm import Swarm
-from loadtest.measure.histogram import Histogram, reported
 from loadtest.measure.metrics import metrics
 from loadtest.measure.resource_usage import Meter
 from loadtest.measure.run_totals import COURSES, Second, Tally
@@ -57,7 +52,7 @@ _SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
 
 
 @dataclass(slots=True)
-class _Run:
+class _LedRun:
     """What the leader knows of the run under way."""
 
     spec: RunSpec
@@ -74,7 +69,7 @@ class _Run:
     greenlets: list[gevent.Greenlet] = field(default_factory=list)
 
 
-class Conductor:
+class Coordinator:
     """Leads the run, or follows the one that leads; one for each process of Locust."""
 
     def __init__(self, environment: Environment, say: Callable[[str], None], *, service_pid: int = 0) -> None:
@@ -82,13 +77,14 @@ class Conductor:
         # Locust declares it as optional; once its `init` was told, it is there.
         self._runner = cast("Any", environment.runner)
         self._service_pid = service_pid
+        self._stats = LocustStats(environment)
         self.swarm: Swarm | None = None
         self.judgement: Judgement | None = None
         self.measured: dict[str, float | None] = {}  # the metrics of the last run
         self.page = ""  # the summary of the last run
         self.so_far = Second(0, "")  # all seconds of the last run together
         self._say = say
-        self._run: _Run | None = None
+        self._run: _LedRun | None = None
         self._finished = True
         self._finishing = gevent.event.Event()
         self._unreported: list[Second] = []
@@ -135,8 +131,8 @@ class Conductor:
                 scenario=scenario_of(spec),
                 stream=self._runner.worker_index if self.is_worker else 0,
                 stamps=spec.kernel_stamps,
-                on_request=self._on_request,
-                on_pairs=self._on_pairs,
+                on_request=self._stats.request,
+                on_pairs=self._stats.pairs,
             )
             gevent.spawn(self._count_seconds, self.swarm)
             if self.is_worker:
@@ -172,13 +168,13 @@ class Conductor:
         ended = time.monotonic()
         try:
             if self.swarm is not None:
-                self._drain(self.swarm)
+                self._drain_swarm(self.swarm)
             if not self.is_worker:
                 self._close_run(ended)
         finally:
             self._finishing.set()
 
-    def _drain(self, swarm: Swarm) -> None:
+    def _drain_swarm(self, swarm: Swarm) -> None:
         swarm.stop_scoring()
         if swarm.players:
             swarm.drain()
@@ -222,7 +218,7 @@ class Conductor:
         if not self.headless:
             self._say(self.page)
 
-    def _cut_short(self, run: _Run, measured: float, lasted: float) -> list[str]:
+    def _cut_short(self, run: _LedRun, measured: float, lasted: float) -> list[str]:
         """Why a run that lasted so many seconds, connecting included, measured too few to be judged."""
         run_time = float(self._options.run_time or 0)
         left = run_time - lasted
@@ -234,7 +230,7 @@ class Conductor:
 
     # What the leader does
 
-    def _begin_run(self, spec: RunSpec) -> _Run:
+    def _begin_run(self, spec: RunSpec) -> _LedRun:
         path = Path(spec.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec.scenario}.jsonl")
         facts: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -242,17 +238,17 @@ class Conductor:
             "target": self.environment.host,
             "session": spec.session,
             "arguments": spec.recorded(),
-            "environment": _environment(),
+            "environment": this_environment(),
         }
         file = RunFile(path)
         file.begin(facts)
         self.so_far = Second(0, "")
         pids = {0: spec.service_pid or None}
-        run = _Run(spec, facts, file, meters=[Meter(url, pids.get(number)) for number, url in enumerate(spec.urls)])
+        run = _LedRun(spec, facts, file, meters=[Meter(url, pids.get(number)) for number, url in enumerate(spec.urls)])
         run.greenlets = [gevent.spawn(self._direct, run), gevent.spawn(self._watch_service, run)]
         return run
 
-    def _direct(self, run: _Run) -> None:
+    def _direct(self, run: _LedRun) -> None:
         """Wait for all players, then let them play; after the measured time stop the test."""
         spec, players = run.spec, run.spec.players or 1
         patience = time.monotonic() + players / spec.spawn_rate + CONNECT_PATIENCE
@@ -277,14 +273,14 @@ class Conductor:
             else:
                 self._runner.stop()
 
-    def _mark_faults(self, run: _Run, origin: float) -> None:
+    def _mark_faults(self, run: _LedRun, origin: float) -> None:
         for offset, what in scenario_of(run.spec).faults():
             gevent.sleep(max(origin + offset - time.time(), 0.0))
             if origin + offset >= run.ends:
                 return
             run.file.mark(time.time(), what)
 
-    def _watch_service(self, run: _Run) -> None:
+    def _watch_service(self, run: _LedRun) -> None:
         """Once a second read what the service used; note when its process stops and goes on."""
         while True:
             gevent.sleep(1.0 - time.time() % 1.0)
@@ -296,10 +292,10 @@ class Conductor:
                 if meter.runs != ran:
                     run.file.mark(now, "the service goes on" if meter.runs else "the service is stopped")
 
-    def _joined(self, run: _Run) -> int:
+    def _joined(self, run: _LedRun) -> int:
         return self.swarm.joined if self.swarm is not None else sum(run.joined.values())
 
-    def _take_second(self, run: _Run, second: Second) -> None:
+    def _take_second(self, run: _LedRun, second: Second) -> None:
         for name in COURSES:
             getattr(self.so_far, name).merge(getattr(second, name))
         self.so_far.owed += second.owed
@@ -308,7 +304,7 @@ class Conductor:
         run.seconds[second.at] = second if known is None else known.merge(second)
         self._write_seconds(run)
 
-    def _write_seconds(self, run: _Run, *, final: bool = False) -> None:
+    def _write_seconds(self, run: _LedRun, *, final: bool = False) -> None:
         """Write the seconds that every process has reported, in order."""
         whole = 0.0 if not self._is_master else _SECOND_IS_WHOLE
         for at in sorted(run.seconds):
@@ -319,7 +315,7 @@ class Conductor:
                 run.file.second(second)
                 self._say(progress(second))
 
-    def _gather(self, run: _Run) -> None:
+    def _gather(self, run: _LedRun) -> None:
         ends = time.monotonic() + GATHER_PATIENCE
         while len(run.tallies) < len(run.joined) and time.monotonic() < ends:
             gevent.sleep(0.02)
@@ -382,54 +378,3 @@ class Conductor:
                 self._unreported.append(line)
             elif self._run is not None:
                 self._take_second(self._run, line)
-
-    def _on_request(self, name: str, seconds: float, size: int, failure: Exception | None) -> None:
-        request: Any = self.environment.events.request
-        request.fire(
-            request_type="WS",
-            name=name,
-            response_time=seconds * 1000,
-            response_length=size,
-            exception=failure,
-            context={},
-        )
-
-    def _on_pairs(self, latency: Histogram) -> None:
-        """Put pairs into Locust's own table as `board`: by the thousand, not one event each."""
-        if not latency.count:
-            return
-        stats = self._runner.stats
-        buckets = [(middle * 1000, count) for middle, count in latency.buckets()]
-        now = time.time()
-        for entry in (stats.get("board", "WS"), stats.total):
-            entry.num_requests += latency.count
-            entry.num_reqs_per_sec[int(now)] += latency.count
-            entry.last_request_timestamp = now
-            entry.total_response_time += latency.mean * latency.count * 1000
-            entry.min_response_time = min(latency.minimum * 1000, entry.min_response_time or math.inf)
-            entry.max_response_time = max(latency.maximum * 1000, entry.max_response_time)
-            for milliseconds, count in buckets:
-                entry.response_times[round(milliseconds, 3)] += count
-
-
-def fine_bucket(milliseconds: float) -> float:
-    """The middle of the histogram's bucket, in milliseconds, for Locust's own rounding (whole ones, two digits)."""
-    return round(reported(milliseconds / 1000) * 1000, 3)
-
-
-def count_finely() -> None:
-    """Have Locust's tables, charts, CSV and HTML tell the histogram's percentiles."""
-    setattr(locust_stats, "bucket_response_time", fine_bucket)  # noqa: B010 - declared to give whole numbers
-
-
-def _environment() -> dict[str, Any]:
-    """The machine and the versions, without anything that names the machine or its owner."""
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "usableCpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "memoryBytes": psutil.virtual_memory().total,
-        "versions": {name: version(name) for name in ("locust", "gevent", "websockets", "numpy")},
-    }

@@ -8,14 +8,14 @@ from loadtest.load.player import Player, Shared
 from loadtest.target import http_api
 
 
-def count_behind(players: Sequence[Player], shared: Shared, truths: Sequence[http_api.Board]) -> int:
+def count_behind(players: Sequence[Player], shared: Shared, truths: Sequence[http_api.FetchedBoard]) -> int:
     """How many players that take part do not hold the final board of their address."""
     holds = [shared.ledger.holds(truth.epoch, truth.version) for truth in truths]
     return sum(player.takes_part and not holds[player.persona.address][player.seat] for player in players)
 
 
 def wrong_scores(
-    players: Sequence[Player], shared: Shared, urls: Sequence[str], truths: Sequence[http_api.Board]
+    players: Sequence[Player], shared: Shared, urls: Sequence[str], truths: Sequence[http_api.FetchedBoard]
 ) -> list[str]:
     """What is wrong with the final boards, one of each of `urls`, in words."""
     scores = [{entry["userId"]: entry["score"] for entry in truth.entries} for truth in truths]

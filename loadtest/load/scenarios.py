@@ -233,7 +233,7 @@ class Soak(Steady):
 class Replay(Steady):
     """A score log with its own arrival times, `speed` times as fast, each of its users a player."""
 
-    rows: dict[str, list[score_log.Row]] = field(repr=False)  # by user, in order of time
+    rows: dict[str, list[score_log.LogRow]] = field(repr=False)  # by user, in order of time
     users: tuple[str, ...] = field(repr=False)
     first: float  # the log's own times
     last: float
@@ -249,7 +249,7 @@ class Replay(Steady):
         if not 0 < spec.speed < float("inf"):
             raise ValueError(f"expected a positive speed, got {spec.speed}")
         log = score_log.read(Path(spec.log))
-        rows: dict[str, list[score_log.Row]] = {}
+        rows: dict[str, list[score_log.LogRow]] = {}
         for row in log:
             rows.setdefault(row.user_id, []).append(row)
         return cls(

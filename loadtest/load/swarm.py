@@ -137,9 +137,9 @@ class Swarm:
             self.tally.wrong += wrong_scores(self.players, self._shared, self._urls, truths)
         self.tally.players = sum(player.present for player in self.players)
 
-    def _await_convergence(self, deadline: float) -> list[http_api.Board]:
+    def _await_convergence(self, deadline: float) -> list[http_api.FetchedBoard]:
         """The final boards, read until everyone holds them or the deadline (Unix seconds) has passed."""
-        truths: list[http_api.Board] = []
+        truths: list[http_api.FetchedBoard] = []
         behind = 0
         while True:
             try:

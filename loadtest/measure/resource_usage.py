@@ -11,7 +11,7 @@ from loadtest.target import http_api
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ResourceReading:
     """CPU seconds so far, resident bytes, and whether the process runs at all (a stopped one does not)."""
 
     cpu: float
@@ -19,7 +19,7 @@ class Reading:
     runs: bool = True
 
 
-def of_process(pid: int) -> Reading | None:
+def of_process(pid: int) -> ResourceReading | None:
     """The process with its children, as the operating system sees them; None where there is no such process."""
     try:
         root = psutil.Process(pid)
@@ -28,16 +28,16 @@ def of_process(pid: int) -> Reading | None:
             times = one.cpu_times()
             cpu += times.user + times.system
             memory += one.memory_info().rss
-        return Reading(cpu, memory, runs=root.status() != psutil.STATUS_STOPPED)
+        return ResourceReading(cpu, memory, runs=root.status() != psutil.STATUS_STOPPED)
     except psutil.Error:
         return None
 
 
-def of_metrics(url: str) -> Reading | None:
+def of_metrics(url: str) -> ResourceReading | None:
     """What the process behind the address says of itself; None where it says nothing."""
     samples = http_api.metrics(url)
     try:
-        return Reading(samples["process_cpu_seconds_total"], int(samples["process_resident_memory_bytes"]))
+        return ResourceReading(samples["process_cpu_seconds_total"], int(samples["process_resident_memory_bytes"]))
     except KeyError:
         return None
 
@@ -49,7 +49,7 @@ class Meter:
     url: str
     pid: int | None = None
     runs: bool = True
-    _last: tuple[float, Reading] | None = None
+    _last: tuple[float, ResourceReading] | None = None
     _total: dict[str, Any] = field(default_factory=lambda: {"cpuSeconds": 0.0, "seconds": 0.0, "memory": []})
 
     def read(self, now: float, *, measured: bool) -> dict[str, float] | None:

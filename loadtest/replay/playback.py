@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from websockets.exceptions import InvalidHandshake
 
-from loadtest.replay.score_log import Row
+from loadtest.replay.score_log import LogRow
 from loadtest.transport.asyncio_socket import Ended, Wire
 from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 
@@ -53,15 +53,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    row: Row
+    row: LogRow
     op_id: str
     due: float  # monotonic
 
 
-class _Line:
+class ReplaySocket:
     """One socket and the rows that wait for it."""
 
-    def __init__(self, url: str, session_id: str, first: Row, progress: Progress, gate: asyncio.Semaphore) -> None:
+    def __init__(self, url: str, session_id: str, first: LogRow, progress: Progress, gate: asyncio.Semaphore) -> None:
         self._url = url
         self._session_id = session_id
         self._progress = progress
@@ -173,17 +173,17 @@ class _Line:
             await asyncio.sleep(float(answer.get("retryAfter") or 0.05))
 
 
-async def play(rows: list[Row], *, url: str, session_id: str, speed: float | None, progress: Progress) -> None:
+async def play(rows: list[LogRow], *, url: str, session_id: str, speed: float | None, progress: Progress) -> None:
     """Send all rows (in order of time) to the WebSocket `url` and return when each one was answered.
 
     `speed` is how many times faster than the log; None: as fast as the answers come. Raises `ServiceGone`
     and `ServiceRefused` (a join that was refused).
     """
-    first_rows: dict[str, Row] = {}
+    first_rows: dict[str, LogRow] = {}
     for row in rows:
         first_rows.setdefault(row.user_id, row)
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
-    lines = [_Line(url, session_id, first, progress, gate) for first in list(first_rows.values())[:MAX_SOCKETS]]
+    lines = [ReplaySocket(url, session_id, first, progress, gate) for first in list(first_rows.values())[:MAX_SOCKETS]]
     line_of = {user_id: lines[number % MAX_SOCKETS] for number, user_id in enumerate(first_rows)}
     try:
         await _all([line.open() for line in lines])
@@ -197,9 +197,9 @@ async def play(rows: list[Row], *, url: str, session_id: str, speed: float | Non
 
 
 async def _feed(
-    rows: list[Row],
-    line_of: dict[str, _Line],
-    lines: list[_Line],
+    rows: list[LogRow],
+    line_of: dict[str, ReplaySocket],
+    lines: list[ReplaySocket],
     under_way: asyncio.Semaphore,
     *,
     speed: float | None,

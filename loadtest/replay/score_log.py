@@ -38,7 +38,7 @@ class BadRow(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """One update of the log; `time` in seconds, `line` where it stands in the file."""
 
     time: float
@@ -48,7 +48,7 @@ class Row:
     line: int
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path) -> list[LogRow]:
     """The log in order of time; rows of equal time keep their order. Raises `BadRow` and `Unreadable`."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -64,10 +64,10 @@ def read(path: Path) -> list[Row]:
     return parse(text)
 
 
-def parse(text: str) -> list[Row]:
+def parse(text: str) -> list[LogRow]:
     """The rows of the text in order of time, stable. Raises `BadRow`."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row] = []
+    rows: list[LogRow] = []
     kind: str | None = None
     seen_header = False
     line = 1
@@ -84,7 +84,7 @@ def parse(text: str) -> list[Row]:
                 kind = kind or this_kind
                 if this_kind != kind:
                     raise BadRow(line, f"time: expected {kind} as in the rows before, got {_shown(cells[0])}")
-                rows.append(Row(time, *_player(cells[1], cells[2], line), _points(cells[3], line), line))
+                rows.append(LogRow(time, *_player(cells[1], cells[2], line), _points(cells[3], line), line))
             line = reader.line_num + 1
     except csv.Error as error:
         raise BadRow(line, _not_csv(str(error))) from None
@@ -97,7 +97,7 @@ def parse(text: str) -> list[Row]:
     return rows
 
 
-def fold(rows: Iterable[Row]) -> dict[str, int]:
+def fold(rows: Iterable[LogRow]) -> dict[str, int]:
     """The naive truth: user id → sum of points."""
     totals: dict[str, int] = {}
     for row in rows:
@@ -206,7 +206,7 @@ def _points(cell: str, line: int) -> int:
     return points
 
 
-def _check_totals(rows: list[Row]) -> None:
+def _check_totals(rows: list[LogRow]) -> None:
     totals: dict[str, int] = {}
     for row in rows:
         total = totals[row.user_id] = totals.get(row.user_id, 0) + row.points

@@ -20,7 +20,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class FetchedBoard:
     """A session's whole board, in order, as one version of it was."""
 
     entries: list[dict[str, Any]]
@@ -53,7 +53,7 @@ def identify(url: str) -> None:
         raise _other_server(url, f"GET /health was answered by other JSON: {json.dumps(health)[:60]}")
 
 
-def board(url: str, session_id: str) -> Board:
+def board(url: str, session_id: str) -> FetchedBoard:
     """All pages of the board, all of the same version. Raises `Unreachable`."""
     while True:
         entries: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ def board(url: str, session_id: str) -> Board:
                 break  # it moved while it was read: begin again
             entries += page["leaderboard"]
             if not page["leaderboard"] or len(entries) >= page["totalPlayers"]:
-                return Board(entries, page["version"], page["epoch"])
+                return FetchedBoard(entries, page["version"], page["epoch"])
 
 
 def players(url: str, session_id: str) -> int:

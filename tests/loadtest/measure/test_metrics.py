@@ -43,7 +43,7 @@ FACTS: dict[str, Any] = {
 
 @dataclass
 class Led:
-    """What Locust's tab asks of a conductor, after a run."""
+    """What Locust's tab asks of a coordinator, after a run."""
 
     measured: dict[str, float | None] = field(default_factory=lambda: metrics(tally(), 10))
     so_far: Second = field(default_factory=lambda: Second(0, ""))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from loadtest.measure import resource_usage
-from loadtest.measure.resource_usage import Meter, Reading
+from loadtest.measure.resource_usage import Meter, ResourceReading
 from loadtest.target import http_api
 
 
@@ -39,7 +39,16 @@ def test_only_samples_without_labels_are_read(service) -> None:
 
 def test_a_meter_counts_what_is_measured(monkeypatch) -> None:
     """Shares are between readings, totals are of measured ones, and another process behind the address begins anew."""
-    readings = iter([Reading(1.0, 10), Reading(1.5, 20), Reading(1.6, 30), Reading(0.2, 5), Reading(0.3, 6), None])
+    readings = iter(
+        [
+            ResourceReading(1.0, 10),
+            ResourceReading(1.5, 20),
+            ResourceReading(1.6, 30),
+            ResourceReading(0.2, 5),
+            ResourceReading(0.3, 6),
+            None,
+        ]
+    )
     monkeypatch.setattr(resource_usage, "of_process", lambda _pid: next(readings))
     meter = Meter("http://x", pid=1)
     told = [meter.read(float(at), measured=at > 1) for at in range(6)]
