@@ -20,7 +20,7 @@ from typing import Any
 
 from loadtest.bench.harness import results
 from loadtest.bench.harness.machine import Cores, NotLinux, environment
-from loadtest.bench.harness.servers import CONTESTANTS, rows_for
+from loadtest.bench.harness.servers import COMPETITORS, rows_for
 from loadtest.bench.measurements import (
     fanout,
     generator_cost,
@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("command", nargs="?", choices=COMMANDS, default="fanout")
     parser.add_argument("--quick", action="store_true", help="1000 clients, 1 KB, two short rounds: for development")
-    parser.add_argument("--only", type=_names, metavar="A,B", help=f"of {', '.join(CONTESTANTS)}")
+    parser.add_argument("--only", type=_names, metavar="A,B", help=f"of {', '.join(COMPETITORS)}")
     parser.add_argument("--rounds", type=_positive, help="interleaved rounds (5; of stuck 3)")
     parser.add_argument("--clients", type=_numbers, metavar="N,N", help="numbers of clients (100,1000,4000)")
     parser.add_argument(
@@ -108,7 +108,7 @@ def _fanout(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
         name: getattr(options, name) or (QUICK if options.quick else default)[name]
         for name in ("rounds", "clients", "sizes", "window")
     }
-    plan = Plan(names=options.only or list(CONTESTANTS), hz=options.hz, most=options.most, **chosen)
+    plan = Plan(names=options.only or list(COMPETITORS), hz=options.hz, most=options.most, **chosen)
     say(
         f"{len(plan.names)} contestants, {'/'.join(map(str, plan.clients))} clients, "
         f"boards of {'/'.join(map(str, plan.sizes))} bytes, {plan.rounds} rounds: about {plan.minutes:.0f} minutes"
@@ -164,9 +164,9 @@ def _positive(text: str) -> int:
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
-    unknown = [name for name in names if name not in CONTESTANTS]
+    unknown = [name for name in names if name not in COMPETITORS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"expected some of {', '.join(CONTESTANTS)}, got {', '.join(unknown)}")
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(COMPETITORS)}, got {', '.join(unknown)}")
     return names
 
 

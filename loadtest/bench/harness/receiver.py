@@ -1,7 +1,7 @@
 """The receiving process: thousands of raw sockets, read as cheaply as Python can, for every server alike.
 
-It is told what to do by lines of JSON on stdin and answers each with one line on stdout; `audience.Audience` is
-the other end. It ends with its stdin, or when it was told nothing for ten minutes.
+It reads commands from stdin, each a line of JSON, and answers each with one line on stdout;
+`receiver_process.ReceiverProcess` is the other end. It ends with its stdin, or after ten minutes without a command.
 
 Two decisions make its figures fair. It does not wait for the sockets but looks at them every few milliseconds:
 so no server pays for waking up a client on its own machine, which no client elsewhere would make it pay. And it
@@ -55,7 +55,7 @@ def masked(payload: bytes, opcode: int = _TEXT) -> bytes:
     return head + b"\0\0\0\0" + payload
 
 
-class Client:
+class ReceiverSocket:
     """One socket. `serial` numbers the sockets of this process from 0."""
 
     __slots__ = (
@@ -82,9 +82,9 @@ class Receiver:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._clients: dict[int, Client] = {}  # by serial
-        self._by_fd: dict[int, Client] = {}
-        self._pending: dict[int, Client] = {}  # not open yet, by serial
+        self._clients: dict[int, ReceiverSocket] = {}  # by serial
+        self._by_fd: dict[int, ReceiverSocket] = {}
+        self._pending: dict[int, ReceiverSocket] = {}  # not open yet, by serial
         self._serial = 0
         self._target: dict[str, Any] = {}
         self._mark = b""
@@ -93,7 +93,7 @@ class Receiver:
         self._recorded = (0, 1 << 30)
         self._forget()
         # Playing
-        self._players: list[Client] = []
+        self._players: list[ReceiverSocket] = []
         self._play_frame = b""
         self._play_period = 0.0
         self._play_due = float("inf")
@@ -154,7 +154,7 @@ class Receiver:
                     self._advance(client)
         return heard
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: ReceiverSocket) -> None:
         try:
             size, ancillary, _, _ = client.socket.recvmsg_into(_BUFFERS, _ANCILLARY)
         except BlockingIOError:
@@ -176,7 +176,7 @@ class Receiver:
             client.rest = b""
         self._take(client, data, size, stamp)
 
-    def _take(self, client: Client, data: bytearray, size: int, stamp: float) -> None:  # noqa: C901, PLR0912
+    def _take(self, client: ReceiverSocket, data: bytearray, size: int, stamp: float) -> None:  # noqa: C901, PLR0912
         """Walk through the frames. The hot path: it calls nothing for a frame."""
         position = 0
         mark = self._mark
@@ -228,21 +228,21 @@ class Receiver:
             with contextlib.suppress(ValueError):  # null, or the last key of its object
                 self._sent_at[version] = float(data[found : data.index(b",", found)]) / 1000
 
-    def _send(self, client: Client, data: bytes) -> None:
+    def _send(self, client: ReceiverSocket, data: bytes) -> None:
         try:
             sent = client.socket.send(data)
         except OSError:
             sent = 0
         self._unsent += sent < len(data)
 
-    def _end(self, client: Client, code: int) -> None:
+    def _end(self, client: ReceiverSocket, code: int) -> None:
         if client.state == _ENDED:
             return
         client.state, client.ended_with = _ENDED, code
         self._closes[code] += 1
         self._drop(client)
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: ReceiverSocket) -> None:
         client.state = _ENDED
         self._clients.pop(client.serial, None)
         self._pending.pop(client.serial, None)
@@ -259,7 +259,7 @@ class Receiver:
             connection.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             status = connection.connect_ex(("127.0.0.1", self._target["port"]))
-            client = Client(self._serial, connection)
+            client = ReceiverSocket(self._serial, connection)
             client.recorded = self._recorded[0] <= client.serial < self._recorded[1]
             self._serial += 1
             if status not in {0, errno.EINPROGRESS}:
@@ -270,7 +270,7 @@ class Receiver:
             self._by_fd[connection.fileno()] = client
             self._epoll.register(connection.fileno(), select.EPOLLOUT)
 
-    def _advance(self, client: Client) -> None:
+    def _advance(self, client: ReceiverSocket) -> None:
         """Take the next step of the handshake."""
         if client.state == _CONNECTING:
             self._ask_to_upgrade(client)
@@ -290,7 +290,7 @@ class Receiver:
         if client.state == _GREETING:
             self._greet(client)
 
-    def _ask_to_upgrade(self, client: Client) -> None:
+    def _ask_to_upgrade(self, client: ReceiverSocket) -> None:
         key = base64.b64encode(random.randbytes(16)).decode()
         request = (
             f"GET {self._target['path']} HTTP/1.1\r\nHost: 127.0.0.1:{self._target['port']}\r\n"
@@ -305,7 +305,7 @@ class Receiver:
         client.state = _UPGRADING
         self._epoll.modify(client.socket.fileno(), select.EPOLLIN)
 
-    def _upgraded(self, client: Client) -> None:
+    def _upgraded(self, client: ReceiverSocket) -> None:
         head, blank, rest = client.rest.partition(b"\r\n\r\n")
         if not blank:
             return
@@ -315,7 +315,7 @@ class Receiver:
         else:
             self._end(client, int(head.split(b" ", 2)[1]))
 
-    def _greet(self, client: Client) -> None:
+    def _greet(self, client: ReceiverSocket) -> None:
         """Say what has to be said first. Engine.IO says 0{…}, we say 40, Socket.IO says 40{…}."""
         if not self._target["engineio"]:
             self._greeted(client)
@@ -326,7 +326,7 @@ class Receiver:
             client.greeted = True
             self._send(client, masked(b"40"))
 
-    def _greeted(self, client: Client) -> None:
+    def _greeted(self, client: ReceiverSocket) -> None:
         client.state = _OPEN
         self._pending.pop(client.serial, None)
         for text in self._target["hello"]:
@@ -366,7 +366,7 @@ class Receiver:
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
-    def _who(self, first: int, stop: int) -> Iterable[Client]:
+    def _who(self, first: int, stop: int) -> Iterable[ReceiverSocket]:
         return [client for serial, client in list(self._clients.items()) if first <= serial < stop]
 
     def do_target(self, **target: Any) -> dict[str, Any]:

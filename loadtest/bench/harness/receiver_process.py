@@ -15,11 +15,11 @@ from loadtest.bench.harness.machine import Cores, Gauge
 ALL = 1 << 30  # as a `stop`: every socket
 
 
-class AudienceFailed(RuntimeError):
+class ReceiverFailed(RuntimeError):
     """The sockets could not be opened, or the receiving process ended."""
 
 
-class Audience:
+class ReceiverProcess:
     """A receiving process of our own. Sockets are numbered from 0 in the order of their opening."""
 
     def __init__(self, cores: Cores) -> None:
@@ -49,24 +49,24 @@ class Audience:
         self._process.stdout.close()
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
-        """Give one command and return its answer. Raises `AudienceFailed`."""
+        """Give one command and return its answer. Raises `ReceiverFailed`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise AudienceFailed(f"the receiving process ended with {self._process.wait()}")
+            raise ReceiverFailed(f"the receiving process ended with {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def connect(self, count: int, in_flight: int = 32) -> float:
-        """Open so many sockets more; return the seconds it took. Raises `AudienceFailed` when some stay out."""
+        """Open so many sockets more; return the seconds it took. Raises `ReceiverFailed` when some stay out."""
         before = self.ask("count")["open"]
         answer = self.ask("connect", count=count, in_flight=in_flight)
         if answer["open"] != before + count:
             counts = self.ask("count")
-            raise AudienceFailed(f"expected {before + count} open sockets, got {counts}")
+            raise ReceiverFailed(f"expected {before + count} open sockets, got {counts}")
         return float(answer["seconds"])
 
     def tell(self, *texts: str, first: int = 0, stop: int = ALL) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from loadtest.bench import peers
 from loadtest.bench.harness import machine
 from loadtest.bench.harness.machine import Gauge, on_core
-from loadtest.bench.harness.receiver_process import Audience
+from loadtest.bench.harness.receiver_process import ReceiverProcess
 from loadtest.bench.peers import nginx_nchan
 from loadtest.target.processes import Service
 from service.core.protocol import Entry, LeaderboardUpdate, ScoreChange, encode
@@ -39,16 +39,16 @@ class StartFailed(RuntimeError):
     """A contestant did not start."""
 
 
-class Contest(Protocol):
+class RunningServer(Protocol):
     """A contestant that runs."""
 
     gauge: Gauge
     target: dict[str, Any]  # for the audience: where and how to connect
 
-    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
         """From now on a board of so many rows goes to everyone, so often a second."""
 
-    def rest(self, audience: Audience) -> None:
+    def rest(self, audience: ReceiverProcess) -> None:
         """Send nothing."""
 
     def stop(self) -> None:
@@ -130,10 +130,10 @@ class Program:
         self.gauge = Gauge(pid or self._process.pid)
         self._hz = 0.0
 
-    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
         self._order({"hz": hz, "board": board(rows)})
 
-    def rest(self, audience: Audience) -> None:
+    def rest(self, audience: ReceiverProcess) -> None:
         self._order({"hz": 0, "board": {}})
 
     def stop(self) -> None:
@@ -186,17 +186,17 @@ class Ours:
         self.gauge = Gauge(self._service.pid)
         self.target = target(int(self.url.rsplit(":", 1)[1]))
 
-    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
         play_session(audience, rows, hz)
 
-    def rest(self, audience: Audience) -> None:
+    def rest(self, audience: ReceiverProcess) -> None:
         audience.play("", 0)
 
     def stop(self) -> None:
         self._service.stop()
 
 
-def play_session(audience: Audience, rows: int, hz: float) -> None:
+def play_session(audience: ReceiverProcess, rows: int, hz: float) -> None:
     """Have everybody watch a session of so many players, of whom one scores on socket 0."""
     session = f"bench-{rows}"
     for row in reversed(range(rows)):
@@ -227,27 +227,27 @@ def _socketio() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Competitor:
     """One of those who take part. `start(core)` runs it; it raises `NotHere` where that cannot be."""
 
     name: str
     label: str
-    start: Callable[[int], Contest]
+    start: Callable[[int], RunningServer]
     version: Callable[[], dict[str, str]] = field(default=dict)
 
 
-def _python(module: str, specification: dict[str, Any]) -> Callable[[int], Contest]:
+def _python(module: str, specification: dict[str, Any]) -> Callable[[int], RunningServer]:
     command = [sys.executable, "-m", f"loadtest.bench.peers.{module}"]
     return lambda core: Program(command, core=core, target=specification)
 
 
-def _start_socketio(core: int) -> Contest:
+def _start_socketio(core: int) -> RunningServer:
     if find_spec("socketio") is None:
         raise NotHere("python-socketio is not installed")
     return _python("python_socketio", _socketio())(core)
 
 
-def _start_nchan(core: int) -> Contest:
+def _start_nchan(core: int) -> RunningServer:
     if nginx_nchan.module() is None or nginx_nchan.program() is None:
         raise NotHere("nginx with the nchan module is not on this machine (Debian: nginx, libnginx-mod-nchan)")
     return _python("nginx_nchan", _plain())(core)
@@ -259,8 +259,8 @@ def node_folder() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "elsa-leaderboard" / "bench"
 
 
-def _node(file: str, package: str, specification: dict[str, Any]) -> Callable[[int], Contest]:
-    def start(core: int) -> Contest:
+def _node(file: str, package: str, specification: dict[str, Any]) -> Callable[[int], RunningServer]:
+    def start(core: int) -> RunningServer:
         modules = _node_modules(package)
         environment = {"NODE_PATH": str(modules), "NODE_ENV": "production"}
         return Program(["node", str(PEERS / file)], core=core, target=specification, environment=environment)
@@ -300,19 +300,19 @@ def _nginx_version() -> dict[str, str]:
 
 
 OURS = "this-service"
-CONTESTANTS: dict[str, Contestant] = {
+COMPETITORS: dict[str, Competitor] = {
     one.name: one
     for one in (
-        Contestant(OURS, "this service", Ours),
-        Contestant("usual", "FastAPI, json.dumps per client", _python("usual_fastapi", _plain())),
-        Contestant("encode-once", "FastAPI, encoded once", _python("encode_once", _plain())),
-        Contestant("websockets", "websockets.broadcast", _python("websockets_broadcast", _plain())),
-        Contestant("python-socketio", "python-socketio", _start_socketio),
-        Contestant("node-ws", "Node ws", _node("node_ws.cjs", "ws", _plain()), _node_version("ws")),
-        Contestant(
+        Competitor(OURS, "this service", Ours),
+        Competitor("usual", "FastAPI, json.dumps per client", _python("usual_fastapi", _plain())),
+        Competitor("encode-once", "FastAPI, encoded once", _python("encode_once", _plain())),
+        Competitor("websockets", "websockets.broadcast", _python("websockets_broadcast", _plain())),
+        Competitor("python-socketio", "python-socketio", _start_socketio),
+        Competitor("node-ws", "Node ws", _node("node_ws.cjs", "ws", _plain()), _node_version("ws")),
+        Competitor(
             "node-socketio", "Node Socket.IO",
             _node("node_socketio.cjs", "socket.io", _socketio()), _node_version("socket.io"),
         ),
-        Contestant("nchan", "nginx nchan", _start_nchan, _nginx_version),
+        Competitor("nchan", "nginx nchan", _start_nchan, _nginx_version),
     )
 }  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 
 from loadtest.bench.harness import statistics
 from loadtest.bench.harness.machine import Cores, busy_seconds
-from loadtest.bench.harness.receiver_process import Audience
-from loadtest.bench.harness.servers import CONTESTANTS, OURS, Contestant, NotHere, rows_for
+from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.servers import COMPETITORS, OURS, Competitor, NotHere, rows_for
 
 WARM_UP = 1.0  # seconds of boards before a window
 SETTLE = 1.0  # seconds between the last connection and the measurement of memory
@@ -49,12 +49,12 @@ def run(plan: Plan, cores: Cores, say: Say) -> dict[str, Any]:
     for number in range(plan.rounds):
         for clients in plan.clients:
             for name in names:
-                for trial in _play(CONTESTANTS[name], plan, clients, cores):
+                for trial in _play(COMPETITORS[name], plan, clients, cores):
                     trials.append({"round": number + 1} | trial)
                     say(_line(trials[-1]))
     versions: dict[str, str] = {}
     for name in names:
-        versions |= CONTESTANTS[name].version()
+        versions |= COMPETITORS[name].version()
     return {
         "rounds": plan.rounds,
         "window_seconds": plan.window,
@@ -62,7 +62,7 @@ def run(plan: Plan, cores: Cores, say: Say) -> dict[str, Any]:
         "others_cpu": statistics.spread_of([trial["others_cpu"] for trial in trials]),
         "versions": versions,
         "missing": missing,
-        "labels": {name: CONTESTANTS[name].label for name in names},
+        "labels": {name: COMPETITORS[name].label for name in names},
         "table": table(trials),
         "trials": trials,
     }
@@ -100,20 +100,20 @@ def _present(names: Sequence[str], cores: Cores, say: Say) -> tuple[list[str], d
     present, missing = [], {}
     for name in names:
         try:
-            CONTESTANTS[name].start(cores.server).stop()
+            COMPETITORS[name].start(cores.server).stop()
             present.append(name)
         except NotHere as reason:
             missing[name] = str(reason)
-            say(f"left out: {CONTESTANTS[name].label} – {reason}")
+            say(f"left out: {COMPETITORS[name].label} – {reason}")
     return present, missing
 
 
-def _play(contestant: Contestant, plan: Plan, clients: int, cores: Cores) -> list[dict[str, Any]]:
+def _play(contestant: Competitor, plan: Plan, clients: int, cores: Cores) -> list[dict[str, Any]]:
     contest = contestant.start(cores.server)
     trials = []
     hz = plan.rate(clients)
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(FIRST_CLIENTS)
             time.sleep(SETTLE / 2)
@@ -153,7 +153,7 @@ def _line(trial: dict[str, Any]) -> str:
     spread = statistics.percentile(trial["spreads"], 50)
     return (
         f"round {trial['round']}  {trial['clients']:>5} × {trial['payload_bytes']:>5.0f} B × {trial['hz']:g} Hz  "
-        f"{CONTESTANTS[trial['name']].label:<31} {trial['us_per_delivery']:>6.1f} µs per delivery  "
+        f"{COMPETITORS[trial['name']].label:<31} {trial['us_per_delivery']:>6.1f} µs per delivery  "
         f"spread p50 {spread if spread is not None else float('nan'):>6.1f} ms  "
         f"{trial['kb_per_connection']:>5.1f} KB per connection  delivered {trial['delivered']:>4.0%}  "
         f"server {trial['server_cpu']:>4.0%}  receiver {trial['receiver_cpu']:>4.0%}  other {trial['others_cpu']:>4.0%}"

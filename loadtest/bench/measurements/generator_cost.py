@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.bench.harness.machine import Cores, Gauge, on_core
-from loadtest.bench.harness.receiver_process import Audience
+from loadtest.bench.harness.receiver_process import ReceiverProcess
 from loadtest.bench.harness.servers import (
-    CONTESTANTS,
+    COMPETITORS,
     PEERS,
     NotHere,
     Ours,
@@ -54,7 +54,7 @@ HZ = {OURS: 20.0, "this-all": 20.0, "sync-gevent": 8.0, "socketio-user": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class GeneratorUse:
     """What a window showed: boards received, CPU seconds and the memory of the process."""
 
     boards: int
@@ -119,7 +119,7 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Seen:
+def _measure(name: str, connections: int, cores: Cores, seconds: float) -> GeneratorUse:
     if name == "socketio-user":
         return _socketio(connections, cores, seconds)
     rows = rows_for(SIZE)
@@ -138,7 +138,7 @@ def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Seen:
         if name in {OURS, "this-all"}:
             return _swarm(spec, service, cores)
         port = service.url.rsplit(":", 1)[1]
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **target(int(port)))
             audience.connect(1)
             play_session(audience, rows, HZ[name])
@@ -155,11 +155,11 @@ def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Seen:
         service.stop()
 
 
-def _socketio(connections: int, cores: Cores, seconds: float) -> Seen:
-    contest = CONTESTANTS["python-socketio"].start(cores.server)
+def _socketio(connections: int, cores: Cores, seconds: float) -> GeneratorUse:
+    contest = COMPETITORS["python-socketio"].start(cores.server)
     assert isinstance(contest, Program)
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             contest.begin(audience, rows_for(SIZE), HZ["socketio-user"], connections)
         command = [
             sys.executable, "-m", "locust", "-f", str(PEERS / "socketio_receiver.py"), "--headless",
@@ -171,7 +171,7 @@ def _socketio(connections: int, cores: Cores, seconds: float) -> Seen:
         contest.stop()
 
 
-def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -> Seen:
+def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -> GeneratorUse:
     """Start it, wait until all its connections are open, and watch it for so many seconds."""
     lines: list[dict[str, Any]] = []
     news = threading.Condition()
@@ -209,10 +209,10 @@ def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -
         reader.join()
         if process.stdout is not None:
             process.stdout.close()
-    return Seen(last["boards"] - first["boards"], last["cpu"] - first["cpu"], memory, last["at"] - first["at"])
+    return GeneratorUse(last["boards"] - first["boards"], last["cpu"] - first["cpu"], memory, last["at"] - first["at"])
 
 
-def _swarm(spec: RunSpec, service: Ours, cores: Cores) -> Seen:
+def _swarm(spec: RunSpec, service: Ours, cores: Cores) -> GeneratorUse:
     """This load test as it is, and its own account of boards and CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.jsonl"
@@ -230,7 +230,7 @@ def _swarm(spec: RunSpec, service: Ours, cores: Cores) -> Seen:
             process.wait()
         totals = read(out)[-1]["totals"]
     cpu = sum(share["cpuSeconds"] for share in totals["shares"].values())
-    return Seen(totals["boards_received"], cpu, memory, totals["seconds"])
+    return GeneratorUse(totals["boards_received"], cpu, memory, totals["seconds"])
 
 
 def _memory_at_the_end(process: subprocess.Popen[bytes], out: Path, seconds: float) -> float:

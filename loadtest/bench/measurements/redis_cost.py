@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loadtest.bench.harness.machine import Cores, Gauge
-from loadtest.bench.harness.receiver_process import Audience
+from loadtest.bench.harness.receiver_process import ReceiverProcess
 from loadtest.bench.harness.servers import Ours
 from loadtest.bench.harness.statistics import ratios, spread_of
 from loadtest.bench.measurements.whole_service import JOIN, SCORE, metrics
@@ -61,7 +61,7 @@ def run(cores: Cores, say: Say, *, rounds: int, seconds: float) -> dict[str, Any
 def _trial(cores: Cores, redis: Gauge, seconds: float, *arguments: str) -> dict[str, float]:
     service = Ours(cores.server, *arguments)
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **service.target | {"hello": [JOIN]})
             audience.connect(PLAYERS)
             audience.play(SCORE, UPDATES, stop=PLAYERS)

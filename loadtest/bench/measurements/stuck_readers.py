@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from loadtest.bench.harness.machine import Cores
-from loadtest.bench.harness.receiver_process import Audience
-from loadtest.bench.harness.servers import CONTESTANTS, Contest, Ours, Program, play_session, target
+from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.servers import COMPETITORS, Ours, Program, RunningServer, play_session, target
 from loadtest.bench.harness.statistics import spread_of
 from loadtest.bench.measurements.whole_service import metrics
 
@@ -36,10 +36,10 @@ class Plain(Program):
         super().__init__(command, core=core, target=plain, environment=environment, read_port=_from_log)
         self.url = f"http://127.0.0.1:{self.target['port']}"
 
-    def begin(self, audience: Audience, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
         play_session(audience, rows, hz)
 
-    def rest(self, audience: Audience) -> None:
+    def rest(self, audience: ReceiverProcess) -> None:
         audience.play("", 0)
 
 
@@ -48,11 +48,11 @@ def _from_log(line: str) -> tuple[int, int | None] | None:
     return (int(found[1]), None) if found else None
 
 
-def _usual(core: int) -> Contest:
-    return CONTESTANTS["usual"].start(core)
+def _usual(core: int) -> RunningServer:
+    return COMPETITORS["usual"].start(core)
 
 
-WHO: dict[str, Callable[[int], Contest]] = {"this service": Ours, "plain uvicorn": Plain, "usual FastAPI": _usual}
+WHO: dict[str, Callable[[int], RunningServer]] = {"this service": Ours, "plain uvicorn": Plain, "usual FastAPI": _usual}
 
 
 def run(cores: Cores, say: Say, *, rounds: int, seconds: float, rows: int = ROWS) -> dict[str, Any]:
@@ -84,10 +84,10 @@ def run(cores: Cores, say: Say, *, rounds: int, seconds: float, rows: int = ROWS
     }
 
 
-def _play(start: Callable[[int], Contest], stuck: int, seconds: float, cores: Cores, rows: int) -> dict[str, Any]:
+def _play(start: Callable[[int], RunningServer], stuck: int, seconds: float, cores: Cores, rows: int) -> dict[str, Any]:
     contest = start(cores.server)
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(CLIENTS)
             contest.begin(audience, rows, HZ, CLIENTS)
@@ -116,7 +116,7 @@ def _play(start: Callable[[int], Contest], stuck: int, seconds: float, cores: Co
     }
 
 
-def _too_slow(contest: Contest) -> int:
+def _too_slow(contest: RunningServer) -> int:
     if not isinstance(contest, Ours | Plain):
         return 0
     count = 'leaderboard_connections_closed_total{code="4408"} '

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loadtest.bench.harness.machine import Cores
-from loadtest.bench.harness.receiver_process import ALL, Audience
+from loadtest.bench.harness.receiver_process import ALL, ReceiverProcess
 from loadtest.bench.harness.servers import Ours
 from loadtest.bench.harness.statistics import spread_of
 
@@ -33,7 +33,7 @@ def whole(cores: Cores, say: Say, *, rounds: int, seconds: float) -> dict[str, A
     for number in range(rounds):
         service = Ours(cores.server, "--top", "20")
         try:
-            with Audience(cores) as audience:
+            with ReceiverProcess(cores) as audience:
                 audience.ask("target", **service.target | {"hello": [JOIN]})
                 audience.connect(PLAYERS)
                 audience.play(SCORE, UPDATES, stop=PLAYERS)
@@ -66,7 +66,7 @@ def churn(cores: Cores, say: Say, *, seconds: float) -> dict[str, Any]:
     """Two thousand join at once, then hundreds come and go: what a watcher sees of it, and what memory stays."""
     service = Ours(cores.server)
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             watcher = service.target | {"hello": [WATCH]}
             audience.ask("target", **watcher)
             audience.connect(2)
@@ -139,7 +139,7 @@ def churn(cores: Cores, say: Say, *, seconds: float) -> dict[str, Any]:
     }
 
 
-def _everyone_once(audience: Audience, service: Ours) -> None:
+def _everyone_once(audience: ReceiverProcess, service: Ours) -> None:
     """Fill what grows once and for good (allocator, caches), so that what is measured is what the crowd leaves."""
     audience.ask("target", **service.target | {"hello": [JOIN]})
     audience.connect(BURST)

@@ -19,8 +19,8 @@ import websockets
 from loadtest.bench import __main__ as command
 from loadtest.bench.harness import machine, results, servers, statistics
 from loadtest.bench.harness.machine import Cores, Gauge
-from loadtest.bench.harness.receiver_process import Audience, AudienceFailed
-from loadtest.bench.harness.servers import CONTESTANTS, OURS, Contestant, NotHere, Ours, Program, StartFailed, board
+from loadtest.bench.harness.receiver_process import ReceiverFailed, ReceiverProcess
+from loadtest.bench.harness.servers import COMPETITORS, OURS, Competitor, NotHere, Ours, Program, StartFailed, board
 from loadtest.bench.measurements import generator_cost, stuck_readers
 from loadtest.bench.measurements.fanout import Plan, run, table
 from loadtest.bench.measurements.idle_connections import Probed
@@ -97,9 +97,9 @@ def test_boards_come_near_the_size_asked_for(size: int):
 @pytest.mark.parametrize("name", [OURS, "usual", "encode-once", "websockets"])
 def test_each_client_gets_each_board_once(name: str, cores: Cores):
     """Every server's boards reach every client, with one version each, and cost time that is measured."""
-    contest = CONTESTANTS[name].start(cores.server)
+    contest = COMPETITORS[name].start(cores.server)
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(12)
             contest.begin(audience, 5, 20.0, 12)
@@ -119,11 +119,11 @@ def test_each_client_gets_each_board_once(name: str, cores: Cores):
 def test_who_is_here_takes_part_and_who_is_not_says_so(name: str, cores: Cores):
     """A contestant whose parts are missing is left out with a reason; one that is here delivers."""
     try:
-        contest = CONTESTANTS[name].start(cores.server)
+        contest = COMPETITORS[name].start(cores.server)
     except NotHere as reason:
         pytest.skip(f"NOT RUN: {name} – {reason}")
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(5)
             contest.begin(audience, 3, 20.0, 5)
@@ -170,7 +170,7 @@ async def test_the_receiver_walks_frames_that_come_in_pieces(cores: Cores):
     started, finished, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with Audience(cores) as audience:
+    with ReceiverProcess(cores) as audience:
         await asyncio.to_thread(audience.ask, "target", **servers.target(port))
         await asyncio.to_thread(audience.connect, 1)
         started.set()
@@ -188,9 +188,9 @@ async def test_the_receiver_walks_frames_that_come_in_pieces(cores: Cores):
 
 def test_an_audience_that_cannot_connect_says_so(cores: Cores):
     """A port nobody listens on is an error, not an empty measurement."""
-    with Audience(cores) as audience:
+    with ReceiverProcess(cores) as audience:
         audience.ask("target", **servers.target(1))
-        with pytest.raises(AudienceFailed, match="expected 3 open sockets"):
+        with pytest.raises(ReceiverFailed, match="expected 3 open sockets"):
             audience.connect(3)
 
 
@@ -227,7 +227,7 @@ def test_readers_who_stop_are_ended_and_counted(cores: Cores):
     """The receiver's stopped sockets fill up at the server, which ends them as 4408."""
     contest = Ours(cores.server, "--tick-ms", "5")
     try:
-        with Audience(cores) as audience:
+        with ReceiverProcess(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(6)
             contest.begin(audience, 80, 200.0, 6)
@@ -266,7 +266,7 @@ def result() -> dict[str, object]:
         "rounds": 2, "window_seconds": 4.0, "cores_apart": True,
         "others_cpu": {"median": 0.0, "min": 0.0, "max": 0.1}, "versions": {"node": "1.2"},
         "missing": {"node-ws": "Node.js is not on this machine"},
-        "labels": {name: CONTESTANTS[name].label for name in names}, "table": table(trials), "trials": trials,
+        "labels": {name: COMPETITORS[name].label for name in names}, "table": table(trials), "trials": trials,
     }  # fmt: skip
 
 
@@ -333,7 +333,7 @@ def test_a_contest_leaves_out_who_is_not_here(cores: Cores, monkeypatch: pytest.
     def missing(_core: int) -> None:
         raise NotHere("its program is not on this machine")
 
-    monkeypatch.setitem(CONTESTANTS, "absent", Contestant("absent", "Somebody else", missing))
+    monkeypatch.setitem(COMPETITORS, "absent", Competitor("absent", "Somebody else", missing))
     said: list[str] = []
     plan = Plan(["websockets", "absent"], rounds=1, clients=[20], sizes=[512], hz=20.0, window=0.5)
     found = run(plan, cores, said.append)
