@@ -20,13 +20,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-FIRST_WAIT, LONGEST_WAIT, WAIT_WHEN_TOO_FAST = 0.5, 10.0, 5.0  # seconds
+from loadtest.transport.reconnect import NEVER_RETRY, wait_before
+
 PING_EVERY = 2.0  # seconds
-TOO_MANY_WRONG, FOREIGN, TOO_FAST = 4400, 4403, 4429
-NEVER_RETRY = {
-    TOO_MANY_WRONG: "it got too many wrong frames",
-    FOREIGN: "it does not accept this origin",
-}
 ABNORMAL = 1006
 
 OnFrame = Callable[[str, Mapping[str, Any], float], None]
@@ -65,14 +61,6 @@ class _Unanswered:
     points: int
     sent_at: float
     answer: asyncio.Future[ScoreAnswer]
-
-
-def wait_before(attempt: int, close_code: int | None, rng: random.Random) -> float:
-    """Seconds before connection attempt `attempt` (0 is the first after a fault): full jitter,
-    doubling from 0.5 s to 10 s, so that an audience does not come back in one instant.
-    """
-    wait = rng.uniform(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt, 16)))
-    return wait + WAIT_WHEN_TOO_FAST if close_code == TOO_FAST else wait
 
 
 class LeaderboardClient:
@@ -114,7 +102,7 @@ class LeaderboardClient:
             while True:
                 self._change("connecting")
                 code = await self._one_connection()
-                if code in NEVER_RETRY:
+                if code is not None and code in NEVER_RETRY:
                     raise Stopped(f"the service closed the connection for good ({code}): {NEVER_RETRY[code]}")
                 attempt = 0 if self.connection == "live" else attempt + 1
                 self._change("waiting")

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from cockpit.host.service_client import wait_before
 from cockpit.ui.tasks import Report, Tasks
+from loadtest.transport.reconnect import wait_before
 
 MOST_PLAYERS = 200
 MOST_PER_PLAYER = 10.0  # scores a second: half of what the service allows a connection

@@ -9,10 +9,11 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from cockpit.host.service_client import TOO_FAST, LeaderboardClient, ScoreRefused, Stopped, wait_before
+from cockpit.host.service_client import LeaderboardClient, ScoreRefused, Stopped
 from websockets.asyncio.server import ServerConnection, serve
 
 from loadtest.target.processes import Service
+from loadtest.transport.reconnect import TOO_FAST, wait_before
 
 BOARD = {
     "version": 1, "updates": 0, "epoch": "e", "sentAt": 0, "oldestAt": None, "sessionId": "DEMO123",
