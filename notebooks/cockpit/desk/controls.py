@@ -127,6 +127,14 @@ class DeskControls:
         self.redis.description = "Start Redis" if redis is False else "Stop Redis"
         self.kill.disabled |= workers < 2
 
+    def show_locust(self, address: str | None) -> None:
+        """Link to Locust's web UI at `address`; None while it starts."""
+        if address is None:
+            self.link.value = '<div class="cockpit-words" style="min-height:0">starting …</div>'
+        else:
+            link = f'<a href="{address}" target="_blank">{address}</a>'
+            self.link.value = f'<div class="cockpit-strip"><span>{link}</span></div>'
+
     def disable(self) -> None:
         """Nothing can be done any more: everything was stopped."""
         self.show(running=True, redis=None, workers=1)

@@ -21,7 +21,7 @@ from cockpit.desk.knee_chart import KneeChart
 from cockpit.desk.knee_trials import KneeTrials
 from cockpit.desk.service_under_test import MOST_STALLED, ServiceUnderTest, Setting, stalled
 from cockpit.host.processes import started
-from cockpit.runs.faults import Fault, Faults
+from cockpit.runs.faults import Fault, FaultKind, Faults
 from cockpit.runs.load_run import LoadRun, OwnedCommand, file_for, shown_spec
 from cockpit.runs.progress import RunProgress
 from cockpit.runs.verdict_card import VerdictCard
@@ -228,22 +228,22 @@ class SwarmDesk:
         if target.redis is None:
             raise RuntimeError("this swarm plays in memory: choose Redis before it starts")
         if target.redis.alive:
-            self._begin_fault("Redis stopped", lasts=True)
+            self._begin_fault("Redis stopped", FaultKind.REDIS_STOPPED)
             await target.redis.switch_off()
         else:
             self._mark("Redis started")
             await target.redis.switch_on()
-            self._mend("Redis stopped")
+            self._faults.mend(FaultKind.REDIS_STOPPED, time.time())
         self._changed.set()
 
     async def freeze(self) -> None:
         """Let the service stand still for a second."""
         target = self._hurt()
-        self._begin_fault("service frozen for 1 s", lasts=True)
+        self._begin_fault("service frozen for 1 s", FaultKind.SERVICE_FROZEN)
         try:
             await target.freeze()
         finally:
-            self._mend("service frozen for 1 s")
+            self._faults.mend(FaultKind.SERVICE_FROZEN, time.time())
 
     async def kill_worker(self) -> None:
         """Kill one of several workers with SIGKILL; its supervisor starts another."""
@@ -279,15 +279,14 @@ class SwarmDesk:
             host = ("--host", self.target.service.url) if self.target is not None else ()
             where = ("--web-host", "127.0.0.1", "--web-port", str(port))
             arguments = ("-m", "locust", "-f", str(LOCUSTFILE), *where, *host)
-            self._controls.link.value = '<div class="cockpit-words" style="min-height:0">starting …</div>'
+            self._controls.show_locust(None)
             self.locust = await started(lambda: OwnedCommand("Locust", *arguments))
             async with asyncio.timeout(UI_WITHIN):
                 while not await _answers(port):
                     if not self.locust.alive:
                         raise ServiceFailed("Locust ended:\n" + "\n".join(self.locust.log[-5:]))
                     await asyncio.sleep(LOOK_EVERY)
-            link = f'<a href="{address}" target="_blank">{address}</a>'
-            self._controls.link.value = f'<div class="cockpit-strip"><span>{link}</span></div>'
+            self._controls.show_locust(address)
 
     async def stop(self) -> None:
         """Stop everything: swarm, service, Redis, Locust's web UI. The second time does nothing."""
@@ -374,13 +373,8 @@ class SwarmDesk:
             raise RuntimeError("no swarm plays: start one first")
         return self.target
 
-    def _begin_fault(self, name: str, *, lasts: bool = False) -> None:
-        self._mark(name, self._faults.begin(name, time.time(), lasts=lasts).at)
-
-    def _mend(self, name: str) -> None:
-        for fault in self._faults.all:
-            if fault.name == name and fault.mended_at is None:
-                fault.mended_at = time.time()
+    def _begin_fault(self, name: str, kind: FaultKind | None = None) -> None:
+        self._mark(name, self._faults.begin(name, time.time(), kind=kind).at)
 
     def _mark(self, text: str, at: float | None = None) -> None:
         if self.swarm is not None:

@@ -7,6 +7,7 @@ owner of the tasks.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -90,6 +91,11 @@ class Controls:
         self.crowd.description = "Stop simulated players" if players else "Simulate players"
         self.crowd.icon = "stop" if players else "play"
         self._crowd = self._asked_crowd()
+
+    def show_progress(self, crowd: str, notices: Sequence[str]) -> None:
+        """Show in words how the simulated players stand, and the notices, the first one on top."""
+        self.crowd_status.value = crowd
+        self.notices.value = "<br>".join(html.escape(notice) for notice in notices)
 
     def disable(self) -> None:
         """Nothing can be done any more: everything was stopped."""

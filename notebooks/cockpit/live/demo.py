@@ -353,8 +353,7 @@ class Demo:
             for chart in self._timelines:
                 chart.draw(shown)
             self._status.draw(view)
-            self._controls.crowd_status.value = self._crowd_words()
-            self._controls.notices.value = "<br>".join(html.escape(notice) for notice in view.notices[:-4:-1])
+            self._controls.show_progress(self._crowd_words(), view.notices[:-4:-1])
 
     def _rewound(self) -> None:
         self._timelines_at = 0.0  # what is scrubbed should be seen at once

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from enum import Enum, auto
 
 FAULTS_KEPT = 64  # of a run: a fault that was forgotten would be judged as if it had been the service
 SURE = 1.0  # seconds that all has to be well for a fault to be over
+
+
+class FaultKind(Enum):
+    """The faults whose cause is taken away later, so that it has to be known which ones that mends."""
+
+    REDIS_STOPPED = auto()
+    SERVICE_FROZEN = auto()
 
 
 @dataclass(slots=True)
@@ -25,6 +33,7 @@ class Fault:
     detected_at: float | None = None
     seen_as: str = ""
     recovered_at: float | None = None
+    kind: FaultKind | None = None
     _well_since: float | None = None
 
     @property
@@ -89,9 +98,15 @@ class Faults:
         """Whether somebody should still look."""
         return any(not fault.over for fault in self._kept)
 
-    def begin(self, name: str, at: float, *, lasts: bool = False) -> Fault:
-        """A fault begins; one that does not last is mended in the same moment."""
-        return self.add(Fault(name, at, None if lasts else at))
+    def begin(self, name: str, at: float, *, kind: FaultKind | None = None) -> Fault:
+        """A fault begins; one of a kind lasts until `mend`, one of none is mended in the same moment."""
+        return self.add(Fault(name, at, at if kind is None else None, kind=kind))
+
+    def mend(self, kind: FaultKind, at: float) -> None:
+        """The cause of all faults of the kind was taken away."""
+        for fault in self._kept:
+            if fault.kind is kind and fault.mended_at is None:
+                fault.mended_at = at
 
     def add(self, fault: Fault) -> Fault:
         """A fault that somebody else looks after, or `begin` made."""

@@ -144,13 +144,17 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One beat: what is said, what is done, what everybody must see, and its own pace in seconds."""
+    """One beat: what is said, what is done, what everybody must see, and its own pace in seconds.
+
+    `timed` is whether its seconds from click to screen are figures of the service: not while a tab reconnects.
+    """
 
     caption: str
     note: str
     seconds: float
     act: Callable[[StoryTabs], Awaitable[None]]
     expect: tuple[Expect, ...]
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +406,7 @@ STORY: tuple[Step, ...] = (
             ),
             _back(0, "alice", bob=100, alice=10),
         ),
+        timed=False,
     ),
     Step(
         "She plays on: +100, back on top",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew
-from cockpit.runs.faults import Faults
+from cockpit.runs.faults import FaultKind, Faults
 from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, RunProgress, row_of
 from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictCard
@@ -78,7 +78,7 @@ def test_the_charts_draw_a_run_and_an_empty_one() -> None:
 def test_a_fault_is_detected_and_over() -> None:
     """Times run from its beginning, and from the end of its cause to the first of a whole second of good looks."""
     faults = Faults()
-    fault = faults.begin("Redis stopped", 10.0, lasts=True)
+    fault = faults.begin("Redis stopped", 10.0, kind=FaultKind.REDIS_STOPPED)
     faults.look(10.1, None)
     faults.look(10.4, "degraded")
     faults.look(12.0, None)
