@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -20,7 +22,17 @@ from loadtest.bench import __main__ as command
 from loadtest.bench.harness import machine, results, servers, statistics
 from loadtest.bench.harness.machine import Cores, Gauge
 from loadtest.bench.harness.receiver_process import ReceiverFailed, ReceiverProcess
-from loadtest.bench.harness.servers import COMPETITORS, OURS, Competitor, NotHere, Ours, Program, StartFailed, board
+from loadtest.bench.harness.servers import (
+    COMPETITORS,
+    OURS,
+    Competitor,
+    NotHere,
+    Ours,
+    Program,
+    RunningServer,
+    StartFailed,
+    board,
+)
 from loadtest.bench.measurements import generator_cost, stuck_readers
 from loadtest.bench.measurements.fanout import Plan, run, table
 from loadtest.bench.measurements.idle_connections import Probed
@@ -94,6 +106,11 @@ def test_boards_come_near_the_size_asked_for(size: int):
     assert servers.rows_for(10) == 1
 
 
+def windows(receivers: ReceiverProcess, server: RunningServer) -> Iterator[dict[str, Any]]:
+    """What the receivers record in one second after another, ten at most; a busy machine leaves boards out of some."""
+    return (receivers.watch(1.0, server=server.gauge) for _ in range(10))
+
+
 @pytest.mark.parametrize("name", [OURS, "usual", "encode-once", "websockets"])
 def test_each_client_gets_each_board_once(name: str, cores: Cores):
     """Every server's boards reach every client, with one version each, and cost time that is measured."""
@@ -103,8 +120,7 @@ def test_each_client_gets_each_board_once(name: str, cores: Cores):
             audience.ask("target", **contest.target)
             audience.connect(12)
             contest.begin(audience, 5, 20.0, 12)
-            seen = audience.watch(2.0, server=contest.gauge)  # forty are due; beside other tests fewer come
-            assert seen["boards"] >= 10
+            seen = next(one for one in windows(audience, contest) if one["boards"] >= 10)
             # Only the first and the last board of the window may be there in part.
             assert 12 * (seen["boards"] - 2) < seen["deliveries"] <= 12 * seen["boards"]
             assert seen["payload_bytes"] == pytest.approx(len(json.dumps(board(5), ensure_ascii=False)), rel=0.2)
