@@ -1,4 +1,4 @@
-"""The sessions of the kit. `nox` checks and tests everything; `nox -s demo` runs the show; `nox -l` lists the rest."""
+"""The sessions of the kit. `nox` runs the checks and the default tests; `nox -s demo` opens the demo; `nox -l` lists all."""
 
 from __future__ import annotations
 

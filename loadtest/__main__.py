@@ -32,7 +32,7 @@ EXTRA: Final = {"numpy", "locust", "gevent", "psutil"}  # what the extra `loadte
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """All commands, and the options of one; its module, `command_<name>`, adds them and names its function."""
+    """All commands, and the options of one; its module, `loadtest.cli.<name>`, adds them and names its function."""
     top = argparse.ArgumentParser(prog="python -m loadtest", description="Load, measure and check the leaderboard.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():

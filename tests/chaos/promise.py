@@ -1,4 +1,4 @@
-"""What an answer promises (protocol.md, "Versions and epochs"), as arithmetic.
+"""What an answer promises (docs/protocol.md, "The life of an answer"), as arithmetic.
 
 All points are positive here and nobody resets, so a score only grows, and whether a frame includes an
 update can be read from the sum. For each player in each frame of epoch e and version v, shared or

@@ -30,7 +30,7 @@ OnConnection = Callable[[str], None]
 
 
 class ScoreRefused(RuntimeError):
-    """The service answered with an `error`; `code` is protocol.md's, `retry_after` in seconds or None."""
+    """The service answered with an `error`; `code` is one of docs/protocol.md, `retry_after` in seconds or None."""
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {message}")
