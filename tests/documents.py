@@ -34,7 +34,17 @@ COMMANDS = {
     "nox -s chaos": ("chaos",),
 }
 # Options of programs that are not part of this repository, and those that nox and the cockpit take by hand.
-FOREIGN = {"--no-browser", "--port", "--headless", "--redis", "--install-browser", "--help", "--help-all", "--reload", "--execution-segment"}
+FOREIGN = {
+    "--no-browser",
+    "--port",
+    "--headless",
+    "--redis",
+    "--install-browser",
+    "--help",
+    "--help-all",
+    "--reload",
+    "--execution-segment",
+}
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")

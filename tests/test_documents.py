@@ -70,8 +70,8 @@ def test_every_module_is_on_the_map() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """README has at most 900 words."""
-    assert len((ROOT / "README.md").read_text().split()) <= 900
+    """README has at most 900 words; a bar of a table or a dash is none."""
+    assert len(re.findall(r"\S*\w\S*", (ROOT / "README.md").read_text())) <= 900
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
