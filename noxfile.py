@@ -1,4 +1,4 @@
-"""The sessions of the kit. `nox` runs the checks and the default tests; `nox -s demo` opens the demo; `nox -l` lists all."""
+"""The nox sessions: `nox` runs the checks and the default tests; `nox -s demo` opens the demo; `nox -l` lists all."""
 
 from __future__ import annotations
 
