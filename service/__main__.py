@@ -21,7 +21,7 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from service.core.addresses import folder_of
 from service.core.protocol import MAX_FRAME
-from service.server.listening_socket import OneEach, bind, is_everywhere, url_of
+from service.server.listening_socket import SocketPerWorker, bind, is_everywhere, url_of
 from service.server.logging_config import configuration
 from service.server.uvicorn_protocol import protocol_class
 from service.settings import BadSetting, Settings
@@ -81,7 +81,7 @@ def _within_file_limit(settings: Settings) -> Settings:
     return settings.model_copy(update={"max_connections": possible})
 
 
-class Server(uvicorn.Server):
+class LeaderboardServer(uvicorn.Server):
     """A uvicorn server that says where it is, and stops when its parent is gone."""
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
@@ -118,7 +118,7 @@ class Workers(Multiprocess):
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         # It is not listened to here: it keeps the port as long as no worker does.
-        super().__init__(config, cast("list[socket.socket]", [OneEach(listener)]))
+        super().__init__(config, cast("list[socket.socket]", [SocketPerWorker(listener)]))
         self._url = url_of(listener)
 
     @property
@@ -193,7 +193,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
     if settings.reload or settings.workers > 1:
         return _supervise(settings, listener)
     try:
-        Server(configure(settings, app), settings).run(sockets=[listener])
+        LeaderboardServer(configure(settings, app), settings).run(sockets=[listener])
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0

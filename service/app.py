@@ -15,13 +15,13 @@ from fastapi.staticfiles import StaticFiles
 
 from service import __version__
 from service.core.addresses import folder_of
-from service.core.session import Rules
-from service.http.access import Admin, Gate, GateMiddleware
+from service.core.session import SessionRules
+from service.http.access import AccessMiddleware, AccessRules, Admin
 from service.http.routes import STATIC, SWAGGER, Api
 from service.metrics import Metrics
 from service.realtime.connection import Connections, Limits
 from service.realtime.hub import Hubs
-from service.server.gc_freeze import Heap
+from service.server.gc_freeze import GcFreezer
 from service.server.logging_config import drop_known_noise
 from service.server.shutdown import Draining, stop_with_parent
 from service.settings import BadSetting, Settings
@@ -36,7 +36,7 @@ log = logging.getLogger("leaderboard")
 def create_store(settings: Settings, metrics: Metrics) -> Store:
     """The store that the settings name."""
     options: dict[str, Any] = {
-        "rules": Rules(settings.ranking, settings.max_players),
+        "rules": SessionRules(settings.ranking, settings.max_players),
         "max_sessions": settings.max_sessions,
         "session_ttl": settings.session_ttl,
     }
@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
             log.info("no Redis is configured: scores are kept in memory, for as long as this process lives")
         stop_with_parent()
         draining.on_signal(settings.drain_seconds)
-        heap = Heap()
+        heap = GcFreezer()
         heap.begin()
         sweeper = asyncio.create_task(_sweep(store, hubs, connections, heap, metrics), name="sweeper")
         try:
@@ -112,13 +112,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.mount("/docs/assets", StaticFiles(directory=SWAGGER), name="docs-assets")
     app.add_middleware(
-        GateMiddleware,
-        gate=Gate(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
+        AccessMiddleware,
+        gate=AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
     )
     return app
 
 
-async def _sweep(store: Store, hubs: Hubs, connections: Connections, heap: Heap, metrics: Metrics) -> None:
+async def _sweep(store: Store, hubs: Hubs, connections: Connections, heap: GcFreezer, metrics: Metrics) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:

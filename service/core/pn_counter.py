@@ -97,7 +97,7 @@ def from_wire(text: bytes) -> list[Op]:
 
 
 @dataclass(slots=True)
-class Row:
+class WorkerRow:
     """One worker's points in the current generation, and the number of its last batch."""
 
     seq: int = 0
@@ -130,12 +130,12 @@ class Applied:
 
 
 @dataclass(slots=True)
-class Reading:
+class SessionSnapshot:
     """A session as it was read in one go, with the last batches, as far as they were not known to be known."""
 
     stamp: Stamp
     generation: int
-    rows: dict[str, Row]
+    rows: dict[str, WorkerRow]
     names: dict[str, str]
     recent: list[Applied] = field(default_factory=list)
 
@@ -146,15 +146,15 @@ class Replica:
     def __init__(self, epoch: str) -> None:
         self.stamp = Stamp(epoch)
         self.generation = 1
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, WorkerRow] = {}
         self.names: dict[str, str] = {}
         self.totals: dict[str, int] = {}
 
-    def row(self, worker: str) -> Row:
+    def row(self, worker: str) -> WorkerRow:
         """The worker's row, an empty one where nothing came from it yet."""
         row = self.rows.get(worker)
         if row is None:
-            row = self.rows[worker] = Row()
+            row = self.rows[worker] = WorkerRow()
         return row
 
     def apply(self, worker: str, op: Op) -> None:
@@ -174,14 +174,14 @@ class Replica:
             case Name():
                 self.names[op.user_id] = op.username
 
-    def newer_than(self, reading: Reading) -> list[str]:
+    def newer_than(self, reading: SessionSnapshot) -> list[str]:
         """The workers whose rows are known here in a later state than the reading has them."""
         if self.generation > reading.generation:
             # Nothing in the reading counts any more, so that all of it has to be put in its place.
             return list(self.rows)
-        return [worker for worker, row in self.rows.items() if row.seq > reading.rows.get(worker, Row()).seq]
+        return [worker for worker, row in self.rows.items() if row.seq > reading.rows.get(worker, WorkerRow()).seq]
 
-    def adopt(self, reading: Reading) -> None:
+    def adopt(self, reading: SessionSnapshot) -> None:
         """Hold what was read for the truth. There should be nothing `newer_than` it."""
         self.stamp = reading.stamp
         self.generation = reading.generation

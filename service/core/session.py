@@ -13,13 +13,13 @@ from typing import Final, Literal
 from service.core.errors import ErrorCode, Refused
 from service.core.protocol import MAX_TOTAL, Entry
 from service.core.ranking import Board, Ranking, Standing
-from service.core.users import DEMO_USERS, default_username, look_of
+from service.core.users import DEMO_USERS, appearance_of, default_username
 
 OP_MEMORY = 300.0  # seconds an opId is remembered at least
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SessionRules:
     """What holds for every session: the tie rule and the most users that are ranked or connected."""
 
     ranking: Ranking = Ranking.COMPETITION
@@ -157,7 +157,7 @@ class Session:
 
     id: str
     epoch: str
-    rules: Rules
+    rules: SessionRules
     created_at: float
     version: int = 0
     participants: int = 0  # distinct users connected now
@@ -301,7 +301,7 @@ class Session:
 
     def entry(self, standing: Standing) -> Entry:
         """The standing as a row of the board."""
-        look = look_of(standing.user_id)
+        look = appearance_of(standing.user_id)
         return Entry(
             rank=standing.rank,
             user_id=standing.user_id,

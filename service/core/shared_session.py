@@ -26,11 +26,11 @@ from service.core.pn_counter import (
     Name,
     Op,
     Populate,
-    Reading,
     Replica,
     Reset,
-    Row,
+    SessionSnapshot,
     Stamp,
+    WorkerRow,
     from_wire,
     to_wire,
 )
@@ -60,7 +60,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class OperationBatch:
     """What goes to Redis in one piece, and once: its number is not used again, whether it arrived or not."""
 
     seq: int
@@ -88,7 +88,7 @@ class SharedSession:
         self.session = session
         self.replica = Replica(session.epoch)
         self.synced = False  # whether it was ever read
-        self.in_flight: Batch | None = None
+        self.in_flight: OperationBatch | None = None
         self._worker = worker
         self._private = private
         self._queue: deque[Pending] = deque()
@@ -215,12 +215,12 @@ class SharedSession:
 
     # What was sent comes back
 
-    def next_batch(self) -> Batch | None:
+    def next_batch(self) -> OperationBatch | None:
         """What is to be confirmed next, and to be sent if it was not."""
         if self.in_flight is None and self._queue:
             pending = tuple(self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
             self._seq += 1
-            self.in_flight = Batch(self._seq, pending, to_wire([one.op for one in pending]))
+            self.in_flight = OperationBatch(self._seq, pending, to_wire([one.op for one in pending]))
         return self.in_flight
 
     def take(self, applied: Applied, now: float) -> list[Event]:
@@ -252,7 +252,7 @@ class SharedSession:
                 events += self._drop_repeated(one.op, now)
         return events + self._return()
 
-    def lost(self, reading: Reading) -> list[Lost]:
+    def lost(self, reading: SessionSnapshot) -> list[Lost]:
         """What Redis has lost, or must not take any more, before the reading can be adopted.
 
         A batch in flight that is not in the reading is given up: its number is passed over, so that it
@@ -260,12 +260,12 @@ class SharedSession:
         """
         lost = [Lost(worker, self.replica.row(worker).seq, self.replica.row(worker).seq)
                 for worker in self.replica.newer_than(reading)]  # fmt: skip
-        if self.in_flight is not None and reading.rows.get(self._worker, Row()).seq < self.in_flight.seq:
+        if self.in_flight is not None and reading.rows.get(self._worker, WorkerRow()).seq < self.in_flight.seq:
             own = Lost(self._worker, self.in_flight.seq + 1, self.in_flight.seq)
             lost = [own, *(one for one in lost if one.worker != self._worker)]
         return lost
 
-    def is_ahead_of(self, reading: Reading) -> bool:
+    def is_ahead_of(self, reading: SessionSnapshot) -> bool:
         """Whether the stream has brought more than was read."""
         stamp = self.replica.stamp
         return self.synced and reading.stamp.epoch == stamp.epoch and reading.stamp.version < stamp.version
@@ -275,7 +275,7 @@ class SharedSession:
         known = self.replica.stamp
         return stamp is None or stamp.epoch != known.epoch or stamp.version <= known.version
 
-    def adopt(self, reading: Reading, now: float) -> list[Event]:
+    def adopt(self, reading: SessionSnapshot, now: float) -> list[Event]:
         """Show what was read, and confirm what it holds of this process' own. There should be nothing `lost` in it."""
         before, synced = (self.session.epoch, self.session.version), self.synced
         known = self.replica.stamp

@@ -14,7 +14,7 @@ MAX_USERNAME = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """How a user is drawn: `avatar` is one emoji, `color` is `#rrggbb`."""
 
     avatar: str
@@ -27,19 +27,19 @@ class DemoUser:
 
     id: str
     username: str
-    look: Look
+    look: Appearance
     demo_score: int
 
 
 DEMO_USERS: dict[str, DemoUser] = {
     user.id: user
     for user in (
-        DemoUser("alice", "Alice", Look("🦊", "#d55e00"), 145),
-        DemoUser("bob", "Bob", Look("🐼", "#0072b2"), 132),
-        DemoUser("charlie", "Charlie", Look("🦁", "#e69f00"), 128),
-        DemoUser("diana", "Diana", Look("🦄", "#cc79a7"), 115),
-        DemoUser("eve", "Eve", Look("🦉", "#009e73"), 98),
-        DemoUser("frank", "Frank", Look("🐸", "#56b4e9"), 87),
+        DemoUser("alice", "Alice", Appearance("🦊", "#d55e00"), 145),
+        DemoUser("bob", "Bob", Appearance("🐼", "#0072b2"), 132),
+        DemoUser("charlie", "Charlie", Appearance("🦁", "#e69f00"), 128),
+        DemoUser("diana", "Diana", Appearance("🦄", "#cc79a7"), 115),
+        DemoUser("eve", "Eve", Appearance("🦉", "#009e73"), 98),
+        DemoUser("frank", "Frank", Appearance("🐸", "#56b4e9"), 87),
     )
 }
 
@@ -53,12 +53,12 @@ COLORS = (
 
 
 @lru_cache(maxsize=32_768)
-def look_of(user_id: str) -> Look:
+def appearance_of(user_id: str) -> Appearance:
     """The look of a user: the demo user's own, otherwise derived from the id alone."""
     if (user := DEMO_USERS.get(user_id)) is not None:
         return user.look
     digest = crc32(user_id.encode("ascii"))
-    return Look(AVATARS[digest % len(AVATARS)], COLORS[(digest >> 16) % len(COLORS)])
+    return Appearance(AVATARS[digest % len(AVATARS)], COLORS[(digest >> 16) % len(COLORS)])
 
 
 def default_username(user_id: str) -> str:

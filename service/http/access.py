@@ -55,7 +55,7 @@ class Authority:
         return True
 
 
-class Gate:
+class AccessRules:
     """The rules of access, apart from any framework."""
 
     def __init__(self, *, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> None:
@@ -98,10 +98,10 @@ class Gate:
         )
 
 
-class GateMiddleware:
-    """Applies a `Gate` to HTTP and, before it is accepted, to WebSocket."""
+class AccessMiddleware:
+    """Applies `AccessRules` to HTTP and, before it is accepted, to WebSocket."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: AccessRules) -> None:
         self._app = app
         self._gate = gate
         self._policy = gate.content_security_policy()

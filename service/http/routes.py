@@ -54,11 +54,11 @@ def qr_svg(text: str) -> bytes:
     return image.getvalue()
 
 
-class _Answer(BaseModel):
+class _PostAnswer(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True)
 
 
-class LeaderboardPage(_Answer):
+class LeaderboardPage(_PostAnswer):
     """A page of a session's board."""
 
     session_id: str
@@ -70,7 +70,7 @@ class LeaderboardPage(_Answer):
     timestamp: datetime
 
 
-class PlayerPlace(_Answer):
+class PlayerPlace(_PostAnswer):
     """One player with the neighbours, in order."""
 
     player: Entry
@@ -80,14 +80,14 @@ class PlayerPlace(_Answer):
     epoch: str
 
 
-class DemoAnswer(_Answer):
+class DemoAnswer(_PostAnswer):
     """What populate and reset leave behind."""
 
     message: str
     leaderboard: tuple[Entry, ...]
 
 
-class AvailableUser(_Answer):
+class AvailableUser(_PostAnswer):
     """A user to pick."""
 
     id: str
@@ -96,7 +96,7 @@ class AvailableUser(_Answer):
     color: str
 
 
-class ActiveSession(_Answer):
+class ActiveSession(_PostAnswer):
     """A session that exists."""
 
     id: str
@@ -104,7 +104,7 @@ class ActiveSession(_Answer):
     players: int
 
 
-class Demo(_Answer):
+class DemoInfo(_PostAnswer):
     """What the page needs to begin."""
 
     title: str = "Elsa Real-Time Leaderboard"
@@ -113,7 +113,7 @@ class Demo(_Answer):
     active_sessions: dict[str, ActiveSession]
 
 
-class Health(_Answer):
+class Health(_PostAnswer):
     """How the answering process is."""
 
     status: Literal["healthy", "degraded"]
@@ -212,15 +212,15 @@ class Api:
             session = await self._store.populate(session_id, time.time())
         except Refused as refusal:
             raise HTTPException(409, refusal.message) from None
-        return self._demo_answer("Demo data populated", session)
+        return self._demo_answer("DemoInfo data populated", session)
 
     async def reset(self, session_id: Annotated[SessionId, Query(alias="sessionId")] = DEFAULT_SESSION) -> DemoAnswer:
         """Clear all scores."""
         return self._demo_answer("Leaderboard reset", await self._store.reset(session_id, time.time()))
 
-    async def demo(self) -> Demo:
+    async def demo(self) -> DemoInfo:
         """The users to pick and the sessions that exist."""
-        return Demo(
+        return DemoInfo(
             available_users=[
                 AvailableUser(id=user.id, username=user.username, avatar=user.look.avatar, color=user.look.color)
                 for user in DEMO_USERS.values()

@@ -35,7 +35,7 @@ from service.core.rate_limit import Patience, TokenBucket
 from service.core.session import Answer
 from service.metrics import Metrics
 from service.realtime.hub import Hub, Hubs, Member
-from service.server.outbound import EXTENSION, AsgiOutlet, Batch, Outlet
+from service.server.outbound import EXTENSION, AsgiOutlet, OutgoingBatch, Outlet
 from service.stores.base import Store
 
 log = logging.getLogger("leaderboard.connection")
@@ -181,7 +181,7 @@ class Connection:
             case LeaveDemo():
                 self._leave()
             case Ping():
-                self._outlet.send(Batch(encode(Pong(t=message.t, server_time=round(time.time() * 1000, 3)))))
+                self._outlet.send(OutgoingBatch(encode(Pong(t=message.t, server_time=round(time.time() * 1000, 3)))))
 
     def _join(self, message: JoinDemo) -> None:
         same = self._hub is not None and (self._hub.session_id, self.user_id) == (message.session_id, message.user_id)
@@ -233,7 +233,7 @@ class Connection:
         self._metrics.updates.inc()
         member.told = (answer.score, answer.rank)
         self._outlet.send(
-            Batch(
+            OutgoingBatch(
                 encode(
                     ScoreAck(
                         user_id=answer.user_id,
@@ -262,7 +262,7 @@ class Connection:
         self._metrics.errors.labels(failure.code).inc()
         retry_after = failure.retry_after if isinstance(failure, RateLimited) else None
         self._outlet.send(
-            Batch(
+            OutgoingBatch(
                 encode(
                     ErrorMessage(
                         code=failure.code, message=failure.message, op_id=failure.op_id, retry_after=retry_after

@@ -5,7 +5,7 @@ at once; from then on at most one board leaves per tick, however many changes ca
 fan-out the loop stays free for at least as long as the fan-out took. A socket that does not keep
 up is passed over and gets the latest board when it drains: a board is state, so nothing is owed.
 
-    store ──events──▶ Hubs ──▶ Hub.observe … tick … ──▶ Batch ──▶ every writable Member's outlet
+    store ──events──▶ Hubs ──▶ Hub.observe … tick … ──▶ OutgoingBatch ──▶ every writable Member's outlet
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from service.core.protocol import (
     encode,
 )
 from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Restored, Scored, Session
-from service.core.users import look_of
+from service.core.users import appearance_of
 from service.metrics import Metrics
-from service.server.outbound import Batch, Outlet, broadcast
+from service.server.outbound import OutgoingBatch, Outlet, broadcast
 from service.stores.base import Store
 
 MAX_NOTICES = 10  # per session and tick, the rest of a crowd is one message
@@ -104,7 +104,7 @@ class Hub:
         self._ranks_told_at = float("-inf")
         self._ranks_timer: asyncio.TimerHandle | None = None
         self._turn = 0
-        self._snapshot: tuple[object, Batch] | None = None
+        self._snapshot: tuple[object, OutgoingBatch] | None = None
         self._revision = 0
         self._task: asyncio.Task[None] | None = asyncio.create_task(self._run(), name=f"hub {session_id}")
         self._task.add_done_callback(self._ended)
@@ -161,23 +161,23 @@ class Hub:
 
     # Messages
 
-    def snapshot(self) -> Batch:
+    def snapshot(self) -> OutgoingBatch:
         """The board as it is now, for one socket that needs all of it."""
         session = self._session()
         # During a burst of joins or drains everybody gets the same bytes.
         age = int(self._clock() / self._tick)
         state = (session.epoch, session.version, self._revision, self._store.degraded, age)
         if self._snapshot is None or self._snapshot[0] != state:
-            self._snapshot = (state, Batch(encode(self._board(session, _Due()))))
+            self._snapshot = (state, OutgoingBatch(encode(self._board(session, _Due()))))
         return self._snapshot[1]
 
-    def rank_of(self, member: Member) -> Batch:
+    def rank_of(self, member: Member) -> OutgoingBatch:
         """The member's own place, now told."""
         assert member.user_id is not None
         session = self._session()
         score, rank = session.board.score(member.user_id) or 0, session.board.rank(member.user_id)
         member.told = (score, rank)
-        return Batch(
+        return OutgoingBatch(
             encode(
                 UserRankUpdate(
                     user_id=member.user_id,
@@ -231,7 +231,7 @@ class Hub:
         texts = [encode(notice) for notice in _notices(due.notices)]
         if due.board:
             texts.append(encode(self._board(session, due)))
-        batch = Batch(*texts) if texts else None
+        batch = OutgoingBatch(*texts) if texts else None
         tell_ranks = self._ranks_turn()
         if batch is None and not tell_ranks:
             return
@@ -240,7 +240,7 @@ class Hub:
         if due.board:
             self._metrics.boards.inc()
 
-    async def _send(self, batch: Batch | None, *, tell_ranks: bool) -> None:
+    async def _send(self, batch: OutgoingBatch | None, *, tell_ranks: bool) -> None:
         if batch is not None and len(self._writable) < len(self._members):
             for member in self._members.keys() - self._writable.values():
                 self._pass_over(member)
@@ -265,7 +265,7 @@ class Hub:
                 broadcast(chunk, batch)
         self._metrics.deliveries.inc(len(outlets))
 
-    def _send_with_news(self, batch: Batch | None, outlets: Iterable[Outlet]) -> None:
+    def _send_with_news(self, batch: OutgoingBatch | None, outlets: Iterable[Outlet]) -> None:
         """Send each player's new place, where there is one, in the same write as the batch."""
         for outlet in outlets:
             news = self._news(self._writable[outlet])
@@ -296,7 +296,7 @@ class Hub:
         self._ranks_told_at = now
         return True
 
-    def _news(self, member: Member) -> Batch | None:
+    def _news(self, member: Member) -> OutgoingBatch | None:
         if member.user_id is None:
             return None
         board = self._session().board
@@ -383,7 +383,7 @@ def _notices(events: list[Arrived | Left]) -> list[ServerMessage]:
             kind(
                 user_id=event.user_id,
                 username=event.username,
-                avatar=look_of(event.user_id).avatar,
+                avatar=appearance_of(event.user_id).avatar,
                 total_participants=event.total_participants,
             )
         )

@@ -14,7 +14,7 @@ import gc
 WORTH_IT = 100  # connections opened since the last freeze
 
 
-class Heap:
+class GcFreezer:
     """Decides, once a second, whether to freeze."""
 
     def __init__(self) -> None:

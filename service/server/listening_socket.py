@@ -46,7 +46,7 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     return listener
 
 
-class OneEach:
+class SocketPerWorker:
     """A place for a listening socket in what is sent to a worker: there, it is one of the worker's own.
 
     Of workers that wait at one socket the same one would get nearly every connection. The kernel

@@ -1,6 +1,6 @@
 """The way out to one socket, and what goes through it.
 
-A `Batch` is encoded once for everybody. An `Outlet` takes batches without ever waiting: sending
+A `OutgoingBatch` is encoded once for everybody. An `Outlet` takes batches without ever waiting: sending
 is a plain call, and whether the socket keeps up is told by a callback. So the loop that sends a
 board to everyone has nothing to await, and a slow or dead socket delays nobody.
 
@@ -36,7 +36,7 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8) + payload
 
 
-class Batch:
+class OutgoingBatch:
     """Messages that go out together: as texts, and as one run of prebuilt frames."""
 
     __slots__ = ("texts", "wire")
@@ -45,8 +45,8 @@ class Batch:
         self.texts = texts
         self.wire = b"".join(map(text_frame, texts))
 
-    def __add__(self, other: Batch) -> Batch:
-        both = Batch()
+    def __add__(self, other: OutgoingBatch) -> OutgoingBatch:
+        both = OutgoingBatch()
         both.texts, both.wire = self.texts + other.texts, self.wire + other.wire
         return both
 
@@ -81,11 +81,11 @@ class Outlet(ABC):
         self.on_writable: Callable[[bool], None] = _nobody
 
     @abstractmethod
-    def send(self, batch: Batch, more: Batch | None = None) -> None:
+    def send(self, batch: OutgoingBatch, more: OutgoingBatch | None = None) -> None:
         """Send the messages, both batches in one write where that is possible. Never waits, never raises."""
 
     @abstractmethod
-    def finish(self, batch: Batch, taken: int) -> None:
+    def finish(self, batch: OutgoingBatch, taken: int) -> None:
         """Send what is left of a batch of which `push` took so many bytes."""
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Outlet(ABC):
             self.on_writable(writable)
 
 
-def broadcast(outlets: Iterable[Outlet], batch: Batch) -> None:
+def broadcast(outlets: Iterable[Outlet], batch: OutgoingBatch) -> None:
     """Send the batch to every outlet; all of them are writable.
 
     The hottest loop of the service. Nearly all of its time is the kernel's: for a socket that keeps
@@ -143,7 +143,7 @@ class AsgiOutlet(Outlet):
         self._task = asyncio.create_task(self._pump(), name="outlet")
         self._task.add_done_callback(self._pump_ended)
 
-    def send(self, batch: Batch, more: Batch | None = None) -> None:
+    def send(self, batch: OutgoingBatch, more: OutgoingBatch | None = None) -> None:
         if self.closed or self._closing is not None:
             return
         if more is not None:
@@ -154,7 +154,7 @@ class AsgiOutlet(Outlet):
         if self._bytes > HIGH_WATER:
             self._set_writable(False)
 
-    def finish(self, batch: Batch, taken: int) -> None:
+    def finish(self, batch: OutgoingBatch, taken: int) -> None:
         self.send(batch)
 
     async def close(self, code: CloseCode) -> None:

@@ -21,7 +21,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from service.core.errors import CloseCode
-from service.server.outbound import EXTENSION, Batch, Outlet, broadcast, takes_nothing
+from service.server.outbound import EXTENSION, OutgoingBatch, Outlet, broadcast, takes_nothing
 
 STALL_SECONDS = 5.0  # a socket paused for longer is given up
 LAST_WORD_SECONDS = 2.0  # how long a close frame may take to leave a socket that was given up
@@ -51,7 +51,7 @@ class WireOutlet(Outlet):
         self._transport = protocol.transport
         self._stall: asyncio.TimerHandle | None = None
 
-    def send(self, batch: Batch, more: Batch | None = None) -> None:
+    def send(self, batch: OutgoingBatch, more: OutgoingBatch | None = None) -> None:
         if more is not None:
             batch = batch + more
         if self.writable:
@@ -59,7 +59,7 @@ class WireOutlet(Outlet):
         else:
             self.finish(batch, 0)
 
-    def finish(self, batch: Batch, taken: int) -> None:
+    def finish(self, batch: OutgoingBatch, taken: int) -> None:
         if not self.closed:
             self._transport.write(batch.wire[taken:])
 

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
-from service.core.session import Answer, Event, Rules, Session
+from service.core.session import Answer, Event, Session, SessionRules
 
 Listener = Callable[[Session, Iterable[Event]], None]
 Settle = Callable[[Answer], None]
@@ -29,7 +29,7 @@ class Store(ABC):
     """Sessions by id. All times are Unix seconds and come in as arguments."""
 
     storage: Literal["memory", "redis"]
-    rules: Rules
+    rules: SessionRules
     listener: Listener = staticmethod(nobody_listens)
 
     @property

@@ -157,7 +157,7 @@ class EmbeddedServer:
             log.error("%s", line.rstrip())
 
 
-class _Server:
+class _RedisProcess:
     """A redis-server, a child of this process. What becomes of it goes into `news`."""
 
     def __init__(self, binary: str, folder: _Folder, port: int, news: queue.SimpleQueue[_News]) -> None:
@@ -284,9 +284,9 @@ def _folder(given: str) -> Iterator[_Folder]:
 
 
 @contextlib.contextmanager
-def _started(binary: str, folder: _Folder, port: int, news: queue.SimpleQueue[_News]) -> Iterator[_Server]:
+def _started(binary: str, folder: _Folder, port: int, news: queue.SimpleQueue[_News]) -> Iterator[_RedisProcess]:
     for tries_left in reversed(range(TRIES if port == 0 else 1)):
-        server = _Server(binary, folder, port or _free_port(), news)
+        server = _RedisProcess(binary, folder, port or _free_port(), news)
         try:
             server.wait_until_ready()
             break

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection
 
 from service.core.errors import ErrorCode, Refused
-from service.core.session import Rules, Session
+from service.core.session import Session, SessionRules
 from service.stores.base import Store
 
 EMPTY_TTL = 600.0  # seconds a session without scores outlives its last connection
@@ -15,7 +15,7 @@ EMPTY_TTL = 600.0  # seconds a session without scores outlives its last connecti
 class LocalStore(Store):
     """The sessions by id. A store says how a session begins, and what else there is to do where one ends."""
 
-    def __init__(self, *, rules: Rules, max_sessions: int = 1000, session_ttl: float = 86_400.0) -> None:
+    def __init__(self, *, rules: SessionRules, max_sessions: int = 1000, session_ttl: float = 86_400.0) -> None:
         self.rules = rules
         self._max_sessions = max_sessions
         self._session_ttl = session_ttl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from service.core.session import Rules, Session
+from service.core.session import Session, SessionRules
 from service.stores.base import Settle
 from service.stores.in_process import LocalStore
 
@@ -19,7 +19,9 @@ class MemoryStore(LocalStore):
     ready = True
     degraded = False
 
-    def __init__(self, *, epoch: str, rules: Rules, max_sessions: int = 1000, session_ttl: float = 86_400.0) -> None:
+    def __init__(
+        self, *, epoch: str, rules: SessionRules, max_sessions: int = 1000, session_ttl: float = 86_400.0
+    ) -> None:
         super().__init__(rules=rules, max_sessions=max_sessions, session_ttl=session_ttl)
         self._epoch = epoch
         # A session that ended and begins again counts its versions anew, so it needs an epoch of its own.

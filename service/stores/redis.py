@@ -20,16 +20,16 @@ from typing import Any, Final, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.core.pn_counter import Add, Applied, Populate, Reading, Reset, Stamp
+from service.core.pn_counter import Add, Applied, Populate, Reset, SessionSnapshot, Stamp
 from service.core.presence import Came, Message, Presence, Went
-from service.core.session import Event, Restored, Rules, Session
-from service.core.shared_session import Batch, Behind, Heard, SharedSession
+from service.core.session import Event, Restored, Session, SessionRules
+from service.core.shared_session import Behind, Heard, OperationBatch, SharedSession
 from service.core.users import DEMO_USERS
 from service.metrics import Metrics
 from service.stores.base import Settle
 from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
-from service.stores.redis_gateway import LINK_ERRORS, Link, applied, connected
+from service.stores.redis_gateway import LINK_ERRORS, RedisGateway, applied, connected
 
 TELL_SECONDS: Final = 0.3  # an update that Redis has not confirmed by then is answered for the time being
 LINGER_SECONDS: Final = 0.01  # between two flushes, in which the next batches gather
@@ -50,7 +50,13 @@ class RedisStore(LocalStore):
     storage = "redis"
 
     def __init__(
-        self, url: str, *, rules: Rules, metrics: Metrics, max_sessions: int = 1000, session_ttl: float = 86_400.0
+        self,
+        url: str,
+        *,
+        rules: SessionRules,
+        metrics: Metrics,
+        max_sessions: int = 1000,
+        session_ttl: float = 86_400.0,
     ) -> None:
         super().__init__(rules=rules, max_sessions=max_sessions, session_ttl=session_ttl)
         self._url = url
@@ -60,7 +66,7 @@ class RedisStore(LocalStore):
         self._shared: dict[str, SharedSession] = {}
         self._unread: set[str] = set()  # to be read before anything else is sent
         self._waiting: set[str] = set()  # with unconfirmed operations
-        self._echoes: dict[str, tuple[Batch, float]] = {}  # answered, and by when it should be in the stream
+        self._echoes: dict[str, tuple[OperationBatch, float]] = {}  # answered, and by when it should be in the stream
         self._peeked: dict[str, Stamp | None] = {}  # where Redis was a beat ago
         self._to_end: list[tuple[str, Stamp]] = []
         self._answers: list[Message] = []
@@ -71,7 +77,7 @@ class RedisStore(LocalStore):
         self._drained.set()
         self._stopping = False
         self._said = ""
-        self._link: Link | None = None
+        self._link: RedisGateway | None = None
         self._in_touch = False  # whether the link that was tried last has been read from
         self._away = True
         self._slow = False  # something had to be told, and nothing was answered since
@@ -279,7 +285,7 @@ class RedisStore(LocalStore):
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, longest)
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: RedisGateway) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(link), name="redis-stream")
@@ -301,7 +307,7 @@ class RedisStore(LocalStore):
             log.warning("Redis is away: scores are kept in this process until it is back")
         self._tell_all()
 
-    def _found(self, link: Link) -> None:
+    def _found(self, link: RedisGateway) -> None:
         self._link = link
         self._in_touch = True
         self._slow = False
@@ -316,7 +322,7 @@ class RedisStore(LocalStore):
 
     # What all workers publish
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: RedisGateway) -> None:
         async for message, text in link.stream():
             try:
                 self._hear(message, text)
@@ -396,7 +402,7 @@ class RedisStore(LocalStore):
 
     # What this worker sends
 
-    async def _work(self, link: Link) -> None:
+    async def _work(self, link: RedisGateway) -> None:
         self._unread |= await link.session_ids() | self._shared.keys()
         await self._read(link)
         self._found(link)
@@ -418,7 +424,7 @@ class RedisStore(LocalStore):
                 async with asyncio.timeout(min(rest, ECHO_SECONDS) if self._waiting else rest):
                     await self._wake.wait()
 
-    async def _read(self, link: Link) -> None:
+    async def _read(self, link: RedisGateway) -> None:
         while self._unread:
             chunk = [self._find(self._unread.pop()) for _ in range(min(len(self._unread), READ_AT_ONCE))]
             # Its first epoch is the one a session was shown in so far; another one begins where that was lost.
@@ -429,7 +435,7 @@ class RedisStore(LocalStore):
             for shared, reading in zip(chunk, readings, strict=True):
                 await self._adopt(link, shared, reading)
 
-    async def _adopt(self, link: Link, shared: SharedSession, reading: Reading) -> None:
+    async def _adopt(self, link: RedisGateway, shared: SharedSession, reading: SessionSnapshot) -> None:
         session_id = shared.session.id
         if self._shared.get(session_id) is not shared:
             return  # ended meanwhile
@@ -444,9 +450,9 @@ class RedisStore(LocalStore):
             return
         self._emit(shared, shared.adopt(reading, time.time()))
 
-    async def _flush(self, link: Link) -> None:
+    async def _flush(self, link: RedisGateway) -> None:
         now = time.monotonic()
-        due: list[tuple[str, str, Batch]] = []
+        due: list[tuple[str, str, OperationBatch]] = []
         for session_id in self._waiting - self._unread:
             shared = self._shared[session_id]
             batch = shared.next_batch()
@@ -471,14 +477,14 @@ class RedisStore(LocalStore):
                 self._unread.add(session_id)
                 self._wake.set()
 
-    async def _say(self, link: Link) -> None:
+    async def _say(self, link: RedisGateway) -> None:
         messages, self._answers = self._answers, []
         if self._presence.changed:
             messages.append(self._presence.changes())
         if messages:
             await link.publish(messages)
 
-    async def _beat(self, link: Link) -> None:
+    async def _beat(self, link: RedisGateway) -> None:
         now = time.monotonic()
         if now - self._beat_heard_at > DEAF_SECONDS:
             raise RedisConnectionError(f"expected this process' own beat in the stream within {DEAF_SECONDS:g} s")
@@ -505,7 +511,13 @@ class EmbeddedRedisStore(RedisStore):
     """Over a Redis of its own, which lives as long as the store; its data is in the folder, or nowhere."""
 
     def __init__(
-        self, folder: str, *, rules: Rules, metrics: Metrics, max_sessions: int = 1000, session_ttl: float = 86_400.0
+        self,
+        folder: str,
+        *,
+        rules: SessionRules,
+        metrics: Metrics,
+        max_sessions: int = 1000,
+        session_ttl: float = 86_400.0,
     ) -> None:
         super().__init__("", rules=rules, metrics=metrics, max_sessions=max_sessions, session_ttl=session_ttl)
         self._server = EmbeddedServer(folder)

@@ -30,8 +30,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from service.core.pn_counter import Applied, Reading, Replica, Row, Stamp
-from service.core.shared_session import Batch, Lost
+from service.core.pn_counter import Applied, Replica, SessionSnapshot, Stamp, WorkerRow
+from service.core.shared_session import Lost, OperationBatch
 
 CONNECT_SECONDS: Final = 0.3
 ANSWER_SECONDS: Final = 0.5
@@ -45,7 +45,7 @@ SCRIPTS: Final = {name: (_FOLDER / f"{name}.lua").read_text() for name in ("appl
 _REGISTRY: Final = "leaderboard:sessions"
 
 
-class Link:
+class RedisGateway:
     """One connection for questions and one for the stream; made by `connected`. Raises what is in `LINK_ERRORS`."""
 
     def __init__(self, client: Redis, stream: PubSub, worker: str, channel: str) -> None:
@@ -65,7 +65,7 @@ class Link:
         """The sessions that somebody began."""
         return {_text(name) for name in await self._client.smembers(_REGISTRY)}
 
-    async def apply(self, batches: Sequence[tuple[str, str, Batch]]) -> list[str]:
+    async def apply(self, batches: Sequence[tuple[str, str, OperationBatch]]) -> list[str]:
         """Apply batches of (session, epoch, batch), in one round trip; `OK`, `KNOWN` or `SYNC` for each."""
         calls = [
             (
@@ -77,14 +77,14 @@ class Link:
         ]
         return [answer.decode() for answer in await self._call(calls)]
 
-    async def read(self, sessions: Iterable[tuple[str, str, Stamp]]) -> list[Reading]:
+    async def read(self, sessions: Iterable[tuple[str, str, Stamp]]) -> list[SessionSnapshot]:
         """The sessions as they are there; given are the epoch for where a new one is due, and what is known."""
         calls = [("read", session_id, (epoch, known.epoch, known.version)) for session_id, epoch, known in sessions]
         if calls:
             await self._client.sadd(_REGISTRY, *(session_id for _, session_id, _ in calls))
         return [_reading(answer) for answer in await self._call(calls)]
 
-    async def restore(self, session_id: str, reading: Reading, replica: Replica, lost: Iterable[Lost]) -> None:
+    async def restore(self, session_id: str, reading: SessionSnapshot, replica: Replica, lost: Iterable[Lost]) -> None:
         """Put rows back, as the replica has them; one that came too late changes nothing."""
         where = (reading.stamp.epoch, replica.generation, self._channel, session_id)
         calls = [
@@ -140,7 +140,7 @@ class Link:
 
 
 @asynccontextmanager
-async def connected(url: str, worker: str) -> AsyncIterator[Link]:
+async def connected(url: str, worker: str) -> AsyncIterator[RedisGateway]:
     """A link for as long as it holds. Raises what is in `LINK_ERRORS` when there is none to be had."""
     # The library would try a command again that may have been done the first time.
     client = Redis.from_url(
@@ -154,7 +154,7 @@ async def connected(url: str, worker: str) -> AsyncIterator[Link]:
     stream = client.pubsub()
     try:
         # Publishing knows no databases, so that the channel has to.
-        link = Link(client, stream, worker, f"leaderboard:stream:{database}")
+        link = RedisGateway(client, stream, worker, f"leaderboard:stream:{database}")
         await link.begin()
         yield link
     finally:
@@ -184,13 +184,13 @@ def _state(session_id: str) -> str:
     return f"leaderboard:{{{session_id}}}"
 
 
-def _reading(answer: Sequence[Any]) -> Reading:
+def _reading(answer: Sequence[Any]) -> SessionSnapshot:
     epoch, generation, version, updates, seqs, names, rows, missed = answer
     points = {worker: {user: int(sum_) for user, sum_ in _pairs(row).items()} for worker, row in _pairs(rows).items()}
-    return Reading(
+    return SessionSnapshot(
         Stamp(epoch.decode(), int(version), int(updates)),
         int(generation),
-        {worker: Row(int(seq), points[worker]) for worker, seq in _pairs(seqs).items()},
+        {worker: WorkerRow(int(seq), points[worker]) for worker, seq in _pairs(seqs).items()},
         {user: name.decode() for user, name in _pairs(names).items()},
         [applied(*message_of(data))[1] for data in missed],
     )

@@ -29,14 +29,14 @@ def naive() -> None:
     from chaos.naive import NaiveStore
 
     from service import app
-    from service.core.session import Rules
+    from service.core.session import SessionRules
     from service.settings import Settings
     from service.stores.base import Store
 
     def create_store(settings: Settings, *_parts: object) -> Store:
         assert settings.redis_url is not None
         return NaiveStore(
-            settings.redis_url, epoch=secrets.token_hex(4), rules=Rules(settings.ranking, settings.max_players)
+            settings.redis_url, epoch=secrets.token_hex(4), rules=SessionRules(settings.ranking, settings.max_players)
         )
 
     app.create_store = create_store

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.core.session import Rules, Session
+from service.core.session import Session, SessionRules
 from service.stores.base import Settle
 from service.stores.memory import MemoryStore
 
@@ -37,7 +37,7 @@ class NaiveStore(MemoryStore):
 
     storage = "redis"
 
-    def __init__(self, url: str, *, epoch: str, rules: Rules) -> None:
+    def __init__(self, url: str, *, epoch: str, rules: SessionRules) -> None:
         super().__init__(epoch=epoch, rules=rules)
         self._redis = Redis.from_url(url, decode_responses=True)
         self._queue: asyncio.Queue[Update] = asyncio.Queue()

@@ -15,7 +15,7 @@ from service.core.errors import Refused
 from service.core.pn_counter import Populate
 from service.core.protocol import MAX_TOTAL
 from service.core.ranking import Ranking
-from service.core.session import Answer, Overwritten, Restored, Rules, Scored
+from service.core.session import Answer, Overwritten, Restored, Scored, SessionRules
 from service.core.users import DEMO_USERS
 from service.metrics import Metrics
 from service.stores.base import Store
@@ -57,7 +57,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
 
     async def new_store(self, ranking: Ranking) -> Store:
-        return MemoryStore(epoch="e", rules=Rules(ranking))
+        return MemoryStore(epoch="e", rules=SessionRules(ranking))
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -191,8 +191,8 @@ class RedisAgainstOracle(StoreAgainstOracle):
     async def new_store(self, ranking: Ranking) -> Store:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
-        self.other = RedisStore(self.url, rules=Rules(ranking), metrics=Metrics())
-        store = RedisStore(self.url, rules=Rules(ranking), metrics=Metrics())
+        self.other = RedisStore(self.url, rules=SessionRules(ranking), metrics=Metrics())
+        store = RedisStore(self.url, rules=SessionRules(ranking), metrics=Metrics())
         await self.other.start()
         await store.start()
         return store

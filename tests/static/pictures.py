@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, expect
 
-from service.core.users import look_of
+from service.core.users import appearance_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIFTY = [
@@ -49,7 +49,7 @@ def players(number: int, gain: int) -> list[dict[str, Any]]:
     for name in sorted(scores, key=lambda name: -scores[name]):
         at = FIFTY.index(name)
         user = name.lower() if name.isascii() and name.isalpha() else f"player-{at}"
-        look = look_of(user)
+        look = appearance_of(user)
         rank = 1 + sum(score > scores[name] for score in scores.values())
         rows.append({
             "rank": rank, "userId": user, "username": name, "avatar": look.avatar, "color": look.color,

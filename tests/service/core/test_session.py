@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from service.core.errors import ErrorCode, Refused
-from service.core.session import OP_MEMORY, Arrived, Left, OpMemory, Renamed, Rules, Session
+from service.core.session import OP_MEMORY, Arrived, Left, OpMemory, Renamed, Session, SessionRules
 
 
 def new_session(**rules: object) -> Session:
-    return Session("S", "e", Rules(**rules), created_at=0.0)
+    return Session("S", "e", SessionRules(**rules), created_at=0.0)
 
 
 def test_several_connections_are_one_participant():

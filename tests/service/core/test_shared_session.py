@@ -7,9 +7,20 @@ from itertools import count
 import pytest
 
 from service.core.errors import Refused
-from service.core.pn_counter import Add, Applied, Name, Populate, Reading, Reset, Row, Stamp, from_wire, to_wire
+from service.core.pn_counter import (
+    Add,
+    Applied,
+    Name,
+    Populate,
+    Reset,
+    SessionSnapshot,
+    Stamp,
+    WorkerRow,
+    from_wire,
+    to_wire,
+)
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
-from service.core.session import Answer, Overwritten, Restored, Rules, Scored, Session
+from service.core.session import Answer, Overwritten, Restored, Scored, Session, SessionRules
 from service.core.shared_session import MAX_BATCH, Behind, Lost, SharedSession
 
 WORKER = "w"
@@ -19,9 +30,9 @@ WORKER = "w"
 def shared() -> SharedSession:
     """One that was read: version 0 of epoch `e`."""
     suffixes = count()
-    session = Session("S", "e", Rules(), created_at=0.0)
+    session = Session("S", "e", SessionRules(), created_at=0.0)
     shared = SharedSession(session, WORKER, lambda: str(next(suffixes)))
-    shared.adopt(Reading(Stamp("e"), 1, {}, {}), 0.0)
+    shared.adopt(SessionSnapshot(Stamp("e"), 1, {}, {}), 0.0)
     return shared
 
 
@@ -175,7 +186,7 @@ def test_what_does_not_follow_is_not_taken(shared: SharedSession):
         shared.take(missed, 0.0)
     with pytest.raises(Behind):
         shared.take(Applied("other", 1, 0, Stamp("f", 1, 1), {}, to_wire([])), 0.0)
-    events = shared.adopt(Reading(Stamp("e", 5, 5), 1, {"other": Row(2, {"a": 9})}, {"a": "Ann"}), 0.0)
+    events = shared.adopt(SessionSnapshot(Stamp("e", 5, 5), 1, {"other": WorkerRow(2, {"a": 9})}, {"a": "Ann"}), 0.0)
     assert Restored(5) in events
     assert shown(shared) == ("e", 5, {"a": 9})
     assert shared.session.username("a") == "Ann"
@@ -189,24 +200,28 @@ def test_what_was_read_confirms_the_batch_that_it_holds(shared: SharedSession):
     shared.next_batch()
     shared.tell(0.0)
     del told[:], untold[:]
-    assert shared.adopt(Reading(Stamp("e", 2, 2), 1, {WORKER: Row(1, {"a": 7})}, {}), 0.0) == [Restored(0)]
+    assert shared.adopt(SessionSnapshot(Stamp("e", 2, 2), 1, {WORKER: WorkerRow(1, {"a": 7})}, {}), 0.0) == [
+        Restored(0)
+    ]
     assert shown(shared) == ("e", 2, {"a": 7})
     assert [one[0].durable for one in (untold, told)] == [True, True]
     assert len(shared) == 0
     add(shared, 1)
     shared.next_batch()
-    assert shared.adopt(Reading(Stamp("e", 3, 3), 1, {WORKER: Row(2, {"a": 8})}, {}), 0.0) == [Restored(1)]
+    assert shared.adopt(SessionSnapshot(Stamp("e", 3, 3), 1, {WORKER: WorkerRow(2, {"a": 8})}, {}), 0.0) == [
+        Restored(1)
+    ]
 
 
 def test_a_batch_that_did_not_arrive_is_given_up_by_number(shared: SharedSession):
     """Its number is passed over, and what was counted elsewhere meanwhile is not sent again."""
     first, second = add(shared, 5, "op-00001"), add(shared, 2)
     shared.next_batch()
-    empty = Reading(Stamp("f"), 1, {}, {})
+    empty = SessionSnapshot(Stamp("f"), 1, {}, {})
     assert shared.lost(empty) == [Lost(WORKER, 2, 1)]
     heard = Applied("other", 1, 0, Stamp("f", 1, 1), {}, to_wire([Add("a", 5, "op-00001", 0.0)]))
-    rows = {WORKER: Row(2), "other": Row(1, {"a": 5})}
-    shared.adopt(Reading(Stamp("f", 2, 1), 1, rows, {}, [heard]), 0.0)
+    rows = {WORKER: WorkerRow(2), "other": WorkerRow(1, {"a": 5})}
+    shared.adopt(SessionSnapshot(Stamp("f", 2, 1), 1, rows, {}, [heard]), 0.0)
     assert [(one.points, one.durable, one.version) for one in first] == [(5, True, 2)]
     assert (second, shown(shared)) == ([], ("f", 2, {"a": 5}))
     batch = shared.next_batch()
@@ -232,10 +247,10 @@ def test_what_another_counts_first_is_not_sent(shared: SharedSession):
 def test_rows_that_are_known_better_are_named(shared: SharedSession):
     """By their sequence, or all of them where a reset was forgotten."""
     shared.take(of_another(shared, Add("b", 3, None, 0.0)), 0.0)
-    assert shared.replica.newer_than(Reading(Stamp("f"), 1, {}, {})) == ["other"]
-    assert shared.replica.newer_than(Reading(Stamp("f"), 1, {"other": Row(1)}, {})) == []
+    assert shared.replica.newer_than(SessionSnapshot(Stamp("f"), 1, {}, {})) == ["other"]
+    assert shared.replica.newer_than(SessionSnapshot(Stamp("f"), 1, {"other": WorkerRow(1)}, {})) == []
     shared.take(of_another(shared, Reset(), seq=2), 0.0)
-    assert shared.replica.newer_than(Reading(Stamp("f"), 1, {"other": Row(9)}, {})) == ["other"]
+    assert shared.replica.newer_than(SessionSnapshot(Stamp("f"), 1, {"other": WorkerRow(9)}, {})) == ["other"]
 
 
 def test_names_are_kept_for_who_is_ranked(shared: SharedSession):

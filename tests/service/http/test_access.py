@@ -6,7 +6,7 @@ import pytest
 import websockets
 
 from service.core.addresses import is_loopback
-from service.http.access import Admin, Gate
+from service.http.access import AccessRules, Admin
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from service.http.access import Admin, Gate
 )  # fmt: skip
 def test_host_must_be_an_address_or_allowed(host: str, fine: bool):
     """A name that somebody else may point here is refused."""
-    assert Gate(allowed_hosts=["quiz.example"]).host_is_fine(host) is fine
+    assert AccessRules(allowed_hosts=["quiz.example"]).host_is_fine(host) is fine
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_host_must_be_an_address_or_allowed(host: str, fine: bool):
 )  # fmt: skip
 def test_origin_must_be_the_services_own_or_allowed(origin: str, host: str, fine: bool):
     """Host and port are compared, the scheme is not."""
-    assert Gate(allowed_origins=["https://lab.example:8888"]).origin_is_fine(origin, host) is fine
+    assert AccessRules(allowed_origins=["https://lab.example:8888"]).origin_is_fine(origin, host) is fine
 
 
 @pytest.mark.parametrize(

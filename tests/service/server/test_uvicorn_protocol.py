@@ -18,9 +18,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from service.__main__ import Server, configure
 from service.app import create_app
 from service.server import uvicorn_protocol
-from service.server.gc_freeze import Heap
+from service.server.gc_freeze import GcFreezer
 from service.server.listening_socket import bind, url_of
-from service.server.outbound import Batch, broadcast, takes_nothing, text_frame
+from service.server.outbound import OutgoingBatch, broadcast, takes_nothing, text_frame
 from service.settings import Settings
 
 
@@ -35,7 +35,7 @@ def test_a_prebuilt_frame_is_what_the_library_would_send(size: int):
 
 def test_a_batch_is_its_frames_in_order():
     """Several messages leave in one write."""
-    assert Batch(b"a", b"b").wire == text_frame(b"a") + text_frame(b"b")
+    assert OutgoingBatch(b"a", b"b").wire == text_frame(b"a") + text_frame(b"b")
 
 
 def test_a_changed_uvicorn_turns_the_extension_off(monkeypatch, caplog):
@@ -225,7 +225,7 @@ async def test_what_a_full_socket_did_not_take_follows_in_order(connect, serve):
     sent = 0
     while outlet.writable:
         # Larger than any buffer is a multiple of, so that the cut falls inside a frame.
-        broadcast([outlet], Batch(b'{"type":"filler","data":{"n":%d,"x":"%s"}}' % (sent, b"x" * 4999)))
+        broadcast([outlet], OutgoingBatch(b'{"type":"filler","data":{"n":%d,"x":"%s"}}' % (sent, b"x" * 4999)))
         sent += 1
     assert sent > 1
     for number in range(sent):
@@ -235,7 +235,7 @@ async def test_what_a_full_socket_did_not_take_follows_in_order(connect, serve):
 def test_the_heap_is_frozen_as_connections_come_and_thawed_when_all_are_gone(monkeypatch):
     """Frozen by the hundred; looked through again when nobody is there to wait."""
     monkeypatch.setattr(gc, "collect", lambda: 0)
-    heap = Heap()
+    heap = GcFreezer()
     try:
         before = gc.get_freeze_count()
         heap.settle(opened=99, open_now=99)

@@ -10,7 +10,7 @@ import pytest
 from stores import SESSION, NewStore, until
 
 from loadtest.target.processes import RedisServer
-from service.core.session import Rules
+from service.core.session import SessionRules
 from service.metrics import Metrics
 from service.stores.redis import RedisStore
 
@@ -27,7 +27,7 @@ async def new_store() -> AsyncIterator[NewStore]:
     stores: list[RedisStore] = []
 
     async def start(server: RedisServer) -> RedisStore:
-        store = RedisStore(server.url, rules=Rules(), metrics=Metrics())
+        store = RedisStore(server.url, rules=SessionRules(), metrics=Metrics())
         stores.append(store)
         await store.start()
         return store

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from service.core.errors import ErrorCode, Refused
-from service.core.session import Answer, Rules
+from service.core.session import Answer, SessionRules
 from service.metrics import Metrics
 from service.stores.base import Store
 from service.stores.in_process import EMPTY_TTL
@@ -24,7 +24,7 @@ async def new_store(request: pytest.FixtureRequest) -> AsyncIterator[NewStore]:
     stores: list[Store] = []
 
     async def make(**options: object) -> Store:
-        options = {"rules": Rules()} | options
+        options = {"rules": SessionRules()} | options
         if request.param == "memory":
             store: Store = MemoryStore(epoch="e", **options)
         else:

@@ -8,7 +8,7 @@ import shutil
 import redis
 from stores import SESSION, agreed, scores, send, settled, until, wipe
 
-from service.core.session import Rules
+from service.core.session import SessionRules
 from service.metrics import Metrics
 from service.stores.redis import RedisStore
 
@@ -214,7 +214,7 @@ async def test_redis_may_be_reached_by_a_socket_in_the_file_system(redis_binary,
         *(redis_binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)),
         stdout=asyncio.subprocess.DEVNULL,
     )
-    store = RedisStore(f"unix://{path}", rules=Rules(), metrics=Metrics())
+    store = RedisStore(f"unix://{path}", rules=SessionRules(), metrics=Metrics())
     try:
         await until(path.exists)
         await store.start()
