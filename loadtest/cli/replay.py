@@ -19,10 +19,11 @@ from loadtest.replay.playback import MAX_SOCKETS, Progress, ServiceGone, Service
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service, ServiceFailed
+from service.core.protocol import ID_PATTERN
 
 MATCHES, WRONG_INPUT, DIFFERS = 0, 2, 3
 SHOWN_DIFFERENCES = 20
-_SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SESSION_ID = re.compile(ID_PATTERN)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -18,10 +18,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from service.core.protocol import MAX_POINTS, MAX_TOTAL, clean_username
+from service.core.protocol import ID_PATTERN, MAX_POINTS, MAX_TOTAL, clean_username
 
 HEADER: Final = ("time", "userId", "username", "points")
-_USER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_USER_ID = re.compile(ID_PATTERN)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 

@@ -1,9 +1,13 @@
-"""What many processes agree on about one session: the operations, their order, and the sum of everybody's rows.
+"""The scores of one session as a PN-counter: one row of signed sums for each worker, and the board is their sum.
 
-Each process, a *worker*, keeps one row: user → the points that came in there. The board is the sum
-of all rows, so no process ever writes what another one counts, and a row can be put back after a loss
-by whoever knows it, in any order, as often as need be. A row is dated by the number of its worker's
-last batch (`seq`); a reset begins a new *generation* of rows.
+A PN-counter is the replicated counter that goes up and down (Shapiro, Preguiça, Baquero and Zawirski, "A
+comprehensive study of convergent and commutative replicated data types", 2011, specification 7). There each replica
+keeps one count of increments and one of decrements and merges by the maximum. Here each process, a *worker*, keeps
+one row, user → the points that arrived at it. It alone writes that row and numbers each change (`seq`), so two copies
+of a row merge by taking the one with the higher number, and the points may have either sign. No process ever writes
+what another one counts, and any process that knows a row can put it back after a loss, in any order, any number of
+times. A reset begins a new *generation* of rows. Rows are comparable within one *epoch* only: a Redis that lost data
+begins a new one.
 
 A batch is applied in one place, by `apply.lua`, and everybody follows here: the same operations in
 the same order lead to the same state. This module is that script's twin.

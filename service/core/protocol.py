@@ -29,7 +29,10 @@ MAX_POINTS: Final = 1_000_000
 MAX_TOTAL: Final = 10**12
 
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_OP_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+# The ids of users and sessions, and those of operations; everybody who checks one reads it from here.
+ID_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
+OP_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{8,64}$"
+_OP_ID = re.compile(OP_ID_PATTERN)
 
 
 def clean_username(name: str) -> str:
@@ -48,9 +51,9 @@ def clean_username(name: str) -> str:
     return name
 
 
-UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", examples=["alice"])]
-SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", examples=[DEFAULT_SESSION])]
-OpId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$", examples=["0f3a9c1e"])]
+UserId = Annotated[str, Field(pattern=ID_PATTERN, examples=["alice"])]
+SessionId = Annotated[str, Field(pattern=ID_PATTERN, examples=[DEFAULT_SESSION])]
+OpId = Annotated[str, Field(pattern=OP_ID_PATTERN, examples=["0f3a9c1e"])]
 Username = Annotated[str, AfterValidator(clean_username), Field(examples=["Alice"])]
 Points = Annotated[StrictInt, Field(ge=-MAX_POINTS, le=MAX_POINTS)]
 

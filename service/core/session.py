@@ -171,6 +171,14 @@ class Session:
         self.board = Board(self.rules.ranking)
         self.ops = OpMemory(self.created_at)
 
+    def move_to(self, epoch: str, version: int) -> None:
+        """Show `version` of `epoch` from now on: what the workers that share the session agree on."""
+        self.epoch, self.version = epoch, version
+
+    def move_on(self, changes: int = 1) -> None:
+        """Count accepted changes that are shown in the current epoch."""
+        self.version += changes
+
     # Presence
 
     def check_join(self, user_id: str) -> None:

@@ -178,7 +178,7 @@ class SharedSession:
         events: list[Event] = []
         while (pending := self.oldest_untold) is not None and pending.since <= before:
             if self.session.epoch == self.replica.stamp.epoch:
-                self.session.epoch = f"{self.replica.stamp.epoch}~{self._private()}"
+                self.session.move_to(f"{self.replica.stamp.epoch}~{self._private()}", self.session.version)
             pending.told = True
             self._told += 1
             events += self._tell(pending)
@@ -189,7 +189,7 @@ class SharedSession:
         match op:
             case Add():
                 self._put_ahead(pending, op.user_id, op.points)
-                session.version += 1
+                session.move_on()
                 scored = session.place(op.user_id, self._total(op.user_id) or 0, op.points, op.received_at)
                 pending.settle(session.answer(op.user_id, op.points, op.op_id, durable=False))
                 return [scored]
@@ -204,7 +204,7 @@ class SharedSession:
                 self._hiding += 1
             case Name():
                 return []
-        session.version += 1
+        session.move_on()
         self._show()
         pending.settle(None)
         return [POPULATED if isinstance(op, Populate) else CLEARED]
@@ -302,10 +302,10 @@ class SharedSession:
                 events += self.session.rename(user_id, username)
         changed = self._show()
         if self._told:
-            self.session.version += changed
+            self.session.move_on(changed)
         else:
             self._return()
-            self.session.epoch, self.session.version = reading.stamp.epoch, reading.stamp.version
+            self.session.move_to(reading.stamp.epoch, reading.stamp.version)
         for one in own:
             self._settle(one, None, now)
         events += self._learn(reading.recent, now)
@@ -407,9 +407,9 @@ class SharedSession:
     def _count(self) -> None:
         """One more change is shown."""
         if self.session.epoch == self.replica.stamp.epoch:
-            self.session.version = self.replica.stamp.version
+            self.session.move_to(self.session.epoch, self.replica.stamp.version)
         else:
-            self.session.version += 1
+            self.session.move_on()
 
     def _return(self) -> list[Event]:
         """With nothing told any more, show the session in everybody's epoch again."""
@@ -418,7 +418,7 @@ class SharedSession:
             return []
         self._ahead.clear()
         self._show()
-        self.session.epoch, self.session.version = stamp.epoch, stamp.version
+        self.session.move_to(stamp.epoch, stamp.version)
         return [Restored()]
 
     def _unconfirmed(self) -> Iterator[Pending]:

@@ -35,6 +35,7 @@ from service.core.rate_limit import Patience, TokenBucket
 from service.core.session import Answer
 from service.metrics import Metrics
 from service.realtime.hub import Hub, Hubs, Member
+from service.realtime.refusal_log import RefusalLog
 from service.server.outbound import EXTENSION, AsgiOutlet, OutgoingBatch, Outlet
 from service.stores.base import Store
 
@@ -59,6 +60,7 @@ class Connections:
         self.metrics = metrics
         self.limits = limits
         self.opened = 0  # connections ever
+        self.refusals = RefusalLog()
         self._max = max_connections
         self._open: set[Connection] = set()
         self._plain_seen = False
@@ -112,6 +114,7 @@ class Connection:
         self._store = shared.store
         self._hubs = shared.hubs
         self._metrics = shared.metrics
+        self._refusals = shared.refusals
         self._limits = shared.limits
         self._bucket = TokenBucket(shared.limits.rate, shared.limits.burst, time.monotonic())
         self._patience = Patience()
@@ -162,6 +165,7 @@ class Connection:
             self._dispatch(decode(text, self._limits.max_points))
         except Failure as failure:
             self._tell(failure)
+            self._note(failure, now)
             if isinstance(failure, RateLimited):
                 return CloseCode.TOO_FAST if self._patience.limited(now) else None
             if isinstance(failure, WrongFrame):
@@ -257,6 +261,10 @@ class Connection:
             retry_after=round(wait, 3),
             op_id=op_id_of(text) if isinstance(text, str) else None,
         )
+
+    def _note(self, failure: Failure, now: float) -> None:
+        session_id = None if self._hub is None else self._hub.session_id
+        self._refusals.note(failure, session_id, self.user_id, now)
 
     def _tell(self, failure: Failure) -> None:
         self._metrics.errors.labels(failure.code).inc()

@@ -1,4 +1,4 @@
-"""Why frames were refused, in the log: one line a second for each error code, however many there were."""
+"""Why frames were refused, in the log: for each error code one line in ten seconds, however many there were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from service.core.errors import ErrorCode, Failure
 
-EVERY: Final = 1.0  # seconds between two lines about one code
+EVERY: Final = 10.0  # seconds between two lines about one code
 LONGEST: Final = 200  # characters of what a client sent
 
 log = logging.getLogger("leaderboard.connection")
@@ -27,7 +27,7 @@ class RefusalLog:
         self._said: dict[ErrorCode, _Said] = {}
 
     def note(self, failure: Failure, session_id: str | None, user_id: str | None, now: float) -> None:
-        """Log the refusal, unless a line about its code was written less than a second before `now`."""
+        """Log the refusal, unless a line about its code was written shortly before `now` (seconds, monotonic)."""
         said = self._said.get(failure.code)
         if said is not None and now - said.at < EVERY:
             said.unsaid += 1

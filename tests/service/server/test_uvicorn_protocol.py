@@ -15,7 +15,7 @@ import pytest
 from peer import Peer
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from service.__main__ import Server, configure
+from service.__main__ import LeaderboardServer, configure
 from service.app import create_app
 from service.server import uvicorn_protocol
 from service.server.gc_freeze import GcFreezer
@@ -157,7 +157,7 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[tuple[Server, str]]]]
         config = configure(settings, create_app(settings))
         for name, value in tls.items():
             setattr(config, name, value)
-        server, listener = Server(config, settings), bind(settings)
+        server, listener = LeaderboardServer(config, settings), bind(settings)
         servings.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
         while not server.started:
             await asyncio.sleep(0)
