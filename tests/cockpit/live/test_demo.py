@@ -131,7 +131,7 @@ async def test_a_failed_button_is_shown_until_dismissed(demo: Demo) -> None:
         demo._controls.points[1].click()
     await until(lambda: "(2 times)" in demo._troubles._text.value)
     (trouble,) = demo.troubles
-    assert trouble.startswith("scoring +25 failed: Refused: not-joined")
+    assert trouble.startswith("scoring +25 failed: ScoreRefused: not-joined")
     demo._troubles.button.click()
     await until(lambda: demo._troubles.widget.layout.display == "none")
 
