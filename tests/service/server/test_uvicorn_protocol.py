@@ -148,11 +148,11 @@ async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[..., Awaitable[tuple[Server, str]]]]:
+async def serve() -> AsyncIterator[Callable[..., Awaitable[tuple[LeaderboardServer, str]]]]:
     """Serve in this process, where a test can look inside: the server and the address to connect to."""
-    servings: list[tuple[Server, asyncio.Task[None]]] = []
+    servings: list[tuple[LeaderboardServer, asyncio.Task[None]]] = []
 
-    async def begin(**tls: object) -> tuple[Server, str]:
+    async def begin(**tls: object) -> tuple[LeaderboardServer, str]:
         settings = Settings.read(port=0)
         config = configure(settings, create_app(settings))
         for name, value in tls.items():
