@@ -170,7 +170,7 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[tuple[LeaderboardServ
     gc.unfreeze()
 
 
-def protocol_of(server: Server) -> uvicorn_protocol.FanoutProtocol:
+def protocol_of(server: LeaderboardServer) -> uvicorn_protocol.FanoutProtocol:
     """The one connection that is open."""
     (protocol,) = (one for one in server.server_state.connections if isinstance(one, uvicorn_protocol.FanoutProtocol))
     return protocol

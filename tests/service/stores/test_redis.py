@@ -152,6 +152,7 @@ async def test_a_session_that_one_ends_ends_for_all(pair):
     """Unless somebody is there; then it goes on with all its points."""
     one, two = pair
     await settled(one, 5)
+    await until(lambda: scores(two) == {"a": 5})  # what it has not heard of it could not put back
     for store in pair:
         store.leave(SESSION, "a", 0.0)
     await until(lambda: all(store.get(SESSION).participants == 0 for store in pair))
