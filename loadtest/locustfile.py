@@ -26,12 +26,12 @@ from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtest import locust_tab
-from loadtest.load import run_spec
 from loadtest.load.coordinator import Coordinator
 from loadtest.load.locust_stats import count_finely
-from loadtest.load.player import Player
-from loadtest.load.run_spec import RunSpec
+from loadtest.plan import run_spec
+from loadtest.plan.run_spec import RunSpec
 from loadtest.replay import score_log
+from loadtest.swarm.player import Player
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service

@@ -13,10 +13,11 @@ from typing import Any, Final
 from loadtest.cli.run import USELESS, WRONG_USAGE
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Knee, Outcome, Search
-from loadtest.load import locust_process, run_spec
-from loadtest.load.run_spec import RunSpec
+from loadtest.load import locust_process
 from loadtest.load.run_target import target_for
-from loadtest.load.scenarios import SCENARIOS
+from loadtest.plan import run_spec
+from loadtest.plan.run_spec import RunSpec
+from loadtest.plan.scenarios import SCENARIOS
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadtest.load import locust_process, run_spec
-from loadtest.load.run_spec import RunSpec
+from loadtest.load import locust_process
 from loadtest.load.run_target import target_for
+from loadtest.plan import run_spec
+from loadtest.plan.run_spec import RunSpec
 from loadtest.replay import score_log
 from loadtest.report.html import page
 from loadtest.report.run_file import read

@@ -1,1 +1,1 @@
-"""The swarm: who plays, when each means to score, and the processes that play it."""
+"""A run from its start to its verdict: the service it is sent at, Locust's processes, and who leads them."""

@@ -33,14 +33,14 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
 from loadtest.load.locust_stats import LocustStats
 from loadtest.load.run_environment import this_environment
-from loadtest.load.run_spec import RunSpec
-from loadtest.load.scenarios import scenario_of
-from loadtest.load.swarm import Swarm
 from loadtest.measure.metrics import metrics
 from loadtest.measure.resource_usage import Meter
 from loadtest.measure.run_totals import COURSES, Second, Tally
+from loadtest.plan.run_spec import RunSpec
+from loadtest.plan.scenarios import scenario_of
 from loadtest.report.run_file import RunFile
 from loadtest.report.text import progress, summary
+from loadtest.swarm.swarm import Swarm
 from loadtest.target import http_api
 
 CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes

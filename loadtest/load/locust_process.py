@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from loadtest.load.run_spec import RunSpec
+from loadtest.plan.run_spec import RunSpec
 from loadtest.target.open_files import raise_file_limit
 from loadtest.target.processes import ServiceFailed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.load.scenarios import default_gates
+from loadtest.plan.scenarios import default_gates
 from loadtest.report.run_file import read
 
 REPOSITORY = Path(__file__).parents[2]

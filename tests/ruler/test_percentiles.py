@@ -4,13 +4,13 @@ import gevent
 import numpy as np
 import pytest
 
-from loadtest.load.run_spec import RunSpec
-from loadtest.load.scenarios import SCENARIOS
-from loadtest.load.swarm import Swarm
 from loadtest.measure.histogram import ERROR
 from loadtest.measure.ledger import Resolved
 from loadtest.measure.metrics import metrics
 from loadtest.measure.run_totals import PERCENTILES
+from loadtest.plan.run_spec import RunSpec
+from loadtest.plan.scenarios import SCENARIOS
+from loadtest.swarm.swarm import Swarm
 
 PLAYERS = 10
 

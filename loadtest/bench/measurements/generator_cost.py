@@ -33,7 +33,7 @@ from loadtest.bench.harness.servers import (
 )
 from loadtest.bench.harness.statistics import ratios, spread_of
 from loadtest.load import locust_process
-from loadtest.load.run_spec import RunSpec, service_options
+from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.report.run_file import read
 
 CONNECTIONS, FEW, SIZE = 1000, 100, 1024

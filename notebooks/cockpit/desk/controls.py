@@ -14,8 +14,8 @@ from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import shown_spec
 from cockpit.ui.tasks import Tasks
 from cockpit.ui.theme import card
-from loadtest.load.run_spec import RunSpec
-from loadtest.load.scenarios import SCENARIOS
+from loadtest.plan.run_spec import RunSpec
+from loadtest.plan.scenarios import SCENARIOS
 
 MOST_PLAYERS = 2000
 MOST_RATE = 1000

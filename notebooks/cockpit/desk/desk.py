@@ -33,8 +33,8 @@ from loadtest.judge.gates import DEFAULT_GATES
 from loadtest.judge.knee_search import Search
 from loadtest.judge.outside_faults import judge_outside_faults
 from loadtest.load.locust_process import LOCUSTFILE
-from loadtest.load.run_spec import DEFAULT_DURATION, DEFAULT_PLAYERS, DEFAULT_RATE, RunSpec
-from loadtest.load.scenarios import MOST_UPDATES, default_gates
+from loadtest.plan.run_spec import DEFAULT_DURATION, DEFAULT_PLAYERS, DEFAULT_RATE, RunSpec
+from loadtest.plan.scenarios import MOST_UPDATES, default_gates
 from loadtest.report.html import page
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed

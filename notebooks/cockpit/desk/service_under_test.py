@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake
 
 from cockpit.host.processes import RedisProcess, ServiceProcess
-from loadtest.load.run_spec import RunSpec, service_options
+from loadtest.plan.run_spec import RunSpec, service_options
 
 ANSWER_WITHIN = 0.25  # seconds
 WORKER = "spawn_main"  # in the command line of a worker, and of no other child of its supervisor

@@ -23,8 +23,8 @@ from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import RunProgress, RunVerdict
 from cockpit.runs.verdict_card import VerdictCard
 from cockpit.ui.panel import Panel
-from loadtest.load.run_spec import RunSpec
 from loadtest.measure.metrics import headlines
+from loadtest.plan.run_spec import RunSpec
 from loadtest.target.processes import Child, ServiceFailed
 
 LOOK_EVERY = 0.2  # seconds

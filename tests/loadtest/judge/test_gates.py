@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from loadtest.judge.gates import DEFAULT_GATES, Gate, Verdict, cut_short, judge, parse_gates
-from loadtest.load.scenarios import SCENARIOS, default_gates
+from loadtest.plan.scenarios import SCENARIOS, default_gates
 
 GOOD = {
     "latency_p99": 0.040, "lag_p99": 0.002, "reach": 1.0, "lost": 0, "unanswered": 0, "errors": 0,

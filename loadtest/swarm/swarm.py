@@ -9,18 +9,18 @@ from typing import Final
 
 import gevent
 
-from loadtest.load.final_check import count_behind, wrong_scores
-from loadtest.load.inbox import Inbox
-from loadtest.load.loop_probe import LoopProbe
-from loadtest.load.outbox import Outbox
-from loadtest.load.player import OnRequest, Persona, Player, Shared
-from loadtest.load.run_clock import RunClock
-from loadtest.load.scenarios import Scenario
-from loadtest.load.seconds import Counters, Seconds
-from loadtest.load.traffic import MeasuredTraffic, Traffic
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
+from loadtest.plan.scenarios import Scenario
+from loadtest.swarm.final_check import count_behind, wrong_scores
+from loadtest.swarm.inbox import Inbox
+from loadtest.swarm.loop_probe import LoopProbe
+from loadtest.swarm.outbox import Outbox
+from loadtest.swarm.player import OnRequest, Persona, Player, Shared
+from loadtest.swarm.run_clock import RunClock
+from loadtest.swarm.seconds import Counters, Seconds
+from loadtest.swarm.traffic import MeasuredTraffic, Traffic
 from loadtest.target import http_api
 
 DRAIN_TIMEOUT: Final = 5.0  # seconds that the last updates may take to be answered and shown everywhere

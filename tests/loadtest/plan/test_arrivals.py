@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from loadtest.load.arrivals import Schedule
+from loadtest.plan.arrivals import Schedule
 
 
 def test_the_same_seed_gives_the_same_times() -> None:

@@ -20,11 +20,11 @@ from zlib import crc32
 import numpy as np
 
 from loadtest.judge.gates import DEFAULT_GATES
-from loadtest.load.arrivals import Schedule
+from loadtest.plan.arrivals import Schedule
 from loadtest.replay import score_log
 
 if TYPE_CHECKING:
-    from loadtest.load.run_spec import RunSpec  # which knows the scenarios' names
+    from loadtest.plan.run_spec import RunSpec  # which knows the scenarios' names
 
 POINTS: Final = (10, 25, 50, 100)
 # The wire contract allows a connection 20 frames a second, 40 at once. Random arrivals at 80 % of that

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.judge.gates import DEFAULT_GATES, parse_gates
-from loadtest.load.run_spec import RunSpec
-from loadtest.load.scenarios import PURPOSES, SCENARIOS, Role, default_gates
+from loadtest.plan.run_spec import RunSpec
+from loadtest.plan.scenarios import PURPOSES, SCENARIOS, Role, default_gates
 from loadtest.replay.score_log import fold
 from loadtest.replay.score_log import read as read_log
 from loadtest.report.run_file import read

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.load.scenarios import default_gates
+from loadtest.plan.scenarios import default_gates
 from loadtest.report.run_file import read
 
 PLAYERS = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtest.load.player import Player, Shared
+from loadtest.swarm.player import Player, Shared
 from loadtest.target import http_api
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import gevent
 
-from loadtest.load.run_clock import RunClock
+from loadtest.swarm.run_clock import RunClock
 
 PERIOD: Final = 0.02  # seconds between two probes
 

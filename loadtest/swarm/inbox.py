@@ -14,7 +14,7 @@ from typing import Final
 from loadtest.measure.ledger import BoardHead, Ledger
 
 # The service writes `type` first and without blanks, so one letter tells the messages that are read from all others;
-# tests/loadtest/load/test_inbox.py holds that against every message of the protocol.
+# tests/loadtest/swarm/test_inbox.py holds that against every message of the protocol.
 TYPE_AT: Final = len('{"type":"')
 BOARD, RANK, ERROR = b"lue"
 

@@ -16,12 +16,12 @@ from typing import Any, Final
 import gevent
 import gevent.event
 
-from loadtest.load.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox
-from loadtest.load.outbox import Outbox, join_message, update_text, watch_message
-from loadtest.load.run_clock import RunClock
-from loadtest.load.scenarios import Break, Role, Scenario
 from loadtest.measure.ledger import Ledger
 from loadtest.measure.run_totals import Tally
+from loadtest.plan.scenarios import Break, Role, Scenario
+from loadtest.swarm.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox
+from loadtest.swarm.outbox import Outbox, join_message, update_text, watch_message
+from loadtest.swarm.run_clock import RunClock
 from loadtest.transport.gevent_socket import ConnectFailed, Socket, connect
 from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import gevent
 
-from loadtest.load.run_clock import RunClock
+from loadtest.swarm.run_clock import RunClock
 
 
 @dataclass(frozen=True, slots=True)

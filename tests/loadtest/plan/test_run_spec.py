@@ -13,9 +13,10 @@ import pytest
 from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import LOG, shown_spec
 
-from loadtest.load import locust_process, run_spec
-from loadtest.load.run_spec import RunSpec, service_limits, service_options
-from loadtest.load.scenarios import SCENARIOS
+from loadtest.load import locust_process
+from loadtest.plan import run_spec
+from loadtest.plan.run_spec import RunSpec, service_limits, service_options
+from loadtest.plan.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[3]
 # Each field has another value than its default.
@@ -63,7 +64,7 @@ def test_locust_plays_the_spec_that_the_command_was_given() -> None:
 import json, sys
 from locust import events
 from locust.argument_parser import get_parser
-from loadtest.load import run_spec
+from loadtest.plan import run_spec
 events.init_command_line_parser.add_listener(lambda parser, **_: run_spec.add_options(parser, "locust"))
 for arguments in json.load(sys.stdin):
     options = get_parser(default_config_files=[]).parse_args(arguments)

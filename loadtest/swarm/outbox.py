@@ -1,6 +1,6 @@
 """The messages that the players of a process send, and the numbers of their updates.
 
-They are written by hand, for speed; tests/loadtest/load/test_outbox.py decodes them with the service's models.
+They are written by hand, for speed; tests/loadtest/swarm/test_outbox.py decodes them with the service's models.
 """
 
 from __future__ import annotations

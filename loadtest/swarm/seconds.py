@@ -10,10 +10,10 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.load.run_clock import RunClock
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.ledger import Ledger, Resolved
 from loadtest.measure.run_totals import Second, Tally
+from loadtest.swarm.run_clock import RunClock
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from loadtest.load.outbox import Outbox, join_message, update_text, watch_message
+from loadtest.swarm.outbox import Outbox, join_message, update_text, watch_message
 from service.core.protocol import JoinDemo, UpdateScore, WatchDemo, decode
 
 
