@@ -36,28 +36,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+
+from loadtest.measure.boards import SETTLED, BoardHead, BoardTable, Bools, Floats, Ints
 
 PATIENCE: Final = 30.0  # seconds until a pair counts as lost, or an answer as missing
 _VERSION_BITS: Final = 40
-_SETTLED: Final = 2.0  # seconds after which a board has reached whom it will reach
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 _NO_INTS: Final[Ints] = np.empty(0, np.int64)
 _NO_FLOATS: Final[Floats] = np.empty(0)
-
-
-@dataclass(frozen=True, slots=True)
-class BoardHead:
-    """What a board says of itself before its rows; times in Unix milliseconds, as on the wire."""
-
-    version: int
-    updates: int
-    epoch: str
-    sent_at: float
-    oldest_at: float | None
 
 
 @dataclass(slots=True)
@@ -114,14 +100,8 @@ class Ledger:
         self._updates: dict[int, _Update] = {}
         self._given_up: dict[int, _Update] = {}  # never answered
         self._epochs: dict[str, int] = {}
-        # One row per distinct board.
-        self._board_version = array("q")
-        self._board_floor = array("q")
-        self._board_epoch = array("q")
-        self._board_updates = array("q")
-        self._board_inside = array("d")
+        self._boards = BoardTable()
         self._receipts_before = 0  # those resolved
-        self._boards_before = 0  # rows that were dropped: the board with this number is row 0
         # One row per receipt, since the last `resolve`.
         self._receiver = array("q")
         self._board = array("q")
@@ -139,7 +119,6 @@ class Ledger:
         self._until: Floats = np.empty(0)
         self._last_version = _NO_INTS
         self._last_epoch = _NO_INTS
-        self._skews: dict[int, tuple[float, float]] = {}
         # The newest board of each receiver, and the age that it ended: (receiver, time, age).
         self._peaks: tuple[Ints, Floats, Floats] = (_NO_INTS, _NO_FLOATS, _NO_FLOATS)
 
@@ -241,12 +220,7 @@ class Ledger:
 
     def board(self, head: BoardHead) -> int:
         """The number under which receipts of this board are logged."""
-        self._board_version.append(head.version)
-        self._board_floor.append(head.version - head.updates if head.updates else 0)
-        self._board_epoch.append(self._epoch(head.epoch))
-        self._board_updates.append(head.updates)
-        self._board_inside.append(math.nan if head.oldest_at is None else (head.sent_at - head.oldest_at) / 1000)
-        return self._boards_before + len(self._board_version) - 1
+        return self._boards.add(head, self._epoch(head.epoch))
 
     def received(self, receiver: int, board: int, now: float) -> None:
         """The receiver got the board."""
@@ -302,13 +276,10 @@ class Ledger:
             del column[:]
         self._receipts_before += len(receiver)
         if len(receiver):
-            row = board - self._boards_before
-            version = np.array(self._board_version, np.int64)[row]
-            epoch = np.array(self._board_epoch, np.int64)[row]
-            floor = np.array(self._board_floor, np.int64)[row]
+            version, epoch, floor = self._boards.look_up(board)
             self._history.append((receiver, version, epoch, time, float(time.max())))
             self._count_versions(receiver, version, epoch, floor, time)
-            self._note_skew(board, time)
+            self._boards.note_skew(board, time)
         self._close_boards(now, resolved, final=final)
 
     def _count_versions(self, receiver: Ints, version: Ints, epoch: Ints, floor: Ints, time: Floats) -> None:
@@ -336,32 +307,18 @@ class Ledger:
         self._last_version[receiver[last]] = version[last]
         self._last_epoch[receiver[last]] = epoch[last]
 
-    def _note_skew(self, board: Ints, time: Floats) -> None:
-        order = np.argsort(board, kind="stable")
-        board, time = board[order], time[order]
-        starts = np.flatnonzero(np.append(True, board[1:] != board[:-1]))
-        firsts = np.minimum.reduceat(time, starts)
-        lasts = np.maximum.reduceat(time, starts)
-        for number, one, other in zip(board[starts].tolist(), firsts.tolist(), lasts.tolist(), strict=True):
-            before = self._skews.get(number)
-            self._skews[number] = (one, other) if before is None else (min(one, before[0]), max(other, before[1]))
-
     def _close_boards(self, now: float, resolved: Resolved, *, final: bool) -> None:
         """Boards that have reached everyone by now: their spread, their size, their time in the service."""
-        done = [number for number, (first, _) in self._skews.items() if final or first < now - _SETTLED]
         skew: list[float] = []
         inside: list[float] = []
-        for number in done:
-            first, last = self._skews.pop(number)
-            row = number - self._boards_before
-            updates = self._board_updates[row]
-            if not updates or first < self._begins:
+        for board in self._boards.take_complete(math.inf if final else now - SETTLED):
+            if not board.updates or board.first < self._begins:
                 continue  # a snapshot, a change of presence, or before the measured time
-            skew.append(last - first)
+            skew.append(board.last - board.first)
             resolved.boards += 1
-            resolved.board_updates += updates
-            if not math.isnan(self._board_inside[row]):
-                inside.append(self._board_inside[row])
+            resolved.board_updates += board.updates
+            if not math.isnan(board.inside):
+                inside.append(board.inside)
         resolved.skew, resolved.inside = np.array(skew), np.array(inside)
 
     def _release(self, now: float, *, final: bool) -> None:
@@ -458,14 +415,6 @@ class Ledger:
         for number in [number for number, entry in self._updates.items() if entry.released]:
             if number not in still_open:
                 del self._updates[number]
-        horizon = min((entry.sent for entry in self._updates.values()), default=now) - _SETTLED
+        horizon = min((entry.sent for entry in self._updates.values()), default=now) - SETTLED
         self._history = [part for part in self._history if part[4] >= horizon]
-        # A board's row is needed until the last receiver has logged it; sockets lag by seconds, not by minutes.
-        oldest = min(self._skews, default=self._boards_before + len(self._board_version))
-        drop = min(oldest, self._boards_before + len(self._board_version)) - self._boards_before
-        keep_from = max(drop - 4096, 0)
-        if keep_from > 4096:
-            for column in (self._board_version, self._board_floor, self._board_epoch, self._board_updates):
-                del column[:keep_from]
-            del self._board_inside[:keep_from]
-            self._boards_before += keep_from
+        self._boards.forget()

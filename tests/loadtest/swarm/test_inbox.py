@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.measure.ledger import BoardHead, Ledger
+from loadtest.measure.boards import BoardHead
+from loadtest.measure.ledger import Ledger
 from loadtest.swarm.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox, board_head
 from service.core.errors import ErrorCode
 from service.core.protocol import (
