@@ -18,11 +18,16 @@ import httpx
 import pytest
 import redis
 from fonts import FAMILIES, only, sans_serif
+from hypothesis import settings
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
 from loadtest.target.processes import RedisServer, Service
 from service.stores.embedded_redis import binary_of_wheel
+
+# How long an example takes says how busy the machine is; speed is the benchmarks' business.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",

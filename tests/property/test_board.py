@@ -231,13 +231,11 @@ class RedisAgainstOracle(StoreAgainstOracle):
         assert other.board.scores == session.board.scores
 
 
-StoreAgainstOracle.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+StoreAgainstOracle.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestStoreAgainstOracle = StoreAgainstOracle.TestCase
 
 
 def test_a_store_over_redis_equals_the_oracle_too(empty_redis, redis_servers):
     """Fewer runs, each over sockets."""
     RedisAgainstOracle.url = empty_redis(next(iter(redis_servers)))
-    run_state_machine_as_test(
-        RedisAgainstOracle, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
-    )
+    run_state_machine_as_test(RedisAgainstOracle, settings=settings(max_examples=25, stateful_step_count=30))

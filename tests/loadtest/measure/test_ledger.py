@@ -279,7 +279,7 @@ def stories(draw: st.DrawFn) -> tuple[Story, int]:
     return story, receivers
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(stories(), st.integers(0, 10_000))
 def test_bulk_resolution_equals_the_naive_enumeration(story_of: tuple[Story, int], seed: int) -> None:
     """Whatever arrives in whatever order of answers and boards, pairs and latencies are those of a double loop."""
