@@ -15,9 +15,9 @@ nox.needs_version = ">=2025.2.9"
 
 # After Ctrl-C a kernel has to end its service, and a load run to settle and to say what it measured.
 PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
-# Most of a test is waiting for a process or a browser, so that two cores have time for four. A file is one piece:
+# Most of a test is waiting for a process or a browser, so that two go well on two cores. A file is one piece:
 # what it starts, it starts once. The files come in the order of tests/conftest.py, the longest first.
-FOUR_AT_A_TIME = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
 SHORT = ["-m", "not long"]
 FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -47,7 +47,7 @@ def tests(session: nox.Session) -> None:
         arguments.remove("--install-browser")
         install_browser(session)
     install(session, "all", groups=("test",))
-    session.run("pytest", *(arguments or [*FOUR_AT_A_TIME, *SHORT]))
+    session.run("pytest", *(arguments or [*TWO_AT_A_TIME, *SHORT]))
     if not arguments:
         name_what_was_not_run(session)
 
@@ -111,7 +111,7 @@ def fallback(session: nox.Session) -> None:
     """The same tests with services that run without the fan-out extension, all but those about it."""
     install(session, "all", groups=("test",))
     chosen = "not extension and not long"
-    session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or FOUR_AT_A_TIME))
+    session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or TWO_AT_A_TIME))
 
 
 @nox.session(default=False)

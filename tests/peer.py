@@ -42,9 +42,11 @@ class Peer:
         return snapshot
 
     async def score(self, points: int, **more: Any) -> dict[str, Any]:
-        """Send points and return the answer."""
+        """Send points and return the answer: that to the same `opId`, where one is given."""
         await self.send("update-score", points=points, **more)
-        return await self.next("user-rank-update", lambda rank: "points" in rank)
+        return await self.next(
+            "user-rank-update", lambda rank: "points" in rank and more.get("opId") in {None, rank["opId"]}
+        )
 
     async def receive(self, timeout: float = PATIENCE) -> tuple[str, dict[str, Any]]:
         """The next message, whatever it is. Raises TimeoutError."""

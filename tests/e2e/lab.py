@@ -67,7 +67,7 @@ class Lab:
         """Press Ctrl-C once and wait; returns the exit status."""
         if self.status is None:
             self.process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):  # it may be starting a kernel in place of one that was killed
                 self.status = await self.process.wait()
             self.log.close()
         return self.status
