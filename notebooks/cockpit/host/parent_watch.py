@@ -1,4 +1,4 @@
-"""`python leash.py COMMAND …`: a command that ends when its owner does.
+"""`python parent_watch.py COMMAND …`: a command that ends when its owner does.
 
 Law of the file: it is run as a script and imports nothing of the kit, so that it costs an
 interpreter and no more. It gets a pipe as stdin; when that closes – because the owner says so, or
