@@ -9,7 +9,6 @@ import contextlib
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import Final
 
 from loadtest.plan.run_spec import RunSpec
 from loadtest.target.open_files import raise_file_limit
+from loadtest.target.ports import free_port
 from loadtest.target.processes import ServiceFailed
 
 LOCUSTFILE: Final = Path(__file__).parents[1] / "locustfile.py"
@@ -48,7 +48,7 @@ def command(spec: RunSpec) -> list[str]:
     ]  # fmt: skip
     if spec.processes > 1:
         # At Locust's own port the processes of two runs would take each other for theirs.
-        port = str(_free_port())
+        port = str(free_port())
         parts += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     return parts
 
@@ -80,13 +80,6 @@ def on_cores(cores: frozenset[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _to_its_end(command: list[str], environment: dict[str, str], *, quiet: bool) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import socketserver
 import sys
 import threading
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from loadtest.__main__ import main
+from loadtest.target.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -166,9 +166,7 @@ def other_server(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def nobody() -> str:
     """A URL at which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from loadtest.plan.scenarios import default_gates
 from loadtest.report.run_file import read
+from loadtest.target.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -29,9 +29,7 @@ def command(url: str, out: Path, *more: str) -> list[str]:
 
 async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) -> None:
     """The web UI has a tab for the broadcast with the percentiles of the file, and its own table counts every pair."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     out = tmp_path / "run.jsonl"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "locust", *command(service.url, out, "--autostart", "--web-host", "127.0.0.1",
@@ -65,9 +63,7 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
 
 async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
     """Started by hand as master and two workers, the pairs are each worker's own, and the totals their sum."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     out = tmp_path / "run.jsonl"
     ways = [
         ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2",

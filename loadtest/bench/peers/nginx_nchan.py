@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from loadtest.bench.peers.peer_contract import announce, boards
+from loadtest.target.ports import free_port, is_served
 
 MODULE_FOLDERS = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/nginx/modules")
 
@@ -68,18 +68,13 @@ def main() -> int:
     if path is None or command is None:
         sys.stderr.write("nginx or its nchan module is not on this machine\n")
         return 1
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nginx.conf"
         file.write_text(CONFIGURATION.format(module=path, folder=folder, port=port), encoding="utf-8")
         nginx = subprocess.Popen([command, "-p", folder, "-c", str(file)])
         try:
-            while nginx.poll() is None:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
+            while nginx.poll() is None and not is_served(port):
                 time.sleep(0.02)
             announce(port, nginx.pid)
             asyncio.run(publish(port))

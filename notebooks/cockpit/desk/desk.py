@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import html
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -37,6 +36,7 @@ from loadtest.plan.run_spec import DEFAULT_DURATION, DEFAULT_PLAYERS, DEFAULT_RA
 from loadtest.plan.scenarios import MOST_UPDATES, default_gates
 from loadtest.report.html import page
 from loadtest.report.run_file import read
+from loadtest.target.ports import free_port, is_served
 from loadtest.target.processes import ServiceFailed
 
 FRAME_TIME = 0.25  # seconds between two renders
@@ -274,7 +274,7 @@ class SwarmDesk:
     async def open_locust(self) -> None:
         """Start Locust's own web UI beside the service of the swarm, and show the link to it."""
         if self.locust is None or not self.locust.alive:
-            port = _free_port()
+            port = free_port()
             address = f"http://127.0.0.1:{port}"
             host = ("--host", self.target.service.url) if self.target is not None else ()
             where = ("--web-host", "127.0.0.1", "--web-port", str(port))
@@ -282,7 +282,7 @@ class SwarmDesk:
             self._controls.show_locust(None)
             self.locust = await started(lambda: OwnedCommand("Locust", *arguments))
             async with asyncio.timeout(UI_WITHIN):
-                while not await _answers(port):
+                while not is_served(port):
                     if not self.locust.alive:
                         raise ServiceFailed("Locust ended:\n" + "\n".join(self.locust.log[-5:]))
                     await asyncio.sleep(LOOK_EVERY)
@@ -423,18 +423,3 @@ class SwarmDesk:
         if self.swarm is not None and not self._busy and self.swarm.verdict is not None:
             name = html.escape(str(self.swarm.path))
             self._files.value = f'<div class="cockpit-note">kept in <code>{name}</code>, and beside it as a page</div>'
-
-
-async def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-        return True
-    return False
-
-
-def _free_port() -> int:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port: int = place.getsockname()[1]
-        return port
