@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from service import __version__
 from service.core.addresses import folder_of
 from service.core.session import SessionRules
-from service.http.access import AccessMiddleware, AccessRules, Admin
-from service.http.routes import STATIC, SWAGGER, Api
+from service.http.access import AccessMiddleware, AccessRules
+from service.http.admin import Admin
+from service.http.routes import add_routes
 from service.metrics import Metrics
 from service.realtime.connection import Connections, Limits
 from service.realtime.hub import Hubs
@@ -66,14 +66,6 @@ def create_app(settings: Settings) -> FastAPI:
         max_connections=settings.max_connections,
     )
     draining = Draining()
-    api = Api(
-        store=store,
-        connections=connections,
-        metrics=metrics,
-        admin=Admin(settings.admin_token, settings.open_admin),
-        top=settings.top,
-        draining=draining,
-    )
     metrics.sessions.set_function(lambda: len(store.sessions))
     metrics.degraded.set_function(lambda: store.degraded)
 
@@ -108,9 +100,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # The bundled Swagger UI reads OpenAPI 3.0.
     app.openapi_version = "3.0.3"
-    app.include_router(api.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.mount("/docs/assets", StaticFiles(directory=SWAGGER), name="docs-assets")
+    add_routes(
+        app,
+        store=store,
+        connections=connections,
+        metrics=metrics,
+        admin=Admin(settings.admin_token, settings.open_admin),
+        top=settings.top,
+        draining=draining,
+    )
     app.add_middleware(
         AccessMiddleware,
         gate=AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),

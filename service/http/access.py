@@ -1,4 +1,4 @@
-"""Who may call, decided before anything else happens: Host, Origin, the admin token, and headers.
+"""Who may call, decided before anything else happens: Host, Origin, and headers.
 
 - A foreign `Host` is how DNS rebinding reaches a service on loopback: 400.
 - A foreign `Origin` is another web site acting through a visitor's browser: 403. No Origin means
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -19,7 +18,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from service.core.addresses import is_loopback
 from service.core.errors import CloseCode
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^:\[\]@/\s]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -141,27 +139,3 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, detai
         await WebSocketClose(CloseCode.FORBIDDEN, detail)(scope, receive, send)
         return
     await JSONResponse({"detail": detail}, status)(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """Who may populate and reset: with a token everyone who has it, without one this machine alone."""
-
-    token: str | None = None
-    open_to_all: bool = False
-
-    def refusal(self, *, client: str | None, host: str, authorization: str | None) -> tuple[int, str] | None:
-        """The status and reason to refuse with, or None."""
-        if self.token is not None:
-            expected = f"Bearer {self.token}".encode()
-            if secrets.compare_digest((authorization or "").encode(), expected):
-                return None
-            return 401, "expected Authorization: Bearer with the admin token, got " + (
-                "another" if authorization else "none"
-            )
-        authority = Authority.parse(host)
-        if self.open_to_all or (
-            client is not None and is_loopback(client) and authority is not None and is_loopback(authority.name)
-        ):
-            return None
-        return 403, "expected a call from this machine to a loopback address, or a service with an admin token"

@@ -14,7 +14,7 @@ import pytest
 from fonts import FAMILIES
 from playwright.async_api import Browser, Page, Route, WebSocketRoute
 
-from service.http.routes import qr_svg
+from service.http.qr_code import qr_svg
 
 STATIC = Path(__file__).parents[2] / "static"
 CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import websockets
 
-from service.core.addresses import is_loopback
-from service.http.access import AccessRules, Admin
+from service.http.access import AccessRules
 
 
 @pytest.mark.parametrize(
@@ -40,39 +39,6 @@ def test_origin_must_be_the_services_own_or_allowed(origin: str, host: str, fine
     assert AccessRules(allowed_origins=["https://lab.example:8888"]).origin_is_fine(origin, host) is fine
 
 
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True),
-     ("::ffff:127.0.0.1", True), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("example", False)],
-)  # fmt: skip
-def test_what_counts_as_loopback(host: str, loopback: bool):
-    """All of this machine's own addresses, in every spelling."""
-    assert is_loopback(host) is loopback
-
-
-def refusal(admin: Admin, client: str = "127.0.0.1", host: str = "localhost:8000", token: str | None = None):
-    answer = admin.refusal(client=client, host=host, authorization=token)
-    return answer and answer[0]
-
-
-def test_without_a_token_only_this_machine_is_admin():
-    """Both the caller and the name it calls must be loopback."""
-    admin = Admin()
-    assert refusal(admin) is None
-    assert refusal(admin, client="10.0.0.9") == 403
-    assert refusal(admin, host="10.0.0.1:8000") == 403
-    assert refusal(Admin(open_to_all=True), client="10.0.0.9", host="10.0.0.1") is None
-
-
-def test_with_a_token_everybody_needs_it():
-    """Loopback is no exception, and neither is --open-admin."""
-    admin = Admin("secret", open_to_all=True)
-    assert refusal(admin) == 401
-    assert refusal(admin, token="Bearer wrong") == 401
-    assert refusal(admin, token="Bearer sécret") == 401
-    assert refusal(admin, token="Bearer secret") is None
-
-
 async def test_a_foreign_host_is_refused_on_http_and_websocket(http, base_url, ws_url):
     """400, before anything is done."""
     assert (await http.get(f"{base_url}/health", headers={"Host": "evil.example"})).status_code == 400
@@ -104,12 +70,3 @@ async def test_the_own_origin_connects(connect, base_url, ws_url):
     peer = await connect(ws_url, origin=base_url)
     await peer.send("ping")
     await peer.next("pong")
-
-
-async def test_a_token_is_asked_for_over_http(http, start_service):
-    """401 with the scheme that is wanted, and the token opens."""
-    url = start_service("--admin-token", "secret").url
-    refused = await http.post(f"{url}/api/demo/populate")
-    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-    answer = await http.post(f"{url}/api/demo/populate", headers={"Authorization": "Bearer secret"})
-    assert answer.status_code == 200

@@ -1,0 +1,68 @@
+"""What an operator or a load balancer asks: health, readiness, and metrics."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import Field
+
+from service import __version__
+from service.http.camel_case import CamelCaseModel
+from service.metrics import Metrics
+from service.realtime.connection import Connections
+from service.server.shutdown import Draining
+from service.stores.base import Store
+
+
+class Health(CamelCaseModel):
+    """How the answering process is."""
+
+    status: Literal["healthy", "degraded"]
+    storage: Literal["memory", "redis"]
+    timestamp: datetime
+    connected_users: int
+    active_connections: int
+    version: str = Field(description="the package's version")
+
+
+class MonitoringRoutes:
+    """`/health`, `/ready` and `/metrics` of this process."""
+
+    def __init__(self, store: Store, connections: Connections, metrics: Metrics, draining: Draining) -> None:
+        self._store = store
+        self._connections = connections
+        self._metrics = metrics
+        self._draining = draining
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter()
+        router.add_api_route("/health", self.health)
+        router.add_api_route("/ready", self.ready)
+        router.add_api_route("/metrics", self.metrics, response_class=Response)
+        return router
+
+    async def health(self) -> Health:
+        """How this process is; it answers as long as it can serve."""
+        return Health(
+            status="degraded" if self._store.degraded else "healthy",
+            storage=self._store.storage,
+            timestamp=datetime.now(UTC),
+            connected_users=self._connections.users,
+            active_connections=len(self._connections),
+            version=__version__,
+        )
+
+    async def ready(self, response: Response) -> dict[str, str]:
+        """Whether to send players here."""
+        if self._draining.begun or not self._store.ready:
+            response.status_code = 503
+            return {"status": "draining" if self._draining.begun else "starting"}
+        return {"status": "ready"}
+
+    async def metrics(self) -> Response:
+        """This process' counts, as Prometheus reads them."""
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,19 @@
+"""The documents of the API."""
+
+from __future__ import annotations
+
+
+async def test_the_documents_describe_the_service_without_a_network(http, base_url):
+    """OpenAPI, Swagger UI from this service alone, and AsyncAPI from the models."""
+    openapi = (await http.get(f"{base_url}/openapi.json")).json()
+    assert "/api/leaderboard/{sessionId}" in openapi["paths"]
+    docs = await http.get(f"{base_url}/docs")
+    assert "http://" not in docs.text
+    assert "https://" not in docs.text
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert (await http.get(f"{base_url}/docs/assets/{asset}")).status_code == 200
+    asyncapi = (await http.get(f"{base_url}/asyncapi.json")).json()
+    assert asyncapi["asyncapi"].startswith("3.")
+    assert asyncapi["components"]["schemas"]["JoinDemo"]["required"] == ["userId"]
+    refs = [ref["$ref"] for ref in asyncapi["operations"]["send"]["messages"]]
+    assert "#/channels/ws/messages/LeaderboardUpdate" in refs
