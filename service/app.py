@@ -121,7 +121,7 @@ async def _sweep(store: Store, hubs: Hubs, connections: Connections, heap: GcFre
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             store.sweep(time.time(), hubs.occupied)
-            heap.settle(opened=connections.opened, open_now=len(connections))
+            heap.freeze_new(opened=connections.opened, open_now=len(connections))
         except Exception:
             log.exception("sweeping failed")
             metrics.background_failures.inc()

@@ -43,7 +43,7 @@ def send(store: RedisStore, points: int, op_id: str | None = None, user: str = "
     return answers
 
 
-async def settled(store: RedisStore, points: int, op_id: str | None = None) -> Answer:
+async def confirmed(store: RedisStore, points: int, op_id: str | None = None) -> Answer:
     answers = send(store, points, op_id)
     await until(lambda: bool(answers) and answers[-1].durable)
     return answers[-1]

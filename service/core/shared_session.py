@@ -1,12 +1,12 @@
 """One session that several processes share: what is agreed, what is on its way, and what is shown.
 
     update ──▶ queue ──▶ batch in flight ──▶ apply.lua ──▶ published to all ──▶ replica ──▶ shown
-                 └── told: shown at once, in an epoch of this process alone ─────────────────┘
+                 └── answered provisionally: shown at once, in an epoch of this process alone ┘
 
 An operation is *confirmed* when it comes back in the stream of what was applied. Until then it is
-not shown, unless that takes too long: then it is *told*, which puts it on top of the replica, in a
-private epoch, because nobody else shows it. With the last told operation confirmed, the session is
-shown as everybody shows it again.
+not shown, unless that takes too long: then its answer is *provisional*, and it is shown on top of the
+replica, in a private epoch, because nobody else shows it. With the last provisional operation
+confirmed, the session is shown as everybody shows it again.
 
 Pure, like the rest of the core: it neither sends nor waits. Methods return the events of what is
 now shown differently.
@@ -40,23 +40,23 @@ from service.core.users import default_username
 
 MAX_BATCH: Final = 200  # operations
 
-Heard = Callable[[Answer | None], None]  # takes the answer to an add, None as the answer to anything else
+Waiter = Callable[[Answer | None], None]  # takes the answer to an add, None as the answer to anything else
 
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """An operation that is not confirmed yet, and who waits for it."""
+    """An operation that is not confirmed yet, and the callbacks that wait for its answer."""
 
     op: Op
     since: float  # monotonic seconds
-    heard_by: list[Heard] = field(default_factory=list)
-    told: bool = False
-    ahead: dict[str, int] = field(default_factory=dict)  # what it adds to the replica while it is told
+    waiters: list[Waiter] = field(default_factory=list)
+    provisional: bool = False
+    ahead: dict[str, int] = field(default_factory=dict)  # what it adds to the replica while it is provisional
 
-    def settle(self, answer: Answer | None) -> None:
-        """Tell everybody who waits."""
-        for hear in self.heard_by:
-            hear(answer)
+    def answer(self, answer: Answer | None) -> None:
+        """Give the answer to every waiter."""
+        for waiter in self.waiters:
+            waiter(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class SharedSession:
         self._queue: deque[Pending] = deque()
         self._by_id: dict[tuple[str, str], Pending] = {}
         self._seq = 0
-        self._told = 0  # so many of the unconfirmed are told; they are always the oldest
-        self._ahead: dict[str, int] = {}  # the sum of what is told
-        self._hiding = 0  # told resets: while there is one, nothing of the replica is shown
+        self._provisional = 0  # how many of the unconfirmed are provisional; they are always the oldest
+        self._ahead: dict[str, int] = {}  # the sum of what is provisional
+        self._hiding = 0  # provisional resets: while there is one, nothing of the replica is shown
         self._missed: list[Applied] = []  # heard of, and not read yet
         self._named: dict[str, str] = {}  # the names that are kept, or on their way to be
 
@@ -107,7 +107,7 @@ class SharedSession:
     @property
     def alone(self) -> bool:
         """Whether something is shown that this process alone knows of."""
-        return self._told > 0
+        return self._provisional > 0
 
     @property
     def known(self) -> Stamp:
@@ -116,27 +116,27 @@ class SharedSession:
 
     # Commands
 
-    def add(self, op: Add, since: float, hear: Heard) -> None:
+    def add(self, op: Add, since: float, waiter: Waiter) -> None:
         """Take an update in. Raises `Refused` where the total would leave what a player may have."""
         if op.op_id is not None:
             first = self.session.ops.recall(op.user_id, op.op_id)
             if first is not None:
-                hear(self.session.answer(op.user_id, first, op.op_id))
+                waiter(self.session.answer(op.user_id, first, op.op_id))
                 return
             same = self._by_id.get((op.user_id, op.op_id))
             if same is not None:
-                self._join_in(same, hear)
+                self._join_in(same, waiter)
                 return
         self._check_total(op)
         self.name(op.user_id, since)
-        pending = Pending(op, since, [hear])
+        pending = Pending(op, since, [waiter])
         self._queue.append(pending)
         if op.op_id is not None:
             self._by_id[op.user_id, op.op_id] = pending
 
-    def overwrite(self, op: Populate | Reset, since: float, hear: Heard) -> None:
+    def overwrite(self, op: Populate | Reset, since: float, waiter: Waiter) -> None:
         """Take a populate or a reset in."""
-        self._queue.append(Pending(op, since, [hear]))
+        self._queue.append(Pending(op, since, [waiter]))
 
     def name(self, user_id: str, since: float) -> None:
         """Keep the name of a user who is ranked, or about to be, where it is not the one everybody would guess."""
@@ -145,59 +145,59 @@ class SharedSession:
             self._named[user_id] = username
             self._queue.append(Pending(Name(user_id, username), since))
 
-    def _join_in(self, same: Pending, hear: Heard) -> None:
+    def _join_in(self, same: Pending, waiter: Waiter) -> None:
         """Another connection repeats an update that is still on its way."""
         assert isinstance(same.op, Add)
-        same.heard_by.append(hear)
-        if same.told:
-            hear(self.session.answer(same.op.user_id, same.op.points, same.op.op_id, durable=False))
+        same.waiters.append(waiter)
+        if same.provisional:
+            waiter(self.session.answer(same.op.user_id, same.op.points, same.op.op_id, durable=False))
 
     def _check_total(self, op: Add) -> None:
         total = self._total(op.user_id) or 0
         # What waits is added up only where it could matter, that is, nearly never.
         if abs(total) + (len(self) + 1) * MAX_POINTS > MAX_TOTAL:
             for other in self._unconfirmed():
-                if isinstance(other.op, Add) and other.op.user_id == op.user_id and not other.told:
+                if isinstance(other.op, Add) and other.op.user_id == op.user_id and not other.provisional:
                     total += other.op.points
         check_total(total + op.points, op.op_id)
 
-    # What takes too long is told
+    # What takes too long is answered provisionally
 
     @property
-    def oldest_untold(self) -> Pending | None:
-        """The operation that waits longest without having been told."""
-        index = self._told
+    def oldest_unanswered(self) -> Pending | None:
+        """The operation that waits longest without any answer."""
+        index = self._provisional
         if self.in_flight is not None:
             if index < len(self.in_flight.pending):
                 return self.in_flight.pending[index]
             index -= len(self.in_flight.pending)
         return self._queue[index] if index < len(self._queue) else None
 
-    def tell(self, before: float) -> list[Event]:
-        """Show what has been waiting since before then, and answer it for the time being."""
+    def answer_provisionally(self, before: float) -> list[Event]:
+        """Show what has been waiting since before then, and answer it provisionally."""
         events: list[Event] = []
-        while (pending := self.oldest_untold) is not None and pending.since <= before:
+        while (pending := self.oldest_unanswered) is not None and pending.since <= before:
             if self.session.epoch == self.replica.stamp.epoch:
                 self.session.move_to(f"{self.replica.stamp.epoch}~{self._private()}", self.session.version)
-            pending.told = True
-            self._told += 1
-            events += self._tell(pending)
+            pending.provisional = True
+            self._provisional += 1
+            events += self._show_provisionally(pending)
         return events
 
-    def _tell(self, pending: Pending) -> list[Event]:
+    def _show_provisionally(self, pending: Pending) -> list[Event]:
         op, session = pending.op, self.session
         match op:
             case Add():
                 self._put_ahead(pending, op.user_id, op.points)
                 session.move_on()
                 scored = session.place(op.user_id, self._total(op.user_id) or 0, op.points, op.received_at)
-                pending.settle(session.answer(op.user_id, op.points, op.op_id, durable=False))
+                pending.answer(session.answer(op.user_id, op.points, op.op_id, durable=False))
                 return [scored]
             case Populate():
                 for user_id, score in op.scores.items():
                     self._put_ahead(pending, user_id, score - (self._total(user_id) or 0))
             case Reset():
-                # What was told before is off the board, and does not come back with its confirmation.
+                # What was shown before is off the board, and does not come back with its confirmation.
                 for earlier in self._unconfirmed():
                     earlier.ahead.clear()
                 self._ahead.clear()
@@ -206,7 +206,7 @@ class SharedSession:
                 return []
         session.move_on()
         self._show()
-        pending.settle(None)
+        pending.answer(None)
         return [POPULATED if isinstance(op, Populate) else CLEARED]
 
     def _put_ahead(self, pending: Pending, user_id: str, points: int) -> None:
@@ -294,20 +294,20 @@ class SharedSession:
         # Of a new epoch it cannot be said what is new in it and what was put back.
         unseen = reading.stamp.updates - known.updates if synced and reading.stamp.epoch == known.epoch else 0
         for one in own:
-            unseen -= one.told and isinstance(one.op, Add)
+            unseen -= one.provisional and isinstance(one.op, Add)
             self._agree(one)
         events: list[Event] = []
         for user_id, username in reading.names.items():
             if not self.session.is_connected(user_id):
                 events += self.session.rename(user_id, username)
         changed = self._show()
-        if self._told:
+        if self._provisional:
             self.session.move_on(changed)
         else:
             self._return()
             self.session.move_to(reading.stamp.epoch, reading.stamp.version)
         for one in own:
-            self._settle(one, None, now)
+            self._answer(one, None, now)
         events += self._learn(reading.recent, now)
         if changed or before != (self.session.epoch, self.session.version):
             events.append(Restored(max(unseen, 0)))
@@ -337,13 +337,13 @@ class SharedSession:
         """It was counted, or found to be a repetition of what had counted `first`."""
         self._agree(one)
         events = self._show_confirmed(one, first)
-        self._settle(one, first, now)
+        self._answer(one, first, now)
         return events
 
     def _agree(self, one: Pending) -> None:
         """It is no longer ahead of what is agreed."""
-        if one.told:
-            self._told -= 1
+        if one.provisional:
+            self._provisional -= 1
             self._hiding -= isinstance(one.op, Reset)
             for user_id, points in one.ahead.items():
                 self._ahead[user_id] -= points
@@ -357,33 +357,33 @@ class SharedSession:
         if isinstance(op, Reset):
             self._named.clear()
         if isinstance(op, Add):
-            if first is None and not one.told:
+            if first is None and not one.provisional:
                 self._count()
                 return [self.session.place(op.user_id, self._total(op.user_id) or 0, op.points, op.received_at)]
-            if first is None or not one.told:
+            if first is None or not one.provisional:
                 return []
             # A repetition that counted on this process' own board, and nowhere else.
         changed = self._show()
-        if one.told and not changed:
+        if one.provisional and not changed:
             return []
         self._count()
-        if one.told or isinstance(op, Add):
+        if one.provisional or isinstance(op, Add):
             return [Restored()]
         return [POPULATED if isinstance(op, Populate) else CLEARED]
 
-    def _settle(self, one: Pending, first: int | None, now: float) -> None:
+    def _answer(self, one: Pending, first: int | None, now: float) -> None:
         op, stamp = one.op, self.replica.stamp
         self._remember(op, first, now)
         if not isinstance(op, Add):
-            one.settle(None)
-        elif one.heard_by:
+            one.answer(None)
+        elif one.waiters:
             if op.op_id is not None:
                 self._by_id.pop((op.user_id, op.op_id), None)
             points = op.points if first is None else first
             answer = self.session.answer(op.user_id, points, op.op_id)
-            # What is told of the shared epoch is what everybody shows in it, whatever else is shown here.
+            # An answer in the shared epoch says what everybody shows in it, whatever else is shown here.
             score = self.replica.totals.get(op.user_id, 0)
-            one.settle(replace(answer, score=score, epoch=stamp.epoch, version=stamp.version))
+            one.answer(replace(answer, score=score, epoch=stamp.epoch, version=stamp.version))
 
     def _remember(self, op: Op, first: int | None, now: float) -> None:
         if isinstance(op, Add) and op.op_id is not None:
@@ -393,13 +393,13 @@ class SharedSession:
 
     def _total(self, user_id: str) -> int | None:
         agreed = None if self._hiding else self.replica.totals.get(user_id)
-        ahead = self._ahead.get(user_id) if self._told else None
+        ahead = self._ahead.get(user_id) if self._provisional else None
         return agreed if ahead is None else (agreed or 0) + ahead
 
     def _show(self) -> bool:
         """Show all of it, whatever was shown before; whether that changed anything."""
         scores = {} if self._hiding else dict(self.replica.totals)
-        if self._told:
+        if self._provisional:
             for user_id, points in self._ahead.items():
                 scores[user_id] = scores.get(user_id, 0) + points
         return self.session.show(scores)
@@ -412,9 +412,9 @@ class SharedSession:
             self.session.move_on()
 
     def _return(self) -> list[Event]:
-        """With nothing told any more, show the session in everybody's epoch again."""
+        """With nothing provisional left, show the session in everybody's epoch again."""
         stamp = self.replica.stamp
-        if self._told or self.session.epoch == stamp.epoch:
+        if self._provisional or self.session.epoch == stamp.epoch:
             return []
         self._ahead.clear()
         self._show()

@@ -228,12 +228,12 @@ class Connection:
             message.points,
             message.given_op_id,
             time.time(),
-            lambda answer: self._settle(answer, member),
+            lambda answer: self._answer(answer, member),
         )
 
     # What goes out
 
-    def _settle(self, answer: Answer, member: Member) -> None:
+    def _answer(self, answer: Answer, member: Member) -> None:
         self._metrics.updates.inc()
         member.told = (answer.score, answer.rank)
         self._outlet.send(

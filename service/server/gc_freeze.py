@@ -26,7 +26,7 @@ class GcFreezer:
         gc.collect()
         gc.freeze()
 
-    def settle(self, *, opened: int, open_now: int) -> None:
+    def freeze_new(self, *, opened: int, open_now: int) -> None:
         """Freeze what came since the last time; `opened` counts all connections ever, `open_now` those that live."""
         if open_now == 0 and self._frozen:
             # Nobody is here to wait, so a cycle that some library left behind is looked for now.

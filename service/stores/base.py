@@ -1,9 +1,9 @@
-"""The contract of a store: commands go in, events come out, answers are settled.
+"""The contract of a store: commands go in, events come out, answers are given to callbacks.
 
 A store decides what survives and what other processes see. The session it hands out is always
-in this process, so reading never waits. Writing an update never waits either: the answer comes
-through `settle`, at once where there is nothing to wait for, later where a server has to
-confirm it, twice where the first one had to say `durable=False`.
+in this process, so reading never waits. Writing an update never waits either: `on_answer` gets the
+answer, at once where there is nothing to wait for, later where a server has to confirm it, twice
+where the first answer was provisional (`durable=False`).
 
 Every change reaches the hubs as events through the one `listener`, whoever caused it: a socket
 of this process, a REST call, or another process.
@@ -18,7 +18,7 @@ from typing import Literal
 from service.core.session import Answer, Event, Session, SessionRules
 
 Listener = Callable[[Session, Iterable[Event]], None]
-Settle = Callable[[Answer], None]
+OnAnswer = Callable[[Answer], None]
 
 
 def nobody_listens(_session: Session, _events: Iterable[Event]) -> None:
@@ -78,17 +78,19 @@ class Store(ABC):
 
     @abstractmethod
     def rename(self, session_id: str, user_id: str, username: str | None) -> Session:
-        """Name a connected user anew."""
+        """Give a connected user another name."""
 
     @abstractmethod
     def leave(self, session_id: str, user_id: str, now: float) -> None:
         """One connection of the user less."""
 
     @abstractmethod
-    def update(self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, settle: Settle) -> None:
-        """Add points to a connected user, once per opId; `settle` gets the answer.
+    def update(
+        self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
+    ) -> None:
+        """Add points to a connected user, once per opId; `on_answer` gets the answer.
 
-        Raises `Refused` (`limit`) when the total would leave ±10¹²; then nothing is settled.
+        Raises `Refused` (`limit`) when the total would leave ±10¹²; then there is no answer.
         """
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from service.core.session import Session, SessionRules
-from service.stores.base import Settle
+from service.stores.base import OnAnswer
 from service.stores.in_process import LocalStore
 
 
@@ -37,10 +37,12 @@ class MemoryStore(LocalStore):
     async def stop(self) -> None:
         """Nothing to bring home."""
 
-    def update(self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, settle: Settle) -> None:
+    def update(
+        self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
+    ) -> None:
         session = self._sessions[session_id]
         answer, events = session.score(user_id, points, op_id, now)
-        settle(answer)
+        on_answer(answer)
         self.listener(session, events)
 
     async def populate(self, session_id: str, now: float) -> Session:

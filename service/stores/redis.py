@@ -23,15 +23,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from service.core.pn_counter import Add, Applied, Populate, Reset, SessionSnapshot, Stamp
 from service.core.presence import Came, Message, Presence, Went
 from service.core.session import Event, Restored, Session, SessionRules
-from service.core.shared_session import Behind, Heard, OperationBatch, SharedSession
+from service.core.shared_session import Behind, OperationBatch, SharedSession, Waiter
 from service.core.users import DEMO_USERS
 from service.metrics import Metrics
-from service.stores.base import Settle
+from service.stores.base import OnAnswer
 from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
 from service.stores.redis_gateway import LINK_ERRORS, RedisGateway, applied, connected
 
-TELL_SECONDS: Final = 0.3  # an update that Redis has not confirmed by then is answered for the time being
+PROVISIONAL_SECONDS: Final = 0.3  # an update that Redis has not confirmed by then gets a provisional answer
 LINGER_SECONDS: Final = 0.01  # between two flushes, in which the next batches gather
 BEAT_SECONDS: Final = 1.0
 DEAF_SECONDS: Final = 3.0  # without hearing the own beat
@@ -80,9 +80,9 @@ class RedisStore(LocalStore):
         self._link: RedisGateway | None = None
         self._in_touch = False  # whether the link that was tried last has been read from
         self._away = True
-        self._slow = False  # something had to be told, and nothing was answered since
+        self._slow = False  # an answer had to be provisional, and Redis has answered nothing since
         self._shown_degraded = False
-        self._tell_timer: asyncio.TimerHandle | None = None
+        self._provisional_timer: asyncio.TimerHandle | None = None
         self._beat_heard_at = self._seen_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
         metrics.redis_queue.set_function(lambda: sum(len(self._shared[name]) for name in self._waiting))
@@ -116,8 +116,8 @@ class RedisStore(LocalStore):
         except TimeoutError:
             left = sum(len(self._shared[name]) for name in self._waiting)
             log.warning("stopping without Redis: %d operations that only this process holds are lost", left)
-        if self._tell_timer is not None:
-            self._tell_timer.cancel()
+        if self._provisional_timer is not None:
+            self._provisional_timer.cancel()
         self._stopping = True
         if self._link is not None:
             with suppress(*LINK_ERRORS):
@@ -143,10 +143,12 @@ class RedisStore(LocalStore):
         self._presence.exit(session_id, user_id)
         self._wake.set()
 
-    def update(self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, settle: Settle) -> None:
+    def update(
+        self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
+    ) -> None:
         shared = self._shared[session_id]
         # The answer to an add is never None.
-        shared.add(Add(user_id, points, op_id, now), time.monotonic(), cast("Heard", settle))
+        shared.add(Add(user_id, points, op_id, now), time.monotonic(), cast("Waiter", on_answer))
         self._send(shared)
 
     async def populate(self, session_id: str, now: float) -> Session:
@@ -206,7 +208,7 @@ class RedisStore(LocalStore):
         self._send(shared)
         await done
 
-    # What waits, and what is told because it waits too long
+    # What waits, and what is answered provisionally because it waits too long
 
     def _send(self, shared: SharedSession) -> None:
         if not shared:
@@ -215,34 +217,34 @@ class RedisStore(LocalStore):
         self._drained.clear()
         self._wake.set()
         if self._away or self._slow:
-            self._emit(shared, shared.tell(time.monotonic()))
-        elif self._tell_timer is None:
-            self._tell_timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_late)
+            self._emit(shared, shared.answer_provisionally(time.monotonic()))
+        elif self._provisional_timer is None:
+            self._provisional_timer = asyncio.get_running_loop().call_later(PROVISIONAL_SECONDS, self._answer_overdue)
 
-    def _tell_late(self) -> None:
-        self._tell_timer = None
-        before = time.monotonic() - TELL_SECONDS
+    def _answer_overdue(self) -> None:
+        self._provisional_timer = None
+        before = time.monotonic() - PROVISIONAL_SECONDS
         oldest: float | None = None
         for session_id in list(self._waiting):
             shared = self._shared[session_id]
-            events = shared.tell(before)
+            events = shared.answer_provisionally(before)
             self._slow = self._slow or shared.alone
             self._emit(shared, events)
-            waits = shared.oldest_untold
+            waits = shared.oldest_unanswered
             if waits is not None and (oldest is None or waits.since < oldest):
                 oldest = waits.since
         if self._slow:
-            self._tell_all()
+            self._answer_all_provisionally()
         elif oldest is not None:
             delay = max(oldest - before, 0.0)
-            self._tell_timer = asyncio.get_running_loop().call_later(delay, self._tell_late)
+            self._provisional_timer = asyncio.get_running_loop().call_later(delay, self._answer_overdue)
 
-    def _tell_all(self) -> None:
-        """Redis is away: who waits is not let wait."""
+    def _answer_all_provisionally(self) -> None:
+        """Redis is away, so keep nobody waiting."""
         now = time.monotonic()
         for session_id in list(self._waiting):
             shared = self._shared[session_id]
-            self._emit(shared, shared.tell(now))
+            self._emit(shared, shared.answer_provisionally(now))
         self._note_degraded()
 
     def _emit(self, shared: SharedSession, events: Iterable[Event]) -> None:
@@ -305,7 +307,7 @@ class RedisStore(LocalStore):
         if not self._away:
             self._away = True
             log.warning("Redis is away: scores are kept in this process until it is back")
-        self._tell_all()
+        self._answer_all_provisionally()
 
     def _found(self, link: RedisGateway) -> None:
         self._link = link

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.core.session import Session, SessionRules
-from service.stores.base import Settle
+from service.stores.base import OnAnswer
 from service.stores.memory import MemoryStore
 
 LOOK_EVERY = 0.1  # seconds
@@ -29,7 +29,7 @@ class Update(NamedTuple):
     user_id: str
     points: int
     op_id: str | None
-    settle: Settle
+    on_answer: OnAnswer
 
 
 class NaiveStore(MemoryStore):
@@ -62,14 +62,16 @@ class NaiveStore(MemoryStore):
         await asyncio.wait(self._tasks)
         await self._redis.aclose()
 
-    def update(self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, settle: Settle) -> None:
+    def update(
+        self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
+    ) -> None:
         session = self._sessions[session_id]
         answer, events = session.score(user_id, points, op_id, now)
         if not events:
-            settle(answer)
+            on_answer(answer)
             return
         self._under_way += 1
-        self._queue.put_nowait(Update(session, user_id, points, op_id, settle))
+        self._queue.put_nowait(Update(session, user_id, points, op_id, on_answer))
         self.listener(session, events)
 
     async def _write(self) -> None:
@@ -83,7 +85,7 @@ class NaiveStore(MemoryStore):
                     self._down = True
             if self._down:
                 self._missing[key, update.user_id] += update.points
-            update.settle(update.session.answer(update.user_id, update.points, update.op_id, durable=not self._down))
+            update.on_answer(update.session.answer(update.user_id, update.points, update.op_id, durable=not self._down))
             self._under_way -= 1
             self._queue.task_done()
 

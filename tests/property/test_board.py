@@ -95,7 +95,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
         """The events since the last `clear`."""
         return self.events
 
-    async def settle(self, user: str, points: int, op_id: str | None) -> Answer:
+    async def confirmed(self, user: str, points: int, op_id: str | None) -> Answer:
         """The durable answer to an update."""
         answer = asyncio.get_running_loop().create_future()
         self.store.update(SESSION, user, points, op_id, 0.0, lambda one: one.durable and answer.set_result(one))
@@ -121,7 +121,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
         total = self.oracle.scores.get(user, 0) + points
         refused = not known and abs(total) > MAX_TOTAL
         try:
-            answer = self.runner.run(self.settle(user, points, op_id))
+            answer = self.runner.run(self.confirmed(user, points, op_id))
         except Refused as refusal:
             assert refused, refusal
             assert self.shown() == []

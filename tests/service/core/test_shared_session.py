@@ -1,4 +1,4 @@
-"""A shared session alone: what is queued, told, confirmed, and in which epoch it is shown meanwhile."""
+"""A shared session alone: what is queued, provisional and confirmed, and the epoch in which it is shown."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ def test_the_batch_in_flight_stays_the_same_and_alone(shared: SharedSession):
     assert (second.seq, len(second.pending)) == (2, MAX_BATCH)
 
 
-def test_a_told_update_is_shown_in_an_epoch_of_its_own(shared: SharedSession):
+def test_a_provisional_update_is_shown_in_an_epoch_of_its_own(shared: SharedSession):
     """Until it is confirmed: then it is answered again, and the board is everybody's."""
     answers = add(shared, 5, since=1.0)
-    assert shared.tell(0.9) == []
-    (event,) = shared.tell(1.0)
+    assert shared.answer_provisionally(0.9) == []
+    (event,) = shared.answer_provisionally(1.0)
     assert isinstance(event, Scored)
     assert shown(shared) == ("e~0", 1, {"a": 5})
     shared.take(of_another(shared, Add("b", 3, None, 0.0)), 0.0)
@@ -119,7 +119,7 @@ def test_each_private_time_has_an_epoch_of_its_own(shared: SharedSession):
     epochs = []
     for _ in range(2):
         add(shared, 1)
-        shared.tell(9.0)
+        shared.answer_provisionally(9.0)
         epochs.append(shared.session.epoch)
         shared.take(applied(shared), 0.0)
     assert epochs == ["e~0", "e~1"]
@@ -128,9 +128,9 @@ def test_each_private_time_has_an_epoch_of_its_own(shared: SharedSession):
 def test_a_repetition_that_redis_knew_is_taken_back(shared: SharedSession):
     """It was shown here, and counted elsewhere before."""
     answers = add(shared, 5, "op-00001")
-    shared.tell(9.0)
+    shared.answer_provisionally(9.0)
     add(shared, 1)
-    shared.tell(9.0)
+    shared.answer_provisionally(9.0)
     shared.take(applied(shared, repeated={0: 7}), 0.0)
     assert shown(shared)[2] == {"a": 1} or shared.alone
     while len(shared):
@@ -143,7 +143,7 @@ def test_a_repetition_that_redis_knew_is_taken_back(shared: SharedSession):
 def test_a_repetition_of_what_waits_waits_with_it(shared: SharedSession):
     """One operation, two answers each."""
     first, second = add(shared, 5, "op-00001"), add(shared, 6, "op-00001")
-    shared.tell(9.0)
+    shared.answer_provisionally(9.0)
     third = add(shared, 6, "op-00001")
     shared.take(applied(shared), 0.0)
     assert [len(answers) for answers in (first, second, third)] == [2, 2, 2]
@@ -151,15 +151,15 @@ def test_a_repetition_of_what_waits_waits_with_it(shared: SharedSession):
     assert shown(shared)[2] == {"a": 5}
 
 
-def test_a_told_reset_hides_what_was_before_it_and_nothing_after(shared: SharedSession):
+def test_a_provisional_reset_hides_what_was_before_it_and_nothing_after(shared: SharedSession):
     """Whatever is confirmed meanwhile."""
     shared.take(of_another(shared, Add("b", 3, None, 0.0)), 0.0)
     add(shared, 1)
     shared.next_batch()
-    shared.tell(9.0)
+    shared.answer_provisionally(9.0)
     shared.overwrite(Reset(), 0.0, lambda _: None)
     add(shared, 2)
-    events = shared.tell(9.0)
+    events = shared.answer_provisionally(9.0)
     assert [type(event) for event in events] == [Overwritten, Scored]
     assert shown(shared)[2] == {"a": 2}
     shared.take(applied(shared), 0.0)
@@ -170,9 +170,9 @@ def test_a_told_reset_hides_what_was_before_it_and_nothing_after(shared: SharedS
 
 
 def test_a_populate_sets_whatever_was_scored_before_it(shared: SharedSession):
-    """Told, and then confirmed on top of more."""
+    """Provisional first, and then confirmed on top of more."""
     shared.overwrite(Populate({"a": 10}), 0.0, lambda _: None)
-    shared.tell(9.0)
+    shared.answer_provisionally(9.0)
     assert shown(shared)[2] == {"a": 10}
     shared.take(of_another(shared, Add("a", 3, None, 0.0)), 0.0)
     shared.take(applied(shared), 0.0)
@@ -196,15 +196,15 @@ def test_what_does_not_follow_is_not_taken(shared: SharedSession):
 
 def test_what_was_read_confirms_the_batch_that_it_holds(shared: SharedSession):
     """Its answer got lost, its points did not; they are counted as updates once."""
-    untold, told = add(shared, 5), add(shared, 2)
+    unanswered, answered = add(shared, 5), add(shared, 2)
     shared.next_batch()
-    shared.tell(0.0)
-    del told[:], untold[:]
+    shared.answer_provisionally(0.0)
+    del answered[:], unanswered[:]
     assert shared.adopt(SessionSnapshot(Stamp("e", 2, 2), 1, {WORKER: WorkerRow(1, {"a": 7})}, {}), 0.0) == [
         Restored(0)
     ]
     assert shown(shared) == ("e", 2, {"a": 7})
-    assert [one[0].durable for one in (untold, told)] == [True, True]
+    assert [one[0].durable for one in (unanswered, answered)] == [True, True]
     assert len(shared) == 0
     add(shared, 1)
     shared.next_batch()
@@ -232,11 +232,11 @@ def test_a_batch_that_did_not_arrive_is_given_up_by_number(shared: SharedSession
 
 
 def test_what_another_counts_first_is_not_sent(shared: SharedSession):
-    """It had been queued here, and told."""
+    """It had been queued here, and answered provisionally."""
     add(shared, 1)
     shared.next_batch()
     answers = add(shared, 5, "op-00001")
-    shared.tell(9.0)
+    shared.answer_provisionally(9.0)
     shared.take(of_another(shared, Add("a", 5, "op-00001", 0.0)), 0.0)
     assert shown(shared)[2] == {"a": 6}
     assert [one.durable for one in answers] == [False, True]

@@ -238,17 +238,17 @@ def test_the_heap_is_frozen_as_connections_come_and_thawed_when_all_are_gone(mon
     heap = GcFreezer()
     try:
         before = gc.get_freeze_count()
-        heap.settle(opened=99, open_now=99)
+        heap.freeze_new(opened=99, open_now=99)
         assert gc.get_freeze_count() == before
-        heap.settle(opened=100, open_now=100)
+        heap.freeze_new(opened=100, open_now=100)
         assert gc.get_freeze_count() > before
         gc.unfreeze()
-        heap.settle(opened=150, open_now=150)
+        heap.freeze_new(opened=150, open_now=150)
         assert gc.get_freeze_count() == 0
-        heap.settle(opened=150, open_now=0)
+        heap.freeze_new(opened=150, open_now=0)
         assert gc.get_freeze_count() > 0
         gc.unfreeze()
-        heap.settle(opened=150, open_now=0)
+        heap.freeze_new(opened=150, open_now=0)
         assert gc.get_freeze_count() == 0
     finally:
         gc.unfreeze()

@@ -39,7 +39,7 @@ async def new_store(request: pytest.FixtureRequest) -> AsyncIterator[NewStore]:
         await store.stop()
 
 
-async def settled(store: Store, user: str, points: int, op_id: str | None = None, session_id: str = "S") -> Answer:
+async def confirmed(store: Store, user: str, points: int, op_id: str | None = None, session_id: str = "S") -> Answer:
     """The durable answer to an update."""
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     store.update(session_id, user, points, op_id, 0.0, lambda one: answer.set_result(one) if one.durable else None)
@@ -69,7 +69,7 @@ async def test_every_change_reaches_the_listener_after_it_happened(new_store: Ne
     heard: list[tuple[str, int]] = []
     store.listener = lambda session, events: heard.extend((type(e).__name__, session.version) for e in events)
     store.join("S", "a", None, 0.0)
-    await settled(store, "a", 5)
+    await confirmed(store, "a", 5)
     store.leave("S", "a", 0.0)
     assert heard == [("Arrived", 0), ("Scored", 1), ("Left", 1)]
 
@@ -78,7 +78,7 @@ async def test_an_update_without_a_server_is_durable_at_once(new_store: NewStore
     """The one answer is the final one."""
     store = await new_store()
     store.join("S", "a", None, 0.0)
-    answer = await settled(store, "a", 5)
+    answer = await confirmed(store, "a", 5)
     assert (answer.durable, answer.version, answer.points) == (True, 1, 5)
 
 
@@ -99,7 +99,7 @@ async def test_sessions_with_scores_live_longer_than_those_without(new_store: Ne
     store = await new_store(session_ttl=5000.0)
     store.join("S", "a", None, 0.0)
     store.join("T", "a", None, 0.0)
-    await settled(store, "a", 5)
+    await confirmed(store, "a", 5)
     store.leave("S", "a", 0.0)
     store.leave("T", "a", 0.0)
     store.sweep(EMPTY_TTL - 1, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stores import SESSION, agreed, scores, send, settled, until, wipe
+from stores import SESSION, agreed, confirmed, scores, send, until, wipe
 
 from service.core.pn_counter import Populate
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
@@ -29,7 +29,7 @@ async def plays(store: RedisStore) -> RedisStore:
 async def test_a_process_killed_while_redis_is_away_takes_its_undurable_points_along(new_store, server):
     """It had said that they were not durable."""
     one = await plays(await new_store(server))
-    await settled(one, 5)
+    await confirmed(one, 5)
     server.stop()
     await until(lambda: one.degraded)
     assert [answer.durable for answer in send(one, 7)] == [False]
@@ -42,12 +42,12 @@ async def test_a_process_killed_while_redis_is_away_takes_its_undurable_points_a
 async def test_a_process_killed_before_redis_is_emptied_leaves_what_others_heard(new_store, server):
     """Alone, it leaves nothing; with another that had heard its batches, everything."""
     one, two = await plays(await new_store(server)), await plays(await new_store(server))
-    await settled(one, 5)
+    await confirmed(one, 5)
     await agreed(one, two)
     await kill(one)
     wipe(server)
     await until(lambda: two.get(SESSION).version > 0 and not two._unread)
-    await settled(two, 1)
+    await confirmed(two, 1)
     assert scores(two) == {"a": 6}
     await kill(two)
     wipe(server)
@@ -58,7 +58,7 @@ async def test_a_process_killed_before_redis_is_emptied_leaves_what_others_heard
 async def test_boards_differ_while_redis_is_away(pair, server):
     """Each process shows what it knows."""
     one, two = pair
-    await settled(one, 5)
+    await confirmed(one, 5)
     await agreed(one, two)
     server.stop()
     await until(lambda: one.degraded and two.degraded)
@@ -69,13 +69,13 @@ async def test_boards_differ_while_redis_is_away(pair, server):
 async def test_a_repetition_counts_twice_where_nobody_can_know_the_first(new_store, server):
     """Redis was emptied, and the process that is asked started after that."""
     one = await plays(await new_store(server))
-    await settled(one, 5, "op-00001")
+    await confirmed(one, 5, "op-00001")
     epoch = one.get(SESSION).epoch
     wipe(server)
     await until(lambda: one.get(SESSION).epoch != epoch)
     two = await plays(await new_store(server))
     await agreed(one, two)
-    assert (await settled(two, 5, "op-00001")).score == 10
+    assert (await confirmed(two, 5, "op-00001")).score == 10
 
 
 async def test_a_stop_while_redis_is_away_loses_what_only_this_process_held(new_store, server):

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 
 import redis
-from stores import SESSION, agreed, scores, send, settled, until, wipe
+from stores import SESSION, agreed, confirmed, scores, send, until, wipe
 
 from service.core.session import SessionRules
 from service.metrics import Metrics
@@ -16,8 +16,8 @@ from service.stores.redis import RedisStore
 async def test_what_one_counts_the_other_shows(pair):
     """In the same epoch, with the same version."""
     one, two = pair
-    answer = await settled(one, 5)
-    await settled(two, 7)
+    answer = await confirmed(one, 5)
+    await confirmed(two, 7)
     await agreed(one, two)
     assert scores(one) == {"a": 12}
     assert (answer.epoch, two.get(SESSION).version) == (two.get(SESSION).epoch, 2)
@@ -28,7 +28,7 @@ async def test_an_op_id_counts_once_whoever_hears_it_first(pair):
     one, two = pair
     both = send(one, 5, "op-00001"), send(two, 5, "op-00001")
     await until(lambda: all(both))
-    again = await settled(two, 9, "op-00001")
+    again = await confirmed(two, 9, "op-00001")
     assert [answer.points for answers in (*both, [again]) for answer in answers] == [5, 5, 5]
     await agreed(one, two)
     assert scores(one) == {"a": 5}
@@ -37,31 +37,31 @@ async def test_an_op_id_counts_once_whoever_hears_it_first(pair):
 async def test_an_emptied_redis_gets_everything_back(pair, server):
     """From whoever knows it, in a new epoch."""
     one, two = pair
-    epoch = (await settled(one, 5, "op-00001")).epoch
-    await settled(two, 7)
+    epoch = (await confirmed(one, 5, "op-00001")).epoch
+    await confirmed(two, 7)
     await agreed(one, two)
     wipe(server)
-    await settled(two, 1)
+    await confirmed(two, 1)
     await agreed(one, two)
     assert scores(one) == {"a": 13}
     assert one.get(SESSION).epoch != epoch
-    assert (await settled(two, 5, "op-00001")).score == 13
+    assert (await confirmed(two, 5, "op-00001")).score == 13
 
 
 async def test_an_older_redis_is_brought_up_to_date(pair, server, tmp_path):
     """Points and the reset that it has forgotten."""
     one, two = pair
-    await settled(one, 5)
+    await confirmed(one, 5)
     with redis.Redis.from_url(server.url) as client:
         client.save()
     shutil.copy(tmp_path / "dump.rdb", tmp_path / "older")
     await two.reset(SESSION, 0.0)
-    await settled(two, 7)
+    await confirmed(two, 7)
     await agreed(one, two)
     server.kill()
     shutil.copy(tmp_path / "older", tmp_path / "dump.rdb")
     server.start()
-    await settled(one, 1)
+    await confirmed(one, 1)
     await agreed(one, two)
     assert scores(one) == scores(two) == {"a": 8}
 
@@ -79,9 +79,9 @@ async def test_a_new_process_reads_what_is_there(pair, new_store, server):
 
 
 async def test_a_frozen_redis_keeps_nobody_waiting(pair, server):
-    """Told within a third of a second in an epoch of its own; durable when it thaws, in everybody's."""
+    """Answered within a third of a second, in a private epoch; durable when it thaws, in everybody's."""
     one, two = pair
-    shared = (await settled(one, 5)).epoch
+    shared = (await confirmed(one, 5)).epoch
     loop = asyncio.get_running_loop()
     server.freeze()
     began = loop.time()
@@ -102,7 +102,7 @@ async def test_a_frozen_redis_keeps_nobody_waiting(pair, server):
 async def test_a_redis_that_is_gone_is_noticed_by_everybody(pair, server):
     """Who does nothing shows it too, and goes back to the shared board when Redis is there again."""
     one, two = pair
-    await settled(one, 5)
+    await confirmed(one, 5)
     await agreed(one, two)
     server.stop()
     await until(lambda: one.degraded and two.degraded)
@@ -116,7 +116,7 @@ async def test_a_redis_that_is_gone_is_noticed_by_everybody(pair, server):
 async def test_populate_and_reset_go_on_without_redis(pair, server):
     """They are shown here at once, and hold for all afterwards."""
     one, two = pair
-    await settled(one, 5)
+    await confirmed(one, 5)
     server.stop()
     await until(lambda: one.degraded)
     send(one, 1)
@@ -151,7 +151,7 @@ async def test_participants_are_counted_over_all_processes(pair):
 async def test_a_session_that_one_ends_ends_for_all(pair):
     """Unless somebody is there; then it goes on with all its points."""
     one, two = pair
-    await settled(one, 5)
+    await confirmed(one, 5)
     await until(lambda: scores(two) == {"a": 5})  # what it has not heard of it could not put back
     for store in pair:
         store.leave(SESSION, "a", 0.0)
@@ -170,7 +170,7 @@ async def test_a_session_that_one_ends_ends_for_all(pair):
 async def test_cut_connections_and_forgotten_scripts_are_no_absence(pair, server, caplog):
     """The next try finds Redis, so nobody says that it is away."""
     one, two = pair
-    await settled(one, 5)
+    await confirmed(one, 5)
     with redis.Redis.from_url(server.url) as client:
         for command in (
             ("CLIENT", "KILL", "TYPE", "normal"),
@@ -179,7 +179,7 @@ async def test_cut_connections_and_forgotten_scripts_are_no_absence(pair, server
         ):
             client.execute_command(*command)
             for points, store in enumerate(pair, 1):
-                await settled(store, points)
+                await confirmed(store, points)
     assert "away" not in caplog.text
     await agreed(one, two)
     assert scores(one) == {"a": 14}
@@ -220,7 +220,7 @@ async def test_redis_may_be_reached_by_a_socket_in_the_file_system(redis_binary,
         await until(path.exists)
         await store.start()
         store.join(SESSION, "a", None, 0.0)
-        assert (await settled(store, 5)).durable
+        assert (await confirmed(store, 5)).durable
         await store.stop()
     finally:
         process.terminate()
