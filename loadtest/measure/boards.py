@@ -16,6 +16,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+NO_INTS: Final[Ints] = np.empty(0, np.int64)
+NO_FLOATS: Final[Floats] = np.empty(0)
+
 
 @dataclass(frozen=True, slots=True)
 class BoardHead:

@@ -70,5 +70,5 @@ class Meter:
 
     @property
     def total(self) -> dict[str, Any]:
-        """CPU seconds used in so many seconds, and the memory second by second, as `tally.Tally.service` has it."""
+        """CPU seconds used in so many seconds, and the memory second by second, as in `Tally.service`."""
         return self._total

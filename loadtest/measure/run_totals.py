@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
 from loadtest.measure.histogram import Histogram
-from loadtest.measure.ledger import Counts
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
 HISTOGRAMS: Final = (
@@ -22,8 +21,29 @@ HISTOGRAMS: Final = (
 
 
 @dataclass(slots=True)
+class Counts:
+    """Totals of the measured time."""
+
+    updates: int = 0  # sent, intended within the measured time
+    answered: int = 0
+    unanswered: int = 0
+    refused: int = 0
+    pairs_owed: int = 0
+    pairs_received: int = 0
+    pairs_lost: int = 0
+    pairs_unresolved: int = 0  # answered in an epoch that ended before the receiver was shown that version
+    versions_owed: int = 0
+    versions_missed: int = 0
+    gaps: int = 0  # boards that showed their receiver that it had missed versions
+    reordered: int = 0  # boards whose version was lower than one before on the same socket
+
+
+@dataclass(slots=True)
 class Tally:
     """The totals of a run's measured time; times in seconds.
+
+    It is as wide as the table it fills: its fields are what the rows of `metrics.METRICS` are computed from, and the
+    keys of `totals` in `run.jsonl`, which old files have too.
 
     `busy` maps each generator process to its CPU share of one core, second by second. `wrong` are
     the correctness checks that failed, one sentence each. `shares` says of each generator process what its own

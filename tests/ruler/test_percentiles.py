@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from loadtest.measure.histogram import ERROR
-from loadtest.measure.ledger import Resolved
+from loadtest.measure.ledger import Ledger, Resolved
 from loadtest.measure.metrics import metrics
 from loadtest.measure.run_totals import PERCENTILES
 from loadtest.plan.run_spec import RunSpec
@@ -27,15 +27,15 @@ def test_percentiles_are_those_of_the_raw_pairs(service, monkeypatch) -> None:
         on_pairs=lambda _: None,
     )
     pairs: list[np.ndarray] = []
-    resolve = swarm.ledger.resolve
+    resolve = Ledger.resolve
 
-    def resolve_and_keep(now: float, *, final: bool = False) -> Resolved:
+    def resolve_and_keep(ledger: Ledger, now: float, *, final: bool = False) -> Resolved:
         """Keep the latencies before they are counted."""
-        resolved = resolve(now, final=final)
+        resolved = resolve(ledger, now, final=final)
         pairs.append(resolved.latency)
         return resolved
 
-    monkeypatch.setattr(swarm.ledger, "resolve", resolve_and_keep)
+    monkeypatch.setattr(Ledger, "resolve", resolve_and_keep)
     everybody = [swarm.player() for _ in range(PLAYERS)]
     gevent.joinall([gevent.spawn(player.join) for player in everybody], raise_error=True)
     playing = [gevent.spawn(player.play) for player in everybody]
@@ -43,12 +43,12 @@ def test_percentiles_are_those_of_the_raw_pairs(service, monkeypatch) -> None:
     for _ in range(4):
         gevent.sleep(0.8)
         swarm.second()
-    swarm.halt()
+    swarm.stop_scoring()
     gevent.joinall(playing, raise_error=True)
-    swarm.settle()
-    swarm.finish()
+    swarm.drain()
+    swarm.close_books()
     raw = np.concatenate(pairs)
-    assert len(raw) == swarm.ledger.counts.updates * PLAYERS > 1000
+    assert len(raw) == swarm.tally.counts.updates * PLAYERS > 1000
     named = metrics(swarm.tally, PLAYERS)
     for label, percent in PERCENTILES.items():
         exact = np.percentile(raw, percent, method="inverted_cdf")

@@ -1,0 +1,46 @@
+"""When each receiver took part: what decides which updates it is owed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadtest.measure.boards import Bools, Floats, Ints
+
+
+class Participants:
+    """The times of entering and leaving, one row per receiver; infinite until they come."""
+
+    def __init__(self) -> None:
+        self._since: Floats = np.empty(0)
+        self._until: Floats = np.empty(0)
+
+    def __len__(self) -> int:
+        """How many receivers there are, whether they take part or not."""
+        return len(self._since)
+
+    def enter(self, receiver: int, now: float) -> None:
+        """From now on the receiver takes part; the earliest time counts."""
+        missing = max(receiver + 1 - len(self), 0)
+        self._since = np.append(self._since, np.full(missing, np.inf))
+        self._until = np.append(self._until, np.full(missing, np.inf))
+        self._since[receiver] = min(self._since[receiver], now)
+
+    def leave(self, receiver: int, now: float) -> None:
+        """The receiver takes part no longer."""
+        self._until[receiver] = now
+
+    @property
+    def seen(self) -> int:
+        """How many ever took part."""
+        return int(np.isfinite(self._since).sum())
+
+    @property
+    def present(self) -> Bools:
+        """Per receiver: whether it takes part."""
+        there: Bools = np.isfinite(self._since) & np.isinf(self._until)
+        return there
+
+    def at(self, moment: float) -> Ints:
+        """The receivers that took part at that moment."""
+        there: Ints = np.flatnonzero((self._since <= moment) & (moment < self._until))
+        return there
