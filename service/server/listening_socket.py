@@ -22,6 +22,11 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def announce(listener: socket.socket) -> None:
+    """Print the address to open: the first line of the command, which a parent process reads."""
+    print(url_of(listener), flush=True)  # noqa: T201 - a command prints
+
+
 def bind(settings: Settings) -> socket.socket:
     """A socket at the address. Raises `BadSetting` when the port is taken or the host is none of ours."""
     try:

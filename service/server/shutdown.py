@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -52,3 +53,17 @@ def stop_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def call_when_stdin_closes(callback: Callable[[], None]) -> None:
+    """Call back, in a thread of its own, when nobody can write to this process any more.
+
+    Read, not polled: the pipe ends when the parent does, even when it was killed.
+    """
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        callback()
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()

@@ -15,12 +15,12 @@ import pytest
 from peer import Peer
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from service.__main__ import LeaderboardServer, configure
 from service.app import create_app
 from service.server import uvicorn_protocol
 from service.server.gc_freeze import GcFreezer
 from service.server.listening_socket import bind, url_of
 from service.server.outbound import OutgoingBatch, broadcast, takes_nothing, text_frame
+from service.server.uvicorn_server import LeaderboardServer, configure
 from service.settings import Settings
 
 

@@ -1,0 +1,63 @@
+"""Several workers behind one port, and one that restarts when the code changes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import httpx
+import psutil
+
+
+def test_a_reloading_service_serves(start_service):
+    """`--reload` announces the URL and answers."""
+    service = start_service("--reload")
+    assert httpx.get(f"{service.url}/health", timeout=20).status_code == 200
+
+
+def test_workers_share_one_port_and_one_board(start_service):
+    """Over a Redis of their own; all of it ends with the first process, however that ends."""
+    service = start_service("--workers", "2", "--redis-url", "embedded")
+    family = psutil.Process(service.pid)
+    versions: set[tuple[str, int]] = set()
+    port = int(service.url.rsplit(":", 1)[1])
+    listening = [
+        pid
+        for pid in workers_of(service.pid)
+        for one in psutil.Process(pid).net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    ]
+    assert len(set(listening)) == len(listening) == 2
+    httpx.post(f"{service.url}/api/demo/populate")
+    until = time.monotonic() + 10
+    while len(versions) != 1 and time.monotonic() < until:
+        boards = [httpx.get(f"{service.url}/api/leaderboard/DEMO123").json() for _ in range(10)]
+        versions = {(board["epoch"], board["version"]) for board in boards}
+    assert versions == {(boards[0]["epoch"], 1)}
+    children = family.children(recursive=True)
+    assert len(children) >= 4, "two workers, the embedded Redis and who watches it"
+    family.kill()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def test_a_worker_that_was_killed_is_replaced(start_service):
+    """And the service goes on."""
+    service = start_service("--workers", "2", "--redis-url", "embedded")
+    httpx.post(f"{service.url}/api/demo/populate")
+    before = workers_of(service.pid)
+    assert len(before) == 2
+    psutil.Process(min(before)).kill()
+    until = time.monotonic() + 10
+    while len(workers_of(service.pid) - {min(before)}) < 2:
+        assert time.monotonic() < until, "the worker was not replaced"
+    assert httpx.get(f"{service.url}/health").json()["storage"] == "redis"
+
+
+def workers_of(pid: int) -> set[int]:
+    found = set()
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
