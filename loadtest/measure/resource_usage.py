@@ -35,10 +35,10 @@ def of_process(pid: int) -> ResourceReading | None:
 
 def of_metrics(url: str) -> ResourceReading | None:
     """What the process behind the address says of itself; None where it says nothing."""
-    samples = http_api.metrics(url)
     try:
-        return ResourceReading(samples["process_cpu_seconds_total"], int(samples["process_resident_memory_bytes"]))
-    except KeyError:
+        value = http_api.metrics(url).value
+        return ResourceReading(value("process_cpu_seconds_total"), int(value("process_resident_memory_bytes")))
+    except (http_api.Unreachable, KeyError):
         return None
 
 

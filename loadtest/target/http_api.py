@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from loadtest.target import http_client
+from loadtest.target.prometheus_text import Samples
 
 PAGE = 1000  # rows, the most the service gives at once
 TIMEOUT = 10.0  # seconds
@@ -36,14 +38,14 @@ def split(urls: str) -> list[str]:
 def ws_url(url: str) -> str:
     """The WebSocket address of the service at this HTTP address."""
     try:
-        parts = urllib.parse.urlsplit(url)
+        parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
         usable = False
     if not usable:
-        raise Unreachable(f"expected a URL like http://127.0.0.1:8000, got {url}")
+        raise _no_url(url)
     scheme = "wss" if parts.scheme == "https" else "ws"
-    return urllib.parse.urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
 
 
 def identify(url: str) -> None:
@@ -80,48 +82,51 @@ def reset(url: str, session_id: str, admin_token: str | None = None) -> None:
     _call("POST", url, f"/api/demo/reset?sessionId={session_id}", headers)
 
 
-def metrics(url: str) -> dict[str, float]:
-    """The samples without labels that `/metrics` has in Prometheus' text form; none where there is no such page."""
-    ws_url(url)
+def metrics(url: str) -> Samples:
+    """What `/metrics` says at this moment. Raises `Unreachable`, also where the page is not Prometheus' text."""
     try:
-        with urllib.request.urlopen(url.rstrip("/") + "/metrics", timeout=TIMEOUT) as answer:  # noqa: S310 - as below
-            text = answer.read().decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException):
-        return {}
-    samples = (line.split() for line in text.splitlines() if line and line[0] != "#" and "{" not in line)
-    return {parts[0]: float(parts[1]) for parts in samples if len(parts) >= 2 and _is_number(parts[1])}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
+        return Samples.parse(_answer("GET", url, "/metrics").text)
     except ValueError:
-        return False
-    return True
+        raise _other_server(url, "GET /metrics was answered, but not by Prometheus' text") from None
 
 
 def _call(method: str, url: str, path: str, headers: dict[str, str] | None = None) -> Any:
-    ws_url(url)
-    # The scheme was checked above, so that no file can be read through this.
-    request = urllib.request.Request(url.rstrip("/") + path, method=method, headers=headers or {})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            came = f"{method} {path} was answered by {error.code} {error.reason}"
-        if error.code in _NO_SUCH_CALL:
-            raise _other_server(url, came) from None
-        raise Unreachable(f"{url}: {came}") from None
+        return _answer(method, url, path, headers).json()
     except ValueError:
         raise _other_server(url, f"{method} {path} was answered, but not by JSON") from None
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise Unreachable(f"{url}: no service answers there ({getattr(reason, 'strerror', None) or reason})") from None
-    except http.client.InvalidURL:
-        raise Unreachable(f"expected a URL like http://127.0.0.1:8000, got {url}") from None
-    except http.client.HTTPException:
+
+
+def _answer(method: str, url: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    """The answer, which is a success. Raises `Unreachable`."""
+    ws_url(url)
+    try:
+        with http_client.client(url, timeout=TIMEOUT) as http:
+            answer = http.request(method, path, headers=httpx.Headers(headers, encoding="latin-1"))
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):  # the last from the host's name
+        raise _no_url(url) from None
+    except (httpx.RemoteProtocolError, httpx.DecodingError, httpx.TooManyRedirects):
         raise _other_server(url, f"{method} {path} was not answered as HTTP wants it") from None
+    except httpx.TransportError as error:
+        raise Unreachable(f"{url}: no service answers there ({_reason(error)})") from None
+    if answer.is_success:
+        return answer
+    came = f"{method} {path} was answered by {answer.status_code} {answer.reason_phrase}"
+    raise _other_server(url, came) if answer.status_code in _NO_SUCH_CALL else Unreachable(f"{url}: {came}")
+
+
+def _reason(error: BaseException) -> str:
+    """Why there was no answer: in the words of the operating system where it has any, else in those of httpx."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
+
+
+def _no_url(url: str) -> Unreachable:
+    return Unreachable(f"expected a URL like http://127.0.0.1:8000, got {url}")
 
 
 def _other_server(url: str, came: str) -> Unreachable:

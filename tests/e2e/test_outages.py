@@ -15,6 +15,7 @@ import pytest
 from peer import Peer
 from websockets.exceptions import ConnectionClosed
 
+from loadtest.target import http_api
 from loadtest.target.processes import RedisServer, Service
 
 LOG = Path(__file__).parents[2] / "loadtest" / "data" / "quiz_night.csv"
@@ -88,31 +89,26 @@ async def test_an_absence_of_redis_is_visible_from_outside(start_service, start_
     answer = await peer.score(2, opId="op-00001")
     assert (answer["durable"], "~" in answer["epoch"]) == (False, True)
     assert status(service) == ("degraded", 200)
-    counts = metrics(service)
-    assert (counts["leaderboard_degraded"], counts["leaderboard_redis_queue"]) == (1, 1)
+    count = http_api.metrics(service.url).value
+    assert (count("leaderboard_degraded"), count("leaderboard_redis_queue")) == (1, 1)
     redis.start()
     second = await peer.next("user-rank-update", lambda rank: rank.get("opId") == "op-00001")
     assert (second["durable"], "~" in second["epoch"], second["score"]) == (True, False, 3)
     board = await peer.next("leaderboard-update", lambda board: not board["degraded"])
     assert board["epoch"] == second["epoch"]
     assert status(service) == ("healthy", 200)
-    counts = metrics(service)
-    assert (counts["leaderboard_degraded"], counts["leaderboard_redis_queue"]) == (0, 0)
+    count = http_api.metrics(service.url).value
+    assert (count("leaderboard_degraded"), count("leaderboard_redis_queue")) == (0, 0)
     # Redis came back empty, so that a row had to be put back.
-    assert counts["leaderboard_redis_restores_total"] >= 1
-    assert counts["leaderboard_redis_batches_total"] >= 2
-    assert counts["leaderboard_redis_seen_seconds"] < 2
+    assert count("leaderboard_redis_restores_total") >= 1
+    assert count("leaderboard_redis_batches_total") >= 2
+    assert count("leaderboard_redis_seen_seconds") < 2
     await peer.close()
 
 
 def status(service: Service) -> tuple[str, int]:
     health = httpx.get(f"{service.url}/health").json()["status"]
     return health, httpx.get(f"{service.url}/ready").status_code
-
-
-def metrics(service: Service) -> dict[str, float]:
-    lines = httpx.get(f"{service.url}/metrics").text.splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
 
 async def test_a_stop_in_full_play_loses_no_answered_point(start_over):

@@ -15,7 +15,8 @@ from loadtest.bench.harness.machine import Cores, Gauge
 from loadtest.bench.harness.receiver_process import ReceiverProcess
 from loadtest.bench.harness.servers import Ours
 from loadtest.bench.harness.statistics import ratios, spread_of
-from loadtest.bench.measurements.whole_service import JOIN, SCORE, metrics
+from loadtest.bench.measurements.whole_service import JOIN, SCORE
+from loadtest.target import http_api
 from loadtest.target.processes import RedisServer
 
 PLAYERS, UPDATES = 200, 2000.0
@@ -84,8 +85,5 @@ def _trial(cores: Cores, redis: Gauge, seconds: float, *arguments: str) -> dict[
 
 def _counts(url: str) -> tuple[float, float]:
     """Updates answered and batches sent so far."""
-    lines = dict(line.rsplit(" ", 1) for line in metrics(url).splitlines() if not line.startswith("#"))
-    return (
-        float(lines["leaderboard_updates_answered_total"]),
-        float(lines["leaderboard_redis_batches_total"]),
-    )
+    value = http_api.metrics(url).value
+    return value("leaderboard_updates_answered_total"), value("leaderboard_redis_batches_total")

@@ -16,7 +16,7 @@ from loadtest.bench.harness.machine import Cores
 from loadtest.bench.harness.receiver_process import ReceiverProcess
 from loadtest.bench.harness.servers import COMPETITORS, Ours, Program, RunningServer, play_session, target
 from loadtest.bench.harness.statistics import spread_of
-from loadtest.bench.measurements.whole_service import metrics
+from loadtest.target import http_api
 
 CLIENTS, STUCK = 500, 50
 ROWS, HZ = 20, 20.0  # the board as it is by default
@@ -119,9 +119,7 @@ def _play(start: Callable[[int], RunningServer], stuck: int, seconds: float, cor
 def _too_slow(contest: RunningServer) -> int:
     if not isinstance(contest, Ours | Plain):
         return 0
-    count = 'leaderboard_connections_closed_total{code="4408"} '
-    lines = [line for line in metrics(contest.url).splitlines() if line.startswith(count)]
-    return int(float(lines[0].removeprefix(count))) if lines else 0
+    return int(http_api.metrics(contest.url).by("leaderboard_connections_closed_total", "code").get("4408", 0))
 
 
 def _compare(without: dict[str, Any], with_them: dict[str, Any]) -> dict[str, Any]:

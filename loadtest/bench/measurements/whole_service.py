@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from loadtest.bench.harness.machine import Cores
 from loadtest.bench.harness.receiver_process import ALL, ReceiverProcess
 from loadtest.bench.harness.servers import Ours
 from loadtest.bench.harness.statistics import spread_of
+from loadtest.target import http_api
 
 PLAYERS, UPDATES, BOARDS = 1000, 200.0, 20.0
 CPU_BOUND = 0.25  # of a core
@@ -157,15 +157,4 @@ def _churn_line(what: str, seen: dict[str, Any]) -> str:
 
 def _fanouts(url: str) -> dict[str, float]:
     """How many fan-outs took how long, from the service's metrics: by upper bound in seconds, cumulative."""
-    found = {}
-    for line in metrics(url).splitlines():
-        if line.startswith("leaderboard_fanout_seconds_bucket"):
-            found[line.split('le="')[1].split('"')[0]] = float(line.rsplit(" ", 1)[1])
-    return found
-
-
-def metrics(url: str) -> str:
-    """The service's counts."""
-    with urllib.request.urlopen(url + "/metrics", timeout=10) as answer:  # noqa: S310 - our own service
-        text: str = answer.read().decode()
-    return text
+    return http_api.metrics(url).by("leaderboard_fanout_seconds_bucket", "le")

@@ -8,7 +8,6 @@ import pytest
 
 from loadtest.measure import resource_usage
 from loadtest.measure.resource_usage import Meter, ResourceReading
-from loadtest.target import http_api
 
 
 async def test_a_process_is_the_same_from_outside_and_inside(service) -> None:
@@ -27,14 +26,6 @@ def test_who_says_nothing_has_no_usage(other_server, nobody) -> None:
     assert resource_usage.of_metrics(other_server) is None
     assert resource_usage.of_metrics(nobody) is None
     assert resource_usage.of_process(2**22 + 1) is None
-
-
-def test_only_samples_without_labels_are_read(service) -> None:
-    """Of Prometheus' text the plain samples are read, with their numbers."""
-    samples = http_api.metrics(service.url)
-    assert samples["leaderboard_connections"] == 0
-    assert samples["process_cpu_seconds_total"] > 0
-    assert not any("{" in name for name in samples)
 
 
 def test_a_meter_counts_what_is_measured(monkeypatch) -> None:

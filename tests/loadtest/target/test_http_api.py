@@ -1,0 +1,62 @@
+"""REST calls and metrics of a service, and what is said of whatever else is at the address."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtest.target import http_api
+from loadtest.target.http_api import Unreachable
+from loadtest.target.prometheus_text import Samples
+
+
+def test_a_page_of_metrics_is_read_with_its_labels(service) -> None:
+    """Plain samples are found by name, labelled ones by the value of a label."""
+    samples = http_api.metrics(service.url)
+    assert samples.value("leaderboard_connections") == 0
+    assert samples.value("process_cpu_seconds_total") > 0
+    assert samples.by("leaderboard_fanout_seconds_bucket", "le")["+Inf"] == 0
+    assert samples.by("leaderboard_connections_closed_total", "code") == {}
+
+
+def test_a_labelled_sample_has_no_plain_value() -> None:
+    """A name alone does not say which of several samples is meant."""
+    samples = Samples.parse('closed_total{code="4408"} 3\nclosed_total{code="1000"} 2\nopen 5\n')
+    assert samples.by("closed_total", "code") == {"4408": 3, "1000": 2}
+    assert samples.value("open") == 5
+    with pytest.raises(KeyError):
+        samples.value("closed_total")
+
+
+def test_a_page_that_is_not_prometheus_text_is_another_servers(other_server) -> None:
+    """HTML, JSON, no page and no HTTP are no metrics."""
+    with pytest.raises(Unreachable, match="this is not the leaderboard"):
+        http_api.metrics(other_server)
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+def test_a_service_on_this_machine_is_asked_without_a_proxy(service, nobody, monkeypatch, variable) -> None:
+    """Whatever proxy the environment names."""
+    monkeypatch.setenv(variable, nobody)
+    for host in ("127.0.0.1", "localhost"):
+        http_api.identify(service.url.replace("127.0.0.1", host))
+
+
+def test_a_service_elsewhere_is_asked_through_the_proxy(service, nobody, monkeypatch) -> None:
+    """The environment holds for other hosts: here the proxy refuses the connection."""
+    monkeypatch.setenv("http_proxy", nobody)
+    with pytest.raises(Unreachable, match=r"no service answers there \(Connection refused\)"):
+        http_api.identify("http://leaderboard.invalid")
+
+
+@pytest.mark.parametrize("url", ["http://a..b", "http://127.0.0.1:1/\x01", "http://ä..b", f"http://{'a' * 70}.example"])
+def test_what_is_no_url_is_said_so(url) -> None:
+    """Also where only the resolver finds out."""
+    with pytest.raises(Unreachable, match=r"expected a URL like http://127\.0\.0\.1:8000, got "):
+        http_api.identify(url)
+
+
+def test_the_reason_is_that_of_the_operating_system(nobody) -> None:
+    """In its words, without numbers and without the client's."""
+    with pytest.raises(Unreachable) as refused:
+        http_api.players(nobody, "DEMO123")
+    assert str(refused.value) == f"{nobody}: no service answers there (Connection refused)"
