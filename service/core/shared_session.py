@@ -6,7 +6,8 @@
 An operation is *confirmed* when it comes back in the stream of what was applied. Until then it is
 not shown, unless that takes too long: then its answer is *provisional*, and it is shown on top of the
 replica, in a private epoch, because nobody else shows it. With the last provisional operation
-confirmed, the session is shown as everybody shows it again.
+confirmed, the session is shown as everybody shows it again. `core.operation_state` has the table of an
+operation's states; `core.pn_counter` has the state that workers agree on.
 
 Pure, like the rest of the core: it neither sends nor waits. Methods return the events of what is
 now shown differently.
@@ -20,6 +21,19 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
+from service.core.operation_state import (
+    ANSWER_PROVISIONALLY,
+    CONFIRM,
+    COUNTED_ELSEWHERE,
+    GIVE_UP,
+    OPERATION_TRANSITIONS,
+    PROVISIONAL,
+    QUEUED,
+    SEND,
+    SENT,
+    OperationEvent,
+    OperationState,
+)
 from service.core.pn_counter import (
     Add,
     Applied,
@@ -36,6 +50,7 @@ from service.core.pn_counter import (
 )
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
 from service.core.session import CLEARED, POPULATED, Answer, Event, Restored, Session, check_total
+from service.core.transitions import next_state
 from service.core.users import default_username
 
 MAX_BATCH: Final = 200  # operations
@@ -50,8 +65,17 @@ class Pending:
     op: Op
     since: float  # monotonic seconds
     waiters: list[Waiter] = field(default_factory=list)
-    provisional: bool = False
+    state: OperationState = QUEUED
     ahead: dict[str, int] = field(default_factory=dict)  # what it adds to the replica while it is provisional
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it is shown and answered, and not confirmed."""
+        return self.state in PROVISIONAL
+
+    def advance(self, event: OperationEvent) -> None:
+        """Move on in `OPERATION_TRANSITIONS`. Raises `NoTransition`."""
+        self.state = next_state(OPERATION_TRANSITIONS, self.state, event)
 
     def answer(self, answer: Answer | None) -> None:
         """Give the answer to every waiter."""
@@ -179,7 +203,7 @@ class SharedSession:
         while (pending := self.oldest_unanswered) is not None and pending.since <= before:
             if self.session.epoch == self.replica.stamp.epoch:
                 self.session.move_to(f"{self.replica.stamp.epoch}~{self._private()}", self.session.version)
-            pending.provisional = True
+            pending.advance(ANSWER_PROVISIONALLY)
             self._provisional += 1
             events += self._show_provisionally(pending)
         return events
@@ -219,6 +243,8 @@ class SharedSession:
         """What is to be confirmed next, and to be sent if it was not."""
         if self.in_flight is None and self._queue:
             pending = tuple(self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
+            for one in pending:
+                one.advance(SEND)
             self._seq += 1
             self.in_flight = OperationBatch(self._seq, pending, to_wire([one.op for one in pending]))
         return self.in_flight
@@ -237,7 +263,7 @@ class SharedSession:
         if mine and self.in_flight is not None:
             pending, self.in_flight = self.in_flight.pending, None
         else:
-            pending = tuple(Pending(op, 0.0) for op in from_wire(applied.text))
+            pending = tuple(Pending(op, 0.0, state=SENT) for op in from_wire(applied.text))
         row.seq = applied.seq
         version = known.version
         events: list[Event] = []
@@ -246,8 +272,8 @@ class SharedSession:
             if first is None:
                 self.replica.apply(applied.worker, one.op)
                 version += not isinstance(one.op, Name)
-            self.replica.stamp = replace(applied.stamp, version=version)
-            events += self._confirm(one, first, now)
+            self.replica.stamp = Stamp(applied.stamp.epoch, version, applied.stamp.updates)
+            events += self._confirm(one, CONFIRM, first, now)
             if not mine:
                 events += self._drop_repeated(one.op, now)
         return events + self._return()
@@ -288,14 +314,13 @@ class SharedSession:
             if seq == self.in_flight.seq:
                 own = self.in_flight.pending
             else:
-                self._queue.extendleft(reversed(self.in_flight.pending))
+                self._give_up(self.in_flight)
                 self._seq = seq
             self.in_flight = None
         # Of a new epoch it cannot be said what is new in it and what was put back.
         unseen = reading.stamp.updates - known.updates if synced and reading.stamp.epoch == known.epoch else 0
         for one in own:
-            unseen -= one.provisional and isinstance(one.op, Add)
-            self._agree(one)
+            unseen -= self._agree(one, CONFIRM) and isinstance(one.op, Add)
         events: list[Event] = []
         for user_id, username in reading.names.items():
             if not self.session.is_connected(user_id):
@@ -312,6 +337,11 @@ class SharedSession:
         if changed or before != (self.session.epoch, self.session.version):
             events.append(Restored(max(unseen, 0)))
         return events
+
+    def _give_up(self, batch: OperationBatch) -> None:
+        for one in reversed(batch.pending):
+            one.advance(GIVE_UP)
+            self._queue.appendleft(one)
 
     def _learn(self, recent: list[Applied], now: float) -> list[Event]:
         """Remember the ids that were counted elsewhere while this process did not hear it."""
@@ -331,25 +361,28 @@ class SharedSession:
         if one is None or one not in self._queue:
             return []
         self._queue.remove(one)
-        return self._confirm(one, self.session.ops.recall(op.user_id, op.op_id), now)
+        first = self.session.ops.recall(op.user_id, op.op_id)
+        return self._confirm(one, COUNTED_ELSEWHERE, first, now)
 
-    def _confirm(self, one: Pending, first: int | None, now: float) -> list[Event]:
+    def _confirm(self, one: Pending, event: OperationEvent, first: int | None, now: float) -> list[Event]:
         """It was counted, or found to be a repetition of what had counted `first`."""
-        self._agree(one)
-        events = self._show_confirmed(one, first)
+        provisional = self._agree(one, event)
+        events = self._show_confirmed(one.op, first, provisional=provisional)
         self._answer(one, first, now)
         return events
 
-    def _agree(self, one: Pending) -> None:
-        """It is no longer ahead of what is agreed."""
-        if one.provisional:
+    def _agree(self, one: Pending, event: OperationEvent) -> bool:
+        """It is no longer ahead of what is agreed; whether it was."""
+        provisional = one.state in PROVISIONAL
+        one.advance(event)
+        if provisional:
             self._provisional -= 1
             self._hiding -= isinstance(one.op, Reset)
             for user_id, points in one.ahead.items():
                 self._ahead[user_id] -= points
+        return provisional
 
-    def _show_confirmed(self, one: Pending, first: int | None) -> list[Event]:
-        op = one.op
+    def _show_confirmed(self, op: Op, first: int | None, *, provisional: bool) -> list[Event]:
         if isinstance(op, Name):
             self._named.setdefault(op.user_id, op.username)
             # Who is connected is called as the last join said.
@@ -357,17 +390,17 @@ class SharedSession:
         if isinstance(op, Reset):
             self._named.clear()
         if isinstance(op, Add):
-            if first is None and not one.provisional:
+            if first is None and not provisional:
                 self._count()
                 return [self.session.place(op.user_id, self._total(op.user_id) or 0, op.points, op.received_at)]
-            if first is None or not one.provisional:
+            if first is None or not provisional:
                 return []
             # A repetition that counted on this process' own board, and nowhere else.
         changed = self._show()
-        if one.provisional and not changed:
+        if provisional and not changed:
             return []
         self._count()
-        if one.provisional or isinstance(op, Add):
+        if provisional or isinstance(op, Add):
             return [Restored()]
         return [POPULATED if isinstance(op, Populate) else CLEARED]
 

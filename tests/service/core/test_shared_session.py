@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from service.core.errors import Refused
+from service.core.operation_state import CONFIRMED, QUEUED, QUEUED_PROVISIONAL, SENT, SENT_PROVISIONAL
 from service.core.pn_counter import (
     Add,
     Applied,
@@ -229,6 +230,35 @@ def test_a_batch_that_did_not_arrive_is_given_up_by_number(shared: SharedSession
     assert (batch.seq, [one.op.points for one in batch.pending]) == (3, [2])
     shared.take(applied(shared), 0.0)
     assert shown(shared) == ("f", 3, {"a": 7})
+
+
+def test_an_operation_moves_through_its_table_of_states(shared: SharedSession):
+    """Sent, answered provisionally, given up with its batch, sent again, confirmed."""
+    add(shared, 5)
+    batch = shared.next_batch()
+    assert batch is not None
+    (one,) = batch.pending
+    states = [one.state]
+    shared.answer_provisionally(9.0)
+    states.append(one.state)
+    shared.adopt(SessionSnapshot(Stamp("f"), 1, {WORKER: WorkerRow(2)}, {}), 0.0)
+    states.append(one.state)
+    shared.next_batch()
+    states.append(one.state)
+    shared.take(applied(shared), 0.0)
+    states.append(one.state)
+    assert states == [SENT, SENT_PROVISIONAL, QUEUED_PROVISIONAL, SENT_PROVISIONAL, CONFIRMED]
+
+
+def test_another_workers_count_confirms_what_waits_in_the_queue(shared: SharedSession):
+    """It was never sent."""
+    add(shared, 1)
+    shared.next_batch()
+    add(shared, 5, "op-00001")
+    (one,) = shared._queue
+    assert one.state is QUEUED
+    shared.take(of_another(shared, Add("a", 5, "op-00001", 0.0)), 0.0)
+    assert one.state is CONFIRMED
 
 
 def test_what_another_counts_first_is_not_sent(shared: SharedSession):
