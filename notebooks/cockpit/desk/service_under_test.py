@@ -10,14 +10,15 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
+import httpx
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake
 
 from cockpit.host.processes import RedisProcess, ServiceProcess
 from loadtest.plan.run_spec import RunSpec, service_options
+from loadtest.target.http_client import async_client
 
 ANSWER_WITHIN = 0.25  # seconds
 WORKER = "spawn_main"  # in the command line of a worker, and of no other child of its supervisor
@@ -170,15 +171,9 @@ def _listens(pid: int) -> bool:
 
 async def _health(url: str) -> str | None:
     """The service's `status`, as `GET /health` tells it; None without an answer in time."""
-    where = urlsplit(url)
     try:
-        async with asyncio.timeout(ANSWER_WITHIN):
-            reader, writer = await asyncio.open_connection(where.hostname, where.port)
-            try:
-                writer.write(f"GET /health HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n\r\n".encode())
-                answer = await reader.read()
-            finally:
-                writer.close()
-        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["status"])
-    except (OSError, TimeoutError, ValueError, KeyError):
+        # The client's own time-out is for each step of a call; this one is for all of it.
+        async with async_client(url, timeout=ANSWER_WITHIN) as http, asyncio.timeout(ANSWER_WITHIN):
+            return str((await http.get("/health")).json()["status"])
+    except (httpx.HTTPError, TimeoutError, ValueError, KeyError):
         return None

@@ -8,22 +8,22 @@ the server's own. It hands it on unchanged, so a service behind it has to answer
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+import httpx
 from jupyter_core.paths import jupyter_runtime_dir
+
+from loadtest.target.http_client import LOOPBACK
 
 HUB = "JUPYTERHUB_SERVICE_PREFIX"  # in the environment of every server that a Hub starts
 PUBLIC_ADDRESSES = ("JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL", "JUPYTERHUB_HOST")
 ANSWER_WITHIN = 2.0  # seconds
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 EVERYWHERE = {"", "*", "0.0.0.0", "::"}
 NAME_IT = (
     "If the frame says that it expected another Host, name the one in the browser's address: "
@@ -88,15 +88,10 @@ def public_hosts(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def _hands_on(host: str, port: int, base: str, *, secure: bool) -> bool:
     """Whether a path of jupyter-server-proxy is known there: who is not logged in is sent to log in, or is refused."""
-    if secure:
-        # Nothing is told or believed but a status, and a certificate for this name there need not be.
-        context = ssl._create_unverified_context()  # noqa: S323, SLF001
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=ANSWER_WITHIN, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=ANSWER_WITHIN)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", f"{base}proxy/{port}")
-        return connection.getresponse().status != http.client.NOT_FOUND
+    with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+        url = httpx.URL(scheme="https" if secure else "http", host=host, port=port, path=f"{base}proxy/{port}")
+        # Nothing is told or believed but a status, and a certificate for this name there need not be. The server is
+        # on this machine, whatever its name, so no proxy is asked for it.
+        answer = httpx.get(url, timeout=ANSWER_WITHIN, verify=False, trust_env=False)  # noqa: S501
+        return answer.status_code != httpx.codes.NOT_FOUND
     return False

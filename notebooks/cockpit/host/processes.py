@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import json
 import threading
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self, TypeVar
 
+from loadtest.target.http_client import async_client
 from loadtest.target.processes import RedisServer, Service, ServiceFailed
 
 WATCH_EVERY = 0.25  # seconds
@@ -142,24 +141,19 @@ class RedisProcess:
 
 
 async def post(url: str) -> Mapping[str, Any]:
-    """POST without a body and return the JSON answer; raises `OSError` when there is none or it is an error."""
-    return await asyncio.to_thread(_call, _request(url, "POST"))
+    """POST without a body and return the JSON answer; raises `httpx.HTTPError` when there is none or it is an error."""
+    return await _call("POST", url)
 
 
 async def get(url: str) -> Mapping[str, Any]:
-    """GET the JSON at `url`; raises `OSError` when there is none."""
-    return await asyncio.to_thread(_call, _request(url, "GET"))
+    """GET the JSON at `url`; raises `httpx.HTTPError` when there is none or it is an error."""
+    return await _call("GET", url)
 
 
-def _request(url: str, method: str) -> urllib.request.Request:
-    return urllib.request.Request(url, method=method)  # noqa: S310 - the address of our own service
-
-
-def _call(request: urllib.request.Request) -> Mapping[str, Any]:
-    # No proxy, whatever the environment says: the service is on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=ANSWER_WITHIN) as answer:
-        body: Mapping[str, Any] = json.load(answer)
+async def _call(method: str, url: str) -> Mapping[str, Any]:
+    async with async_client(url, timeout=ANSWER_WITHIN) as http:
+        answer = await http.request(method, url)
+        body: Mapping[str, Any] = answer.raise_for_status().json()
     return body
 
 
