@@ -1,13 +1,13 @@
-"""`python -m loadtest`: play a swarm or a score log from the command line.
+"""`python -m loadtest`: run a swarm or play a score log from the command line.
 
-run SCENARIO     send a swarm, measure it, judge it
-ramp             find the knee: the most players with whom all gates hold
-compare A B      is one lot of runs slower than another, and how sure is that
-report RUN       a run as one HTML page
+run SCENARIO     run a swarm, measure it, judge it
+ramp             find the knee: the most players with which all gates hold
+compare A B      compare two sets of runs: which is slower, and with what confidence
+report RUN       write a run as one HTML page
 replay FILE      play a score log and compare the board with a fold of it
 
-A command is imported when it is called for: the replay needs nothing but the service's own
-dependencies, and neither its help nor this one should wait for numpy.
+A command is imported only when it is used: the replay needs only the service's dependencies,
+and neither its help nor this one should wait for numpy.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from importlib import import_module
 from typing import Final
 
 WRONG_USAGE: Final = 2
-INTERRUPTED: Final = 130  # as a shell says it: 128 and SIGINT
+INTERRUPTED: Final = 130  # as a shell reports it: 128 + SIGINT
 COMMANDS: Final = {
-    "run": "send a swarm, measure it, judge it",
-    "ramp": "find the knee: the most players with whom all gates hold",
-    "compare": "is one lot of runs slower than another, and how sure is that",
-    "report": "a run as one HTML page",
+    "run": "run a swarm, measure it, judge it",
+    "ramp": "find the knee: the most players with which all gates hold",
+    "compare": "compare two sets of runs: which is slower, and with what confidence",
+    "report": "write a run as one HTML page",
     "replay": "play a score log and compare the board with a fold of it",
 }
 PASSING: Final = {"run", "ramp"}
-EXTRA: Final = {"numpy", "locust", "gevent", "psutil"}  # what the extra `loadtest` of elsa-leaderboard brings
+EXTRA: Final = {"numpy", "locust", "gevent", "psutil"}  # installed by the extra `loadtest` of elsa-leaderboard
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 pass, 2 wrong usage, 3 fail, 4 invalid, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next(iter(arguments), None)
-    # What stands behind -- is for Locust, with the commands that start it.
+    # Arguments after -- are for Locust, with the commands that start it.
     end = arguments.index("--") if command in PASSING and "--" in arguments else len(arguments)
     try:
         options = parser(command).parse_args(arguments[:end], argparse.Namespace(beyond=arguments[end + 1 :]))

@@ -1,4 +1,4 @@
-"""`python -m loadtest compare A B`: is B slower than A, and how sure is that?"""
+"""`python -m loadtest compare A B`: whether B is slower than A, and with what confidence."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NOT_WORSE, WRONG_USAGE, WORSE = 0, 2, 3
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Make the parser that of the command."""
+    """Add the description and options of the command to the parser."""
     parser.description = (
-        "Compare two lots of runs, best taken in turn: A B B A A B B A A B. The run is the unit; ratios are B to A "
-        "with a bootstrap interval of 95 %. INVALID and unfinished runs are left out. Exit status: 0 B is not shown "
-        "to be worse, 3 it is, 2 there is nothing to compare."
+        "Compare two sets of runs, preferably interleaved: A B B A A B B A A B. The run is the unit; ratios are B to A "
+        "with a 95 % bootstrap interval. INVALID and unfinished runs are left out. Exit status: 0 if B is not shown "
+        "to be worse, 3 if it is, 2 if there is nothing to compare."
     )
     parser.add_argument("a", type=Path, metavar="A", help="a run.jsonl, or a folder of them")
     parser.add_argument("b", type=Path, metavar="B", help="a run.jsonl, or a folder of them")
@@ -43,19 +43,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def load(path: Path) -> tuple[list[list[dict[str, Any]]], list[str]]:
-    """The judged runs in a file or folder, and why others are none."""
+    """The judged runs in a file or folder, and why each of the others was left out."""
     runs, left_out = [], []
     for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
         try:
             lines = read(file)
             if not lines or lines[-1]["kind"] != "result":
-                left_out.append(f"{file}: it did not end")
+                left_out.append(f"{file}: the run did not end")
             elif lines[-1]["verdict"] == "INVALID":
                 left_out.append(f"{file}: INVALID, {lines[-1]['reasons'][0]}")
             else:
                 runs.append(lines)
         except (OSError, ValueError, KeyError, TypeError):
-            left_out.append(f"{file}: this is no run.jsonl")
+            left_out.append(f"{file}: not a run.jsonl")
     return runs, left_out
 
 
@@ -69,4 +69,4 @@ def page(rows: list[MetricComparison], a: int, b: int, warnings: list[str]) -> s
             f" {row.metric.name:<24}{row.metric.text(row.a):>12}{row.metric.text(row.b):>12}{row.ratio:>8.3f}   "
             f"{interval:<14}{row.verdict}"
         )
-    return "\n".join([*lines, "", *(f" mind: {warning}" for warning in warnings), ""])
+    return "\n".join([*lines, "", *(f" warning: {warning}" for warning in warnings), ""])

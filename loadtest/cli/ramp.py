@@ -1,4 +1,4 @@
-"""`python -m loadtest ramp`: find the knee, the most players with whom all gates hold."""
+"""`python -m loadtest ramp`: find the knee, the most players with which all gates hold."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _OUTCOMES: Final = {Verdict.PASS: Outcome.HELD, Verdict.FAIL: Outcome.MISSED, Ve
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Make the parser that of the command."""
+    """Add the description and options of the command to the parser."""
     parser.description = (
-        "Find the most players with whom a service holds its gates: double the number until it does not, narrow the "
-        "gap, then repeat both ends until a sign test is sure of them. Each trial is a run of its own. Exit status: "
-        "0 found, 3 not even the least number holds, 4 not sure, or the generator was the limit."
+        "Find the most players with which a service holds its gates: double the number until a gate fails, narrow the "
+        "gap, then repeat both ends until a sign test is sure of them. Each trial is a separate run. Exit status: "
+        "0 found, 3 not even the smallest number holds, 4 not sure, or the generator was the limit."
     )
     parser.add_argument("--scenario", choices=[name for name in SCENARIOS if name != "replay"], default="steady")
-    parser.add_argument("--from", dest="least", type=int, default=50, help="players (default %(default)s)")
-    parser.add_argument("--to", dest="most", type=int, default=5000, help="players (default %(default)s)")
+    parser.add_argument("--from", dest="least", type=int, default=50, help="least players (default %(default)s)")
+    parser.add_argument("--to", dest="most", type=int, default=5000, help="most players (default %(default)s)")
     parser.add_argument(
-        "--resolution", type=float, default=0.1, help="width of the gap at the end (default 0.1: 10 %%)"
+        "--resolution", type=float, default=0.1, help="final width of the gap, as a share (default 0.1: 10 %%)"
     )
-    parser.add_argument("--confidence", type=float, default=0.95, help="of both ends (default %(default)s)")
-    parser.add_argument("--trials", type=int, default=60, help="at most (default %(default)s)")
-    # Each trial has a number of players, a file and a session of its own.
+    parser.add_argument("--confidence", type=float, default=0.95, help="required at both ends (default %(default)s)")
+    parser.add_argument("--trials", type=int, default=60, help="maximum number of trials (default %(default)s)")
+    # Each trial has its own number of players, file and session.
     run_spec.add_options(parser, without=("scenario", "players", "session", "out"))
     parser.add_argument("--out", type=Path, help="folder for the runs and ramp.json (default runs/<time>-ramp)")
     parser.set_defaults(run=run)
@@ -62,11 +62,11 @@ def run(options: argparse.Namespace) -> int:
                 trial = target.named_in(replace(spec, players=players, out=str(out)))
                 locust_process.run(trial, options.beyond, cores=target.cores, quiet=True)
                 if not out.exists():
-                    raise ServiceFailed("Locust ended without a run")
+                    raise ServiceFailed("Locust ended without writing the run")
                 result = read(out)[-1]
                 verdict, reason = Verdict[result["verdict"]], next(iter(result["reasons"]), "")
                 if reason.startswith("interrupted"):
-                    break  # a person has seen enough
+                    break  # the user has seen enough
                 search.tell(players, _OUTCOMES[verdict])
                 trials.append({"players": players, "verdict": verdict.name, "file": out.name})
                 sys.stderr.write(f"{players:>6} players  {verdict.name:<8}{reason}\n")
@@ -83,19 +83,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def status(knee: Knee) -> int:
-    """The exit status for what was found."""
+    """The exit status for the knee that was found."""
     if knee.holds is None:
         return NOT_SURE if knee.by_generator or not knee.sure else NOT_HELD
     return FOUND if knee.sure and not knee.by_generator else NOT_SURE
 
 
 def sentence(knee: Knee, confidence: float) -> str:
-    """What was found, in words."""
+    """The result as one sentence."""
     sure = f"at {confidence:.0%} confidence" if knee.sure else "not sure: more --trials are needed"
     if knee.holds is None:
         return f"no number of players was found to hold the gates; {knee.fails} do not ({sure})"
     if knee.fails is None:
-        return f"{knee.holds} players hold the gates, and more were not tried ({sure})"
+        return f"{knee.holds} players hold the gates; more were not tried ({sure})"
     if knee.by_generator:
         return f"{knee.holds} players hold the gates; with {knee.fails} the generator is the bottleneck ({sure})"
     return f"knee: {knee.holds} players hold the gates, {knee.fails} do not ({sure})"

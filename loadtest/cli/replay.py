@@ -27,18 +27,20 @@ _SESSION_ID = re.compile(ID_PATTERN)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Make the parser that of the command."""
+    """Add the description and options of the command to the parser."""
     parser.description = (
         "Play a score log (CSV: time,userId,username,points) through real sockets, then compare the "
         "service's board with a naive fold of the log. The last line says `matches N/N` (exit 0) or "
-        "`differs in K/N` (exit 3); a wrong log or a wrong target is exit 2, before anything is sent."
+        "`differs in K/N` (exit 3); a bad log or target ends with exit 2 before anything is sent."
     )
     parser.add_argument("file", type=Path, metavar="FILE.csv", help="the log")
-    parser.add_argument("--speed", type=_speed, default=1.0, help="times faster than the log, or max (default 1)")
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, help="factor by which to speed up the log, or max (default 1)"
+    )
     parser.add_argument("--session", type=_session, help="session to play into (default: a new one)")
-    parser.add_argument("--url", help="service to play against, http://host:port (default: one started for this)")
+    parser.add_argument("--url", help="service to play against, http://host:port (default: start one)")
     parser.add_argument("--reset", action="store_true", help="clear the session's scores first")
-    parser.add_argument("--admin-token", help="token that --reset needs when the service has one")
+    parser.add_argument("--admin-token", help="token for --reset, if the service requires one")
     parser.set_defaults(run=run)
 
 
@@ -57,7 +59,7 @@ def _speed(text: str) -> float | None:
 
 def _session(text: str) -> str:
     if not _SESSION_ID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected 1 to 64 characters out of A-Z a-z 0-9 _ . -, got {text}")
+        raise argparse.ArgumentTypeError(f"expected 1 to 64 characters from A-Z a-z 0-9 _ . -, got {text}")
     return text
 
 
@@ -80,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _HasScores(Exception):
-    """The session is not empty, and nobody said it may be cleared."""
+    """The session has scores, and --reset was not given."""
 
 
 @contextlib.contextmanager
@@ -89,10 +91,10 @@ def _target(url: str | None, players: int, speed: float | None) -> Iterator[str]
         http_api.identify(url)
         yield url
         return
-    # A log knows no limits of a connection, and nobody needs to be protected from it here.
+    # A log may exceed the limits per connection, and here no other client needs protection from it.
     limits = {"rate": 1_000_000, "burst": 1_000_000, "max-players": max(players, 20_000)}
     if speed is None:
-        limits["tick-ms"] = 250  # nobody can follow more boards than that
+        limits["tick-ms"] = 250  # no viewer can follow boards faster than that
     with Service(part for name, value in limits.items() for part in (f"--{name}", str(value))) as service:
         yield service.url
 
@@ -102,7 +104,7 @@ def _clear(url: str, session_id: str, *, reset: bool, admin_token: str | None) -
     if players and not reset:
         raise _HasScores(
             f"session {session_id} at {url}: expected one without scores, got {players} players; "
-            "--reset clears it, another --session leaves it alone"
+            "use --reset to clear it, or another --session"
         )
     if players:
         http_api.reset(url, session_id, admin_token)
@@ -133,7 +135,7 @@ def _replay(
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run it on uvloop where there is one: a thousand sockets are worth it."""
+    """Run it on uvloop if installed: with a thousand sockets it pays off."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
@@ -156,7 +158,7 @@ async def _play_with_progress(
 
 
 async def _show(progress: Progress) -> None:
-    # On a terminal one line that moves; in a log file a line now and then.
+    # On a terminal, one line that is rewritten; in a log file, a line every few seconds.
     on_terminal = sys.stderr.isatty()
     while True:
         _show_line(progress, end="" if on_terminal else "\n")
@@ -173,7 +175,7 @@ def _show_line(progress: Progress, *, end: str) -> None:
     if progress.late > 0.05:
         parts.append(f"{progress.late:.1f} s late")
     if progress.limited:
-        parts.append(f"{progress.limited} sent again after rate-limited")
+        parts.append(f"{progress.limited} resent after rate-limited")
     if progress.reconnects:
         parts.append(f"{progress.reconnects} reconnects")
     sys.stderr.write(begin + ", ".join(parts) + end)

@@ -15,25 +15,25 @@ DONE, WRONG_USAGE = 0, 2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Make the parser that of the command."""
+    """Add the description and options of the command to the parser."""
     parser.description = (
-        "Draw a run – also one that is under way or was cut short – as one HTML page that needs nothing else; "
-        "of a run with injected faults, print its verdict outside of them. "
-        "Exit status: 0, or 2 when the file is no run."
+        "Write a run – finished, in progress or cut short – as one self-contained HTML page. "
+        "For a run with injected faults, also print the verdict outside the faults. "
+        "Exit status: 0, or 2 if the file is not a run."
     )
     parser.add_argument("run_file", type=Path, metavar="RUN.jsonl")
-    parser.add_argument("--out", type=Path, help="the page (default: beside the run, .html)")
+    parser.add_argument("--out", type=Path, help="the page (default: next to the run, .html)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw; return the exit status."""
+    """Write the page; return the exit status."""
     try:
         lines = read(options.run_file)
         html, outside = page(lines), judge_outside_faults(lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
-        sys.stderr.write(f"loadtest report: {options.run_file}: expected the file of a run ({reason})\n")
+        sys.stderr.write(f"loadtest report: {options.run_file}: expected a run.jsonl ({reason})\n")
         return WRONG_USAGE
     out = options.out or options.run_file.with_suffix(".html")
     out.write_text(html, "utf-8")

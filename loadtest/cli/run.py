@@ -1,7 +1,7 @@
-"""`python -m loadtest run`: a swarm against a service, in one line.
+"""`python -m loadtest run`: run a swarm against a service with one command.
 
-A thin cover over Locust: it starts a service with suitable limits when none is named, gives the
-service and the generators cores of their own where there are two, and passes the verdict on.
+A thin wrapper around Locust: it starts a service with suitable limits if none is named, gives the
+service and the generators separate cores where there are two, and returns the verdict.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from loadtest.target.open_files import TooManySockets
 from loadtest.target.processes import ServiceFailed
 
 WRONG_USAGE = 2
-USELESS = (ValueError, score_log.Unreadable, TooManySockets, ServiceFailed, http_api.Unreachable)  # what cannot be run
+USELESS = (ValueError, score_log.Unreadable, TooManySockets, ServiceFailed, http_api.Unreachable)  # no run is possible
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Make the parser that of the command."""
+    """Add the description and options of the command to the parser."""
     parser.description = (
         "Send a swarm of players and measure every (update, receiver) pair. Exit status: 0 PASS, 3 FAIL, "
         "4 INVALID (the generator was the bottleneck, or the run was cut short), 2 wrong usage or no service, "
-        "130 interrupted before it began."
+        "130 interrupted before it started."
     )
     parser.epilog = (
-        "What stands behind -- goes to Locust as it is. Ctrl-C ends a run early, with what was measured until then; "
-        "a second one ends it at once, with nothing."
+        "Arguments after -- go to Locust unchanged. Ctrl-C ends a run early and keeps what was measured; "
+        "a second Ctrl-C ends it at once and keeps nothing."
     )
     run_spec.add_options(parser)
     parser.set_defaults(run=run)

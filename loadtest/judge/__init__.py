@@ -1,1 +1,1 @@
-"""What the figures mean: gates and verdicts, comparisons, the search for the knee."""
+"""Judging runs: gates and verdicts, comparisons, the search for the knee."""

@@ -1,8 +1,8 @@
-"""Two lots of runs against each other. The run is the unit: what happens within one is not independent.
+"""Two sets of runs compared. The run is the unit, because observations within a run are not independent.
 
-For each metric the ratio of the geometric means, B to A, with an interval from the bootstrap: runs are drawn again
-with replacement, each lot by itself, and the middle 95 % of the ratios are the interval. A difference is *shown*
-when the interval does not contain 1. With a single run on a side there is a ratio and no interval.
+For each metric: the ratio of the geometric means, B to A, with a bootstrap interval. Runs are resampled with
+replacement, each set separately, and the middle 95 % of the ratios form the interval. A difference is *shown*
+when the interval does not contain 1. With a single run on either side there is a ratio but no interval.
 
 Pure: lines of `run.jsonl` in, rows out.
 """
@@ -42,12 +42,12 @@ class MetricComparison:
 
     @property
     def counts(self) -> bool:
-        """Whether it speaks of the service: what the load test itself uses is shown, and is no merit of the service."""
+        """Whether the metric describes the service; what the load test itself uses is shown but does not count."""
         return not self.metric.of_generator
 
 
 def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], *, seed: int = 1) -> list[MetricComparison]:
-    """The rows for two lots of results (the last lines of runs), for each metric that all of them have."""
+    """The rows for two sets of results (the last lines of runs): one for each metric that all of them have."""
     rows = []
     for metric in METRICS.values():
         ours, theirs = ([one["metrics"].get(metric.name) for one in lot] for lot in (a, b))
@@ -74,19 +74,19 @@ def doubts(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> li
     """Why a comparison of these runs (their first lines) may mislead; one sentence each."""
     found = []
     if min(len(a), len(b)) < 5:
-        found.append(f"{len(a)} and {len(b)} runs: five of each are what an interval needs")
+        found.append(f"{len(a)} and {len(b)} runs: an interval needs five of each")
     started = sorted([(one["started"], "A") for one in a] + [(one["started"], "B") for one in b])
     order = "".join(lot for _, lot in started)
     if min(len(a), len(b)) > 1 and order in {"A" * len(a) + "B" * len(b), "B" * len(b) + "A" * len(a)}:
-        found.append(f"the runs were not interleaved ({order}): what changed on the machine meanwhile is in the ratio")
+        found.append(f"the runs were not interleaved ({order}): changes on the machine between them are in the ratio")
     for name in sorted(set().union(*(one["arguments"] for one in (*a, *b))) - {"gates"}):
         values = {json_of(one["arguments"].get(name)) for one in (*a, *b)}
         if len(values) > 1:
-            found.append(f"not the same {name}: {', '.join(sorted(values))}")
+            found.append(f"different {name}: {', '.join(sorted(values))}")
     if len({one["scenario"] for one in (*a, *b)}) > 1:
-        found.append("not the same scenario")
+        found.append("different scenario")
     found += [
-        f"not the same {name}"
+        f"different {name}"
         for name in ("python", "system", "machine", "usableCpus", "memoryBytes")
         if len({json_of(one["environment"].get(name)) for one in (*a, *b)}) > 1
     ]
@@ -94,5 +94,5 @@ def doubts(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> li
 
 
 def json_of(value: object) -> str:
-    """A value of a run's first line as a reader writes it."""
+    """A value of a run's first line, as text for a reader."""
     return f"{value:g}" if isinstance(value, float) else str(value)

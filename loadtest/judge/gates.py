@@ -1,9 +1,9 @@
-"""What a run must hold, and the verdict.
+"""The gates of a run, and its verdict.
 
-A gate is a metric, a comparison and a bound: `latency_p99<50ms`, `reach>=0.9999`, `lost==0`. Bounds
-carry their unit (`us`, `ms`, `s`, `%`) or none; inside, seconds and plain ratios are compared.
+A gate is a metric, a comparison and a bound: `latency_p99<50ms`, `reach>=0.9999`, `lost==0`. A bound
+may have a unit (`us`, `ms`, `s`, `%`); internally, seconds and plain ratios are compared.
 
-INVALID is no kind of failure of the service: the generator itself was the bottleneck, or the run
+INVALID does not mean that the service failed: the generator itself was the bottleneck, or the run
 was cut short, so its figures prove nothing, in either direction.
 """
 
@@ -28,16 +28,16 @@ COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
 }
 UNITS: Final[dict[str, float]] = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "%": 1e-2}
-# What every scenario has to hold; each adds a bound on the latency (`scenarios.default_gates`).
+# The gates of every scenario; each scenario adds a bound on the latency (`scenarios.default_gates`).
 DEFAULT_GATES: Final = ("reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
 
-MAX_LAG: Final = 0.005  # seconds: below this the generator's lag is never held against it
+MAX_LAG: Final = 0.005  # seconds: below this, the generator's lag never makes a run INVALID
 MAX_LAG_SHARE: Final = 0.2  # of the latency, both at p99
 MAX_CPU: Final = 0.8  # of one core, in one second
 MAX_BUSY_SHARE: Final = 0.02  # of all seconds
 
-# Seconds, where only --run-time or a person says how long: the least that surely holds two whole seconds of the
-# clock, and so the least in which a generator that is busy for two seconds running can be seen.
+# Seconds, if only --run-time or a person ends the run: the shortest time that always contains two whole seconds of
+# the clock, and so the shortest in which a generator that is busy for two consecutive seconds can be detected.
 MIN_MEASURED: Final = 3.0
 # Seconds that may be missing at the end: processes do not begin and end in the same instant.
 MOMENT: Final = 0.25
@@ -55,7 +55,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One condition on one metric; `bound` in seconds where the metric is a time."""
+    """One condition on one metric; `bound` is in seconds if the metric is a time."""
 
     metric: str
     comparison: str
@@ -64,7 +64,7 @@ class Gate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The gate written in `text`. Raises ValueError that says what was expected and what came."""
+        """The gate that `text` describes. Raises ValueError with what was expected and what came."""
         match = _GATE.fullmatch(text)
         if match is None:
             raise ValueError(f"expected a gate like latency_p99<50ms or lost==0, got {text!r}")
@@ -72,36 +72,36 @@ class Gate:
         return cls(metric, comparison, float(number) * UNITS[unit], text.strip())
 
     def holds(self, metrics: Mapping[str, float | None]) -> bool:
-        """Whether the metric is within the bound. A metric that was not measured holds nothing."""
+        """Whether the metric is within the bound. A metric that was not measured is never within it."""
         value = metrics.get(self.metric)
         return value is not None and not math.isnan(value) and COMPARISONS[self.comparison](value, self.bound)
 
 
 def parse_gates(texts: Iterable[str]) -> list[Gate]:
-    """The gates in the texts, several in one separated by blanks. Raises ValueError, also for unknown metrics."""
+    """The gates in the texts; blanks separate several in one. Raises ValueError, also for unknown metrics."""
     gates = [Gate.parse(part) for text in texts for part in text.split()]
     for gate in gates:
         if gate.metric not in METRICS:
-            raise ValueError(f"{gate.text}: expected a metric out of {', '.join(sorted(METRICS))}; got {gate.metric}")
+            raise ValueError(f"{gate.text}: expected a metric, one of {', '.join(sorted(METRICS))}; got {gate.metric}")
     return gates
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and its reasons, one sentence each; `gates` are (text, held)."""
+    """A verdict and its reasons, one sentence each; `gates` are pairs (text, held)."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
     gates: tuple[tuple[str, bool], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """A form for JSON."""
+        """The judgement as JSON-ready values."""
         gates = [{"gate": text, "held": held} for text, held in self.gates]
         return {"verdict": self.verdict.name, "exit": int(self.verdict), "reasons": list(self.reasons), "gates": gates}
 
 
 def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[float]]) -> list[str]:
-    """Why the generator was the bottleneck; empty when it was not.
+    """Why the generator was the bottleneck; empty if it was not.
 
     `busy` maps each generator process to its CPU share of one core in each measured second.
     """
@@ -110,7 +110,7 @@ def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[
     if lag is not None and not math.isnan(lag):
         allowed = MAX_LAG if latency is None or math.isnan(latency) else max(MAX_LAG, MAX_LAG_SHARE * latency)
         if lag > allowed:
-            reasons.append(f"the generator lagged {lag * 1e3:.1f} ms at p99, {allowed * 1e3:.1f} ms are allowed")
+            reasons.append(f"the generator lagged {lag * 1e3:.1f} ms at p99, at most {allowed * 1e3:.1f} ms is allowed")
     for name, shares in busy.items():
         over = [share > MAX_CPU for share in shares]
         in_a_row = any(one and two for one, two in itertools.pairwise(over))
@@ -125,16 +125,15 @@ def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[
 
 
 def cut_short(measured: float, asked: float | None, by: str = "interrupted") -> list[str]:
-    """Why the measured seconds are too few to judge; empty when they are enough.
+    """Why the measured seconds are too few to judge; empty if they are enough.
 
-    `asked` is None where nobody said how many it should be; `by` says what ended the run.
+    `asked` is None if no duration was given; `by` says what ended the run.
     """
     if asked is not None and measured < asked - MOMENT:
         return [f"{by} after {measured:.1f} of {asked:.4g} s"]
     if asked is None and measured < MIN_MEASURED:
-        return [
-            f"{measured:.1f} s measured, {MIN_MEASURED:g} s are the least: give a longer --run-time, or --measure 30"
-        ]
+        least = f"at least {MIN_MEASURED:g} s are needed"
+        return [f"{measured:.1f} s measured, {least}: use a longer --run-time or --measure 30"]
     return []
 
 
@@ -148,7 +147,7 @@ def judge(
 ) -> Judgement:
     """The verdict: INVALID before FAIL before PASS.
 
-    `wrong` are the correctness checks that failed, `busy` is that of `bottleneck`, `short` comes from `cut_short`.
+    `wrong` are the correctness checks that failed, `busy` is as in `bottleneck`, `short` comes from `cut_short`.
     """
     outcomes = tuple((gate, gate.holds(metrics)) for gate in gates)
     invalid = [*short, *bottleneck(metrics, busy)]

@@ -1,11 +1,11 @@
-"""The knee: the most players with whom a service still holds its gates, and how sure that is.
+"""The knee: the most players with which a service still holds its gates, and how sure that is.
 
 A trial at a number of players holds or misses. Near the knee both happen, so one trial decides nothing: a level
-*holds* when its trials say at the asked confidence that more than half of all would hold (sign test), and *fails*
-the other way round. First the number doubles, then the gap is halved (in ratio) until it is small, then its two
-ends are repeated until both are decided; an end that turns out differently moves the gap.
+*holds* when its trials show, at the required confidence, that more than half of all trials would hold (sign test),
+and *fails* in the opposite case. First the number doubles, then the gap is halved (in ratio) until it is small, then
+both ends are repeated until they are decided; an end that turns out differently moves the gap.
 
-Pure: it is asked for the next number, told the outcome, and runs nothing itself.
+Pure: it names the next number, takes the outcome, and runs nothing itself.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """`holds` players hold and `fails` do not (None: not found); `sure` when both are decided.
+    """With `holds` players the gates hold, with `fails` they do not (None: not found); `sure` if both are decided.
 
-    `by_generator`: what stands at the upper end is the generator's limit and not the service's.
+    `by_generator`: the upper end is the generator's limit, not the service's.
     """
 
     holds: int | None
@@ -45,7 +45,7 @@ class _Level:
 
 @dataclass(slots=True)
 class Search:
-    """Looks from `least` to `most` players, to a gap of `resolution` (a share), with at most `budget` trials."""
+    """Searches `least` to `most` players down to a gap of `resolution` (a share), with at most `budget` trials."""
 
     least: int
     most: int
@@ -57,18 +57,18 @@ class Search:
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.most:
-            raise ValueError(f"expected numbers of players from 1 up, got {self.least} to {self.most}")
+            raise ValueError(f"expected a rising range of players from 1 up, got {self.least} to {self.most}")
         if not 0.5 < self.confidence < 1:
             raise ValueError(f"expected a confidence between 0.5 and 1, got {self.confidence}")
 
     def tell(self, players: int, outcome: Outcome) -> None:
-        """A trial with so many players ended."""
+        """Record the outcome of a trial with so many players."""
         level = self._levels.setdefault(players, _Level())
         setattr(level, outcome.value, getattr(level, outcome.value) + 1)
         self._trials += 1
 
     def next(self) -> int | None:
-        """The number of players to try next; None when there is nothing more to find out, or the budget is spent."""
+        """The number of players to try next; None when the search is done or the budget is spent."""
         return None if self._trials >= self.budget else self._wanted()
 
     def _wanted(self) -> int | None:
@@ -92,7 +92,7 @@ class Search:
 
     @property
     def knee(self) -> Knee:
-        """What is known by now."""
+        """What is known so far."""
         low, high = self._gap()
         ends = [players for players in (low, high) if players is not None]
         by_generator = high is not None and self._spoiled(high)
@@ -107,12 +107,12 @@ class Search:
         return low, high
 
     def _leaning(self, players: int) -> int:
-        """Above zero: rather holds; below: rather fails."""
+        """Above zero: leans towards holding; below: towards failing."""
         level = self._levels[players]
         return -1 if self._spoiled(players) else level.held - level.missed
 
     def _spoiled(self, players: int) -> bool:
-        """Whether the generator cannot play so many: spoiled more often than not, twice at least."""
+        """Whether the generator cannot play so many: most trials were spoiled, at least two."""
         level = self._levels[players]
         return level.spoiled >= 2 and level.spoiled > level.held + level.missed
 
@@ -124,5 +124,5 @@ class Search:
 
 
 def sign_test(more: int, trials: int) -> float:
-    """The chance of at least `more` heads in so many throws of a fair coin."""
+    """The probability of at least `more` heads in `trials` tosses of a fair coin."""
     return math.fsum(math.comb(trials, heads) * 0.5**trials for heads in range(more, trials + 1))

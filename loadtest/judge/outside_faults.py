@@ -1,11 +1,11 @@
-"""A run during which faults were injected, judged once more without the seconds of the faults.
+"""A run with injected faults, judged a second time without the seconds of the faults.
 
-A fault is a `mark` line that has `until`: the Unix second at which the service was well again, null where that was not
-seen before the end. Left out are all seconds that touch the time from `at` to `MARGIN` after `until`. From the
-remaining `second` lines come the metrics whose row says `per_second`; all others – `lost`, `unanswered`, `converged`
-and whatever cannot be placed in time – are those of the whole run.
+A fault is a `mark` line that has `until`: the Unix time at which the service had recovered, null if that was not seen
+before the end. All seconds that overlap the time from `at` to `MARGIN` after `until` are left out. Metrics whose row
+has `per_second` are computed from the remaining `second` lines; all others – `lost`, `unanswered`, `converged` and
+whatever cannot be placed in time – are those of the whole run.
 
-The lag of the remaining seconds is that of sending, receiving and event loop together: seconds do not tell them apart.
+The lag of the remaining seconds is that of sending, receiving and event loop together: seconds do not separate them.
 
 Pure: lines of `run.jsonl` in, a judgement out.
 """
@@ -20,7 +20,7 @@ from loadtest.judge.gates import MIN_MEASURED, Judgement, cut_short, judge, pars
 from loadtest.measure.metrics import METRICS, headlines, metrics
 from loadtest.measure.run_totals import Second, Tally
 
-MARGIN: Final = 1.0  # seconds after the recovery: what was late because of the fault arrives until then
+MARGIN: Final = 1.0  # seconds after the recovery: by then, updates delayed by the fault have arrived
 
 Line = Mapping[str, Any]
 Span = tuple[float, float]
@@ -30,8 +30,8 @@ Span = tuple[float, float]
 class OutsideFaults:
     """The judgement without the faults' seconds.
 
-    `left_out` are the spans that were left out and `start` the start of the run (Unix seconds); `seconds` of the
-    `measured` seconds were left out. `over_all` names the gates' metrics that are those of the whole run.
+    `left_out` are the spans that were left out and `start` is the start of the run (Unix seconds); `seconds` of the
+    `measured` seconds were left out. `over_all` names the gated metrics whose values are those of the whole run.
     """
 
     judgement: Judgement
@@ -44,7 +44,7 @@ class OutsideFaults:
 
     @property
     def lines(self) -> list[str]:
-        """The verdict, its reasons, the most important figures, and which seconds were left out: one sentence each."""
+        """The verdict, its reasons, the most important figures, and the seconds left out: one sentence each."""
         verdict = f"outside the faults: {self.judgement.verdict.name}"
         return [verdict, *self.judgement.reasons, ", ".join(headlines(self.metrics)), self._what]
 
@@ -56,7 +56,7 @@ class OutsideFaults:
 
 
 def judge_outside_faults(lines: Sequence[Line]) -> OutsideFaults | None:
-    """The judgement of a finished run without its faults' seconds; None without a fault or a result."""
+    """The judgement of a finished run without its faults' seconds; None if there is no fault or no result."""
     seconds = [Second.from_dict(line) for line in lines if line["kind"] == "second"]
     result = lines[-1] if lines and lines[-1]["kind"] == "result" else None
     if result is None or not seconds or not (spans := _spans(lines, float(seconds[-1].at))):
@@ -94,7 +94,7 @@ def _touches(second: Second, spans: Iterable[Span]) -> bool:
 
 
 def _tally(seconds: Sequence[Second]) -> Tally:
-    """The totals that the seconds add up to, as far as `per_second` metrics need them."""
+    """The totals of the seconds, restricted to what `per_second` metrics need."""
     measured = [second for second in seconds if second.phase == "measure"]
     tally = Tally(seconds=float(len(measured)))
     for one in seconds:
@@ -133,4 +133,4 @@ def _whole_was_short(facts: Line, result: Line) -> list[str]:
 def _too_little(left: int) -> list[str]:
     if left >= MIN_MEASURED:
         return []
-    return [f"{left} measured seconds lie outside the faults, {MIN_MEASURED:g} are the least"]
+    return [f"{left} measured seconds lie outside the faults, at least {MIN_MEASURED:g} are needed"]

@@ -1,1 +1,1 @@
-"""What a run is asked to do: its spec, its scenario, and when each player scores."""
+"""The plan of a run: its spec, its scenario, and when each player scores."""

@@ -1,9 +1,9 @@
-"""When each player means to score: absolute times from a seeded process, fixed before the run.
+"""When each player scores: absolute intended times from a seeded process, fixed before the run.
 
-An *open* schedule: what the service does moves nothing. A player that could not send in time
-sends late, and the delay counts, because latency is taken from the intended time. (A closed
-loop, in which a player waits for the answer and then for a while, would slow down together with
-the service and hide exactly the delays one is looking for: coordinated omission.)
+The schedule is *open*: nothing the service does moves it. A player that could not send on time
+sends late, and the delay counts, because latency is measured from the intended time. (A closed
+loop, in which a player waits for the answer and then pauses, would slow down together with
+the service and hide exactly the delays to be measured: coordinated omission.)
 
 Times are seconds from the start of the schedule. The same (seed, stream, player) gives the same times.
 """
@@ -18,12 +18,12 @@ import numpy as np
 
 Process = Literal["poisson", "constant"]
 PROCESSES: Final[tuple[Process, ...]] = ("poisson", "constant")
-_AT_ONCE = 8  # gaps drawn together: more would only cost memory
+_AT_ONCE = 8  # gaps drawn at once: more would only cost memory
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`rate` updates a second and player, in the mean. Raises ValueError for a rate that is not positive."""
+    """`rate` updates a second per player, on average. Raises ValueError if the rate is not positive."""
 
     rate: float
     seed: int
@@ -36,10 +36,10 @@ class Schedule:
             raise ValueError(f"expected one of {', '.join(PROCESSES)}, got {self.process}")
 
     def times(self, player: int, stream: int = 0) -> Iterator[float]:
-        """The player's intended times, ascending, without end; `stream` tells generator processes apart."""
+        """The player's intended times, ascending and endless; `stream` is the number of the generator process."""
         random = np.random.default_rng([self.seed, stream, player])
         if self.process == "constant":
-            # A phase of each player's own: without it all would score in the same instant.
+            # Each player has its own phase: without it all would score at the same instant.
             phase = float(random.random())
             number = 0
             while True:

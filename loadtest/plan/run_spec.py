@@ -1,10 +1,10 @@
-"""What a run is asked to do: one frozen value, from the option to the last process.
+"""The spec of a run: one frozen value, from the command-line option to the last process.
 
-A field is declared once, by `option`: default, help, how its text is read, and its name where a command line
-calls it differently. The options of `loadtest run` and `ramp`, those of Locust, and JSON all follow from that.
-To add a knob, add a field here and read it where it matters.
+`option` declares a field once: its default, its help, how its text is read, and its name where a command line
+uses another one. The options of `loadtest run` and `ramp`, those of Locust, and JSON all follow from that.
+To add a parameter, add a field here and read it where it matters.
 
-Neither Locust nor gevent is imported: the cockpit uses this module. Locust's parser is passed in.
+The module imports neither Locust nor gevent, because the cockpit uses it. Locust's parser is passed in.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from loadtest.plan.scenarios import PURPOSES, SCENARIOS, default_gates, scenario
 Front = Literal["run", "locust"]  # the two command lines: that of `python -m loadtest`, and Locust's
 
 DEFAULT_PLAYERS: Final = 200
-DEFAULT_RATE: Final = 40.0  # updates a second of all players together
+DEFAULT_RATE: Final = 40.0  # updates a second, all players together
 DEFAULT_DURATION: Final = 30.0  # seconds
 _DURATIONS: Final = {"soak": 3600.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
 _SECONDS: Final = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
-SERVICE_RATE: Final = 100  # frames a second and connection
-UNLIMITED: Final = 1_000_000  # the same for a replay: a log knows no limits of a connection
-SPARE_CONNECTIONS: Final = 200  # for watchers beside the players: a person's page, readers that are stalled
+SERVICE_RATE: Final = 100  # frames a second per connection
+UNLIMITED: Final = 1_000_000  # the same for a replay: a log may exceed any limit per connection
+SPARE_CONNECTIONS: Final = 200  # for sockets besides the players: a browser, stalled readers
 
 
 def seconds(text: str) -> float:
-    """Read a time like 30s, 500ms or 5m."""
+    """Seconds from a text like 30s, 500ms or 5m."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError(f"expected a time like 30s, 500ms or 5m, got {text}")
@@ -44,33 +44,33 @@ def seconds(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How command lines and JSON show a field."""
+    """How a field appears on command lines and in JSON."""
 
     help: str
     read: Callable[[str], Any] = str
-    name: str = ""  # of the option of `run`; else the field's
-    locust: str = ""  # of Locust's option; else `name`
-    locusts_own: bool = False  # Locust brings this option
-    locust_default: Any = None  # where Locust's default is not the field's
+    name: str = ""  # of the option of `run`; default: the field's
+    locust: str = ""  # name of Locust's option; default: `name`
+    locusts_own: bool = False  # Locust itself defines this option
+    locust_default: Any = None  # if Locust's default differs from the field's
     choices: Collection[str] | None = None
     metavar: str | None = None
-    positional: bool = False  # for `run`
+    positional: bool = False  # in `run`
     in_web_ui: bool = True
-    key: str = ""  # in JSON; else the field's name in camel case
+    key: str = ""  # in JSON; default: the field's name in camel case
     recorded: bool = True  # among the `arguments` of run.jsonl
 
 
 def option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - as argparse calls it
-    """Declare a field that can be given on a command line."""
+    """Declare a field that can be set on a command line."""
     return field(default=default, metadata={"option": Option(help, **more)})
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What one run is asked to do.
+    """What one run does.
 
-    None means "not given"; `completed` fills in what follows from the scenario. Raises ValueError for an unknown
-    scenario and for numbers that are not positive.
+    None means "not given"; `completed` fills in the values that follow from the scenario. Raises ValueError for an
+    unknown scenario and for numbers that are not positive.
     """
 
     scenario: str = option(
@@ -78,61 +78,61 @@ class RunSpec:
         metavar="SCENARIO", positional=True, recorded=False,
     )  # fmt: skip
     players: int | None = option(
-        None, f"players (default {DEFAULT_PLAYERS}; of a replay, one for each of the log's users)",
+        None, f"number of players (default {DEFAULT_PLAYERS}; in a replay, one per user of the log)",
         read=int, locust="users", locusts_own=True,
     )  # fmt: skip
     rate: float | None = option(
-        None, f"updates a second of all players together (default {DEFAULT_RATE:g}, unless --player-rate is given)",
+        None, f"updates a second, all players together (default {DEFAULT_RATE:g}, unless --player-rate is given)",
         read=float, locust_default=0.0, key="updatesPerSecond", recorded=False,
     )  # fmt: skip
-    # In Locust's web UI a person changes the number of players and little else, so there each brings its own rate.
+    # In Locust's web UI a user changes the number of players and little else, so there the rate is per player.
     player_rate: float | None = option(
-        None, "updates a second of each player, unless --rate is given",
+        None, "updates a second per player; ignored if --rate is given",
         read=float, locust_default=DEFAULT_RATE / DEFAULT_PLAYERS, key="updatesPerSecondAndPlayer",
     )  # fmt: skip
     arrivals: Literal["poisson", "constant"] = option(
-        "poisson", "how a player's scores are spread over time", choices=PROCESSES
+        "poisson", "distribution of a player's scores over time", choices=PROCESSES
     )
-    log: str = option("", "score log (CSV) for the scenario replay", metavar="FILE.csv")
-    speed: float = option(1.0, "times faster than its log a replay runs", read=float)
+    log: str = option("", "score log (CSV) for the replay scenario", metavar="FILE.csv")
+    speed: float = option(1.0, "factor by which a replay speeds up its log", read=float)
     processes: int = option(1, "generator processes", read=int, locusts_own=True)
-    warm_up: float = option(3.0, "time from all connected to the first measured update", read=seconds,
+    warm_up: float = option(3.0, "time between the last connection and the first measured update", read=seconds,
                             key="warmUpSeconds")  # fmt: skip
     duration: float | None = option(
         None,
-        "measured time, like 30s or 5m (default of run: 30s, of a soak 1h, of a replay as long as the log; "
-        "of a trial of ramp 10s; of Locust: until --run-time or Stop)",
+        "measured time, like 30s or 5m (default: 30s; soak 1h; replay the length of the log; "
+        "each trial of ramp 10s; in Locust until --run-time or Stop)",
         read=seconds, locust="measure", locust_default=0.0, key="measureSeconds",
     )  # fmt: skip
-    seed: int = option(1, "seed of the schedules: the same seed, the same intended times", read=int)
-    kernel_stamps: bool = option(True, "take the time of reading for that of receiving")
+    seed: int = option(1, "seed of the schedules: the same seed gives the same intended times", read=int)
+    kernel_stamps: bool = option(True, "use the time of reading as the time of arrival")
     gates: tuple[str, ...] = option(
         (),
-        "what the run must hold, like latency_p99<50ms (repeatable; default: the scenario's latency bound and "
-        f"{' '.join(DEFAULT_GATES)}; that all clients converge is always required)",
+        "a condition the run must meet, like latency_p99<50ms (repeatable; default: the scenario's latency bound and "
+        f"{' '.join(DEFAULT_GATES)}; convergence of all clients is always required)",
         name="gate", in_web_ui=False,
     )  # fmt: skip
     spawn_rate: float = option(100.0, "new players a second", read=float, locusts_own=True, locust_default=1.0,
                                recorded=False)  # fmt: skip
     urls: tuple[str, ...] = option(
         (),
-        "service to send the players to; several of one leaderboard share them (default: one is started for the run)",
+        "service to test; several addresses of one leaderboard share the players (default: start one for the run)",
         name="url", locust="host", locusts_own=True, recorded=False,
     )  # fmt: skip
-    session: str = option("", "session to play in (default: a new one for each run)", recorded=False)
-    out: str = option("", "file for the run (default runs/<time>-<scenario>.jsonl)", recorded=False)
+    session: str = option("", "session to play in (default: a new one per run)", recorded=False)
+    out: str = option("", "file to write the run to (default runs/<time>-<scenario>.jsonl)", recorded=False)
     service_pid: int = option(0, "process id of the service, to measure its CPU", read=int, in_web_ui=False,
                               recorded=False)  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
-            raise ValueError(f"expected a scenario out of {', '.join(SCENARIOS)}, got {self.scenario}")
+            raise ValueError(f"expected a scenario, one of {', '.join(SCENARIOS)}, got {self.scenario}")
         if self.processes < 1 or self.spawn_rate <= 0 or (self.players is not None and self.players < 1):
             raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
 
     @property
     def each(self) -> float:
-        """Updates a second of each player."""
+        """Updates a second per player."""
         if self.rate is None and self.player_rate is not None:
             return self.player_rate
         return (DEFAULT_RATE if self.rate is None else self.rate) / (self.players or DEFAULT_PLAYERS)
@@ -140,7 +140,7 @@ class RunSpec:
     def completed(self) -> Self:
         """Fill in rate, players, duration and gates where they were not given.
 
-        Raises ValueError and `score_log.Unreadable` for what cannot be played.
+        Raises ValueError and `score_log.Unreadable` if the scenario cannot be played.
         """
         rate = DEFAULT_RATE if self.rate is None and self.player_rate is None else self.rate
         gates = self.gates or default_gates(self.scenario)
@@ -154,12 +154,12 @@ class RunSpec:
         return whole
 
     def parsed_gates(self) -> list[Gate]:
-        """The gates, or those of the scenario. Raises ValueError for one that is none."""
+        """The given gates, or the scenario's defaults. Raises ValueError for a text that is not a gate."""
         return parse_gates(self.gates or default_gates(self.scenario))
 
     @classmethod
     def from_options(cls, options: argparse.Namespace, front: Front = "run", **known: Any) -> Self:
-        """Read the spec from parsed options; `known` are fields that come from elsewhere."""
+        """The spec from parsed options; `known` are fields whose values come from elsewhere."""
         given = vars(options)
         values = {
             one.name: _value(one, given[dest], front)
@@ -171,26 +171,26 @@ class RunSpec:
         return cls(**values)
 
     def to_options(self, front: Front = "run") -> list[str]:
-        """The command line that gives this spec."""
+        """The command line that yields this spec."""
         return [part for one in _FIELDS for part in _spelled(one, getattr(self, one.name), front)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """All fields, for JSON."""
         return {_key(one): _plain(getattr(self, one.name)) for one in _FIELDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The spec from JSON; what is not in it has its default. Raises ValueError for an unknown key."""
+        """The spec from JSON; missing fields get their defaults. Raises ValueError for an unknown key."""
         names = {_key(one): one for one in _FIELDS}
         if unknown := values.keys() - names.keys():
-            raise ValueError(f"expected keys out of {', '.join(names)}, got {', '.join(sorted(unknown))}")
+            raise ValueError(f"expected keys among {', '.join(names)}, got {', '.join(sorted(unknown))}")
         given: dict[str, Any] = {
             names[key].name: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**given)
 
     def recorded(self) -> dict[str, Any]:
-        """The `arguments` of run.jsonl. A path is cut to its name: a run may be shown to others."""
+        """The `arguments` of run.jsonl. A path is cut to its file name, because a run may be shown to others."""
         exact = replace(self, player_rate=self.each, log=Path(self.log).name)
         gates = [gate.text for gate in self.parsed_gates()]
         arguments = {_key(one): _plain(getattr(exact, one.name)) for one in _FIELDS if _option(one).recorded}
@@ -201,7 +201,7 @@ _FIELDS: Final = fields(RunSpec)
 
 
 def add_options(parser: argparse.ArgumentParser, front: Front = "run", *, without: Collection[str] = ()) -> None:
-    """Add an option for each field, but for those in `without` and for what Locust brings."""
+    """Add an option for each field, except those in `without` and those that Locust defines itself."""
     for one in _FIELDS:
         if one.name not in without and not (front == "locust" and _option(one).locusts_own):
             positional = front == "run" and _option(one).positional
@@ -210,7 +210,7 @@ def add_options(parser: argparse.ArgumentParser, front: Front = "run", *, withou
 
 
 def service_limits(spec: RunSpec) -> dict[str, int]:
-    """The limits of a service that is started for this run, by option of `python -m service`."""
+    """The limits of a service started for this run: option of `python -m service` → value."""
     players = spec.players or DEFAULT_PLAYERS
     rate = UNLIMITED if spec.scenario == "replay" else SERVICE_RATE
     return {
@@ -253,7 +253,7 @@ def _default(one: Field[Any], front: Front) -> Any:
 
 
 def _argument(one: Field[Any], front: Front, *, positional: bool) -> dict[str, Any]:
-    """What argparse wants to know of it."""
+    """The arguments of `add_argument` for the field."""
     about = _option(one)
     arguments: dict[str, Any] = {"help": _help(one, front)}
     if front == "locust":
@@ -273,7 +273,7 @@ def _help(one: Field[Any], front: Front) -> str:
 
 
 def _value(one: Field[Any], value: Any, front: Front) -> Any:
-    """The field's value for what argparse has."""
+    """The field's value from what argparse parsed."""
     if isinstance(one.default, bool):
         return one.default ^ bool(value)
     if isinstance(one.default, tuple):

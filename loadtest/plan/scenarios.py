@@ -1,10 +1,10 @@
-"""What a swarm does: who plays, when each player means to score, and when a connection ends on purpose.
+"""What a swarm does: who plays, when each player scores, and when a connection ends on purpose.
 
-A scenario is a small frozen object made from the `RunSpec`. `Steady` is the plain one; each other says
-in one or two methods where it differs, and how late the last screens may be. To add one, write such a class and put
-it into `_CLASSES`; the measuring, the other gates and the report are the same for all.
+A scenario is a small frozen object made from the `RunSpec`. `Steady` is the plain one; each of the others overrides
+one or two methods and says how late the last screens may be. To add one, write such a class and add it to
+`_CLASSES`; measurement, the other gates and the report are the same for all.
 
-`stream` is everywhere the number of the generator process, `player` that of the player in it.
+`stream` is always the number of the generator process, `player` that of the player within it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 POINTS: Final = (10, 25, 50, 100)
 # The wire contract allows a connection 20 frames a second, 40 at once. Random arrivals at 80 % of that
-# stay inside practically always (about once in 10⁸ updates they do not, and are sent again).
-MOST_UPDATES: Final = 16.0  # a second and player
+# stay within it except for about one update in 10⁸, which is sent again.
+MOST_UPDATES: Final = 16.0  # a second per player
 
-ONE_IN: Final = 20  # of the audience plays; of the slow ones never reads
+ONE_IN: Final = 20  # one in so many plays (audience) or never reads (slow)
 STORM_EVERY: Final = 10.0  # seconds
-STAY: Final = 20.0  # seconds in the mean, of those who come and go
-AWAY: Final = 2.0  # seconds in the mean, that they are outside
+STAY: Final = 20.0  # mean seconds that a player of churn stays
+AWAY: Final = 2.0  # mean seconds that it is away
 
 
 class Role(Enum):
-    """What a connection is there for."""
+    """The purpose of a connection."""
 
     PLAYS = "plays"
     WATCHES = "watches"
@@ -49,7 +49,7 @@ class Role(Enum):
 class Break:
     """A connection ends at `at` (seconds from the start of the schedule) and comes back after `away` seconds.
 
-    `abrupt` ones vanish without a word and are still owed every update; the others leave, and are owed nothing.
+    An `abrupt` one ends without a close frame and is still owed every update; the others leave and are owed nothing.
     """
 
     at: float
@@ -58,26 +58,26 @@ class Break:
 
 
 class Scenario(Protocol):
-    """What the swarm asks of a scenario."""
+    """What the swarm needs from a scenario."""
 
     latency_gate: ClassVar[str]  # how late the last screens may be: the first of its default gates
 
     @property
     def members(self) -> int | None:
-        """How many players it needs, None for as many as one likes."""
+        """How many players it needs; None if any number will do."""
 
     @property
     def lasts(self) -> float | None:
-        """Seconds that it lasts by itself, None without end."""
+        """Its own duration in seconds; None if it has no end."""
 
     def role(self, player: int, stream: int) -> Role:
         """What the player does."""
 
     def who(self, player: int, stream: int) -> tuple[str, str] | None:
-        """The player's user id and name, None for names of the swarm's own."""
+        """The player's user id and name; None if the swarm chooses them."""
 
     def times(self, player: int, stream: int) -> Iterator[float]:
-        """When the player means to score, in seconds from the start of the schedule; may end."""
+        """The player's intended times, in seconds from the start of the schedule; may end."""
 
     def points(self, player: int, stream: int) -> Iterator[int]:
         """The points of the player's updates, at least as many as there are times."""
@@ -86,10 +86,10 @@ class Scenario(Protocol):
         """When the player's connection ends on purpose."""
 
     def faults(self) -> Iterator[tuple[float, str]]:
-        """What is done to everybody at once, for the report: (seconds from the start of the schedule, words)."""
+        """What is done to all players at once, for the report: (seconds from the start of the schedule, text)."""
 
     def truth(self, stream: int) -> dict[str, int] | None:
-        """The scores at the end of the process' players, where they are known beforehand."""
+        """The final scores of the process' players, if they are known in advance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +97,25 @@ class Steady:
     """Everybody joins, stays, and scores at an even rate."""
 
     # A board that comes a quarter of a second after the score still looks like the answer to it. On two shared cores
-    # 200 players get some 60 ms, a tick of the service included.
+    # 200 players get about 60 ms, including a tick of the service.
     latency_gate: ClassVar[str] = "latency_p99<250ms"
     schedule: Schedule
     seed: int
 
     @classmethod
     def of(cls, spec: RunSpec) -> Self:
-        """Raises ValueError for a rate that no player may send at."""
+        """The scenario for the spec. Raises ValueError if the rate is higher than a player may send."""
         rate = spec.each * cls.each()
         if rate > MOST_UPDATES:
             raise ValueError(
-                f"expected at most {MOST_UPDATES:g} updates a second and player, so that no connection exceeds "
-                f"the service's limit, got {rate:g}; more players or a lower rate are the way"
+                f"expected at most {MOST_UPDATES:g} updates a second per player, so that no connection exceeds "
+                f"the service's limit, got {rate:g}; use more players or a lower rate"
             )
         return cls(Schedule(rate, spec.seed, spec.arrivals), spec.seed)
 
     @staticmethod
     def each() -> float:
-        """How many times the mean rate those score who play."""
+        """Factor by which the rate of a player that scores exceeds the mean rate."""
         return 1.0
 
     @property
@@ -151,11 +151,11 @@ class Steady:
 
 
 class Burst(Steady):
-    """Everybody scores in the same instants: the bell rings, all answer."""
+    """Everybody scores at the same instants: the bell rings, all answer."""
 
     __slots__ = ()
     # The last of the simultaneous scores waits until all before it are read and answered: 200 players get 90–100 ms at
-    # p99 on two shared cores, and it grows with their number.
+    # p99 on two shared cores, and the time grows with their number.
     latency_gate: ClassVar[str] = "latency_p99<500ms"
 
     def times(self, player: int, stream: int) -> Iterator[float]:
@@ -163,11 +163,11 @@ class Burst(Steady):
 
 
 class Spike(Steady):
-    """Every ten seconds all connections break and come back at once: a reconnect storm."""
+    """Every ten seconds all connections break and reconnect at once: a reconnect storm."""
 
     __slots__ = ()
-    # What is meant during a storm is seen when the receiver is back, and so it is in the p99: 200 players get
-    # 300–340 ms. The bound leaves room for a storm of several hundred players; one that lasts longer loses the room.
+    # An update due during a storm is seen only once its receiver is back, and so it is in the p99: 200 players get
+    # 300–340 ms. The bound leaves room for a storm of several hundred players; a longer one would lose the audience.
     latency_gate: ClassVar[str] = "latency_p99<2s"
 
     def breaks(self, player: int, stream: int) -> Iterator[Break]:
@@ -178,7 +178,7 @@ class Spike(Steady):
 
 
 class Audience(Steady):
-    """One in twenty plays, for all of them; the others watch."""
+    """One in twenty plays, at twenty times the rate; the others watch."""
 
     __slots__ = ()
 
@@ -194,13 +194,13 @@ class Slow(Steady):
     """One in twenty joins and never reads; the others must not notice."""
 
     __slots__ = ()
-    latency_gate: ClassVar[str] = Steady.latency_gate  # so theirs is that of a room without stuck readers
+    latency_gate: ClassVar[str] = Steady.latency_gate  # the others have the bound of a room without stuck readers
 
     def role(self, player: int, stream: int) -> Role:
         return Role.STUCK if player % ONE_IN == 1 else Role.PLAYS
 
     def breaks(self, player: int, stream: int) -> Iterator[Break]:
-        # Who does not read does not see that the service has ended it, so it comes back by the clock.
+        # A player that does not read does not see its connection closed, so it reconnects by the clock.
         return self._comebacks() if self.role(player, stream) is Role.STUCK else iter(())
 
     def _comebacks(self) -> Iterator[Break]:
@@ -208,7 +208,7 @@ class Slow(Steady):
 
 
 class Churn(Steady):
-    """Everybody comes and goes: twenty seconds in the room, two outside, in the mean."""
+    """Everybody comes and goes: twenty seconds in the room, two outside, on average."""
 
     __slots__ = ()
     latency_gate: ClassVar[str] = Steady.latency_gate  # players who left are owed nothing, and the others must not wait
@@ -224,28 +224,28 @@ class Churn(Steady):
 
 
 class Soak(Steady):
-    """Steady, for hours: what counts is whether the last minute is like the first, in time and in memory."""
+    """Steady, for hours: the last minute must be like the first, in latency and in memory."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Replay(Steady):
-    """A score log with its own arrival times, `speed` times as fast, each of its users a player."""
+    """A score log with its own arrival times, `speed` times as fast; each of its users is a player."""
 
     rows: dict[str, list[score_log.LogRow]] = field(repr=False)  # by user, in order of time
     users: tuple[str, ...] = field(repr=False)
     first: float  # the log's own times
     last: float
-    starts: float  # seconds from the start of the schedule to the first row: all of it is measured
+    starts: float  # seconds from the start of the schedule to the first row, so that the whole log is measured
     speed: float
     generators: int
 
     @classmethod
     def of(cls, spec: RunSpec) -> Self:
-        """Raises ValueError (`BadRow` is one) and `Unreadable` for what is no log."""
+        """The scenario for the spec. Raises ValueError (`BadRow` is one) and `Unreadable` if there is no valid log."""
         if not spec.log:
-            raise ValueError("expected a log to replay, --log FILE.csv, got none")
+            raise ValueError("expected a log to replay (--log FILE.csv), got none")
         if not 0 < spec.speed < float("inf"):
             raise ValueError(f"expected a positive speed, got {spec.speed}")
         log = score_log.read(Path(spec.log))
@@ -259,7 +259,7 @@ class Replay(Steady):
             tuple(rows),
             first=log[0].time,
             last=log[-1].time,
-            # A moment, so that the first rows are inside the measured time in every process.
+            # A margin, so that the first rows fall into the measured time in every process.
             starts=spec.warm_up + 0.1,
             speed=spec.speed,
             generators=spec.processes,
@@ -267,7 +267,7 @@ class Replay(Steady):
 
     @property
     def members(self) -> int:
-        # The same number in each process, however Locust deals them out.
+        # The same number in each process, however Locust distributes them.
         return -(-len(self.users) // self.generators) * self.generators
 
     @property
@@ -312,8 +312,8 @@ _CLASSES: Final[dict[str, type[Steady]]] = {
 SCENARIOS: Final[dict[str, Callable[[RunSpec], Scenario]]] = {name: one.of for name, one in _CLASSES.items()}
 PURPOSES: Final = {
     "steady": "everybody scores at an even rate",
-    "burst": "everybody scores in the same instants",
-    "spike": "every 10 s all connections break and come back",
+    "burst": "everybody scores at the same instants",
+    "spike": "every 10 s all connections break and reconnect",
     "audience": "one in twenty plays, the others watch",
     "slow": "one in twenty never reads",
     "churn": "everybody comes and goes",
@@ -323,10 +323,10 @@ PURPOSES: Final = {
 
 
 def default_gates(scenario: str) -> tuple[str, ...]:
-    """What a run of this scenario must hold where nobody names gates: its own bound on the latency, and no loss."""
+    """The gates of a run of this scenario if none are named: its own latency bound, and no loss."""
     return (_CLASSES[scenario].latency_gate, *DEFAULT_GATES)
 
 
 def scenario_of(spec: RunSpec) -> Scenario:
-    """The scenario that the spec names. Raises ValueError and `score_log.Unreadable` for what cannot be played."""
+    """The scenario that the spec names. Raises ValueError and `score_log.Unreadable` if it cannot be played."""
     return SCENARIOS[spec.scenario](spec)

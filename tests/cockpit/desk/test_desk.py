@@ -227,9 +227,9 @@ async def test_what_cannot_be_played_is_said(desk: SwarmDesk) -> None:
     """Several workers in memory, an unknown scenario, a rate that no player may send at: refused in words."""
     with pytest.raises(ValueError, match="2 workers need Redis"):
         Setting(workers=2)
-    with pytest.raises(ValueError, match="expected a scenario out of steady"):
+    with pytest.raises(ValueError, match="expected a scenario, one of steady"):
         await desk.run(scenario="storm")
-    with pytest.raises(ServiceFailed, match="at most 16 updates a second and player"):
+    with pytest.raises(ServiceFailed, match="at most 16 updates a second per player"):
         await desk.run(players=10, rate=1000)
     assert desk.troubles == []  # the cell has it
     desk._controls.players.value, desk._controls.rate.value = 10, 1000

@@ -68,7 +68,7 @@ def test_doubts_are_told() -> None:
     told = " ".join(doubts(a, b))
     assert "five of each" in told
     assert "not interleaved (AABB)" in told
-    assert "not the same players: 20, 30" in told
+    assert "different players: 20, 30" in told
     turns = [lines(1.0, started=f"2026-01-01T10:0{number}:00")[0] for number in (0, 3, 4, 7, 8)]
     others = [lines(1.0, started=f"2026-01-01T10:0{number}:00")[0] for number in (1, 2, 5, 6, 9)]
     assert doubts(turns, others) == []
@@ -94,6 +94,6 @@ def test_runs_that_prove_nothing_are_left_out(refuse, tmp_path) -> None:
     ended = refuse("compare", str(spoiled), str(spoiled))
     assert ended.status == 2
     assert "0.jsonl: INVALID, cut short" in ended.err
-    assert "1.jsonl: it did not end" in ended.err
-    assert "x.jsonl: this is no run.jsonl" in ended.err
+    assert "1.jsonl: the run did not end" in ended.err
+    assert "x.jsonl: not a run.jsonl" in ended.err
     assert "expected at least one judged run" in ended.err

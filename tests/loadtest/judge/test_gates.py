@@ -109,7 +109,7 @@ def test_a_generator_within_its_bounds_is_no_excuse(changed: dict[str, float], b
         (1.8, 2.0, []),  # a process ended a moment before another
         (2.0, 2.0, []),  # who asks for two seconds gets them
         (3.0, None, []),
-        (0.5, None, ["0.5 s measured, 3 s are the least: give a longer --run-time, or --measure 30"]),
+        (0.5, None, ["0.5 s measured, at least 3 s are needed: use a longer --run-time or --measure 30"]),
     ],
 )
 def test_a_run_measures_what_was_asked_for_or_enough(measured: float, asked: float | None, expected: list[str]) -> None:

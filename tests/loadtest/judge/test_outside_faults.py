@@ -114,7 +114,7 @@ def test_a_fault_that_did_not_end_lasts_to_the_end_of_the_run() -> None:
     short = judge_outside_faults(run(mark(5.2, until=None)))
     assert short is not None
     assert short.judgement.verdict is Verdict.INVALID
-    assert short.judgement.reasons[0] == "2 measured seconds lie outside the faults, 3 are the least"
+    assert short.judgement.reasons[0] == "2 measured seconds lie outside the faults, at least 3 are needed"
 
 
 def test_a_run_cut_short_stays_invalid() -> None:

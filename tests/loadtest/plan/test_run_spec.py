@@ -121,7 +121,7 @@ def test_a_rate_of_all_together_goes_before_one_of_each() -> None:
 
 def test_a_spec_names_what_is_wrong_with_it() -> None:
     """An unknown scenario and numbers that are not positive are refused where the spec is made."""
-    with pytest.raises(ValueError, match=r"expected a scenario out of steady, .*soak.*, got storm"):
+    with pytest.raises(ValueError, match=r"expected a scenario, one of steady, .*soak.*, got storm"):
         RunSpec(scenario="storm")
     for wrong in ({"players": 0}, {"processes": 0}, {"spawn_rate": 0.0}):
         with pytest.raises(ValueError, match="expected positive numbers"):

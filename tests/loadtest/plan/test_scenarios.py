@@ -65,7 +65,7 @@ def test_an_audience_has_the_rate_that_was_asked_for() -> None:
     roles = [audience.role(player, 0) for player in range(40)]
     assert roles.count(Role.PLAYS) == 2
     assert len([time for time in islice(audience.times(0, 0), 500) if time < 100]) == pytest.approx(200, rel=0.25)
-    with pytest.raises(ValueError, match="at most 16 updates a second and player"):
+    with pytest.raises(ValueError, match="at most 16 updates a second per player"):
         SCENARIOS["audience"](spec(player_rate=1.0))
 
 

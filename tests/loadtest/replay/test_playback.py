@@ -46,7 +46,7 @@ async def test_rate_limited_rows_are_sent_again(loadtest, service, tmp_path) -> 
     rows = [f"0,fast,Fast,{number}" for number in range(60)]
     ended = await loadtest("replay", log(tmp_path / "l.csv", *rows), "--speed", "max", "--url", service.url)
     assert (ended.status, ended.last_line) == (0, "matches 1/1"), ended.err
-    assert "sent again after rate-limited" in ended.err
+    assert "resent after rate-limited" in ended.err
 
 
 async def test_rows_lost_with_the_connection_are_sent_again(loadtest, service, distort, tmp_path) -> None:

@@ -137,8 +137,8 @@ async def test_a_client_that_misses_the_last_board_is_found(loadtest, service, d
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--players", "2", "--rate", "100"], "expected at most 16 updates a second and player"),
-        (["--gate", "latency<5"], "expected a metric out of"),
+        (["--players", "2", "--rate", "100"], "expected at most 16 updates a second per player"),
+        (["--gate", "latency<5"], "expected a metric, one of"),
         (["--players", "99999999"], "ulimit -Hn"),
         (["--duration", "soon"], "expected a time like 30s"),
         (["--players", "0"], "expected positive numbers"),
@@ -205,7 +205,7 @@ async def test_a_run_time_that_leaves_too_little_to_measure_is_invalid(loadtest,
     )  # fmt: skip
     result = read(out)[-1]
     assert (ended.status, result["verdict"]) == (4, "INVALID")
-    assert "3 s are the least" in result["reasons"][0]
+    assert "at least 3 s are needed" in result["reasons"][0]
 
 
 async def test_what_is_received_is_counted_however_short_the_run(loadtest, service, tmp_path) -> None:
