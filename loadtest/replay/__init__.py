@@ -1,1 +1,1 @@
-"""A score log, and its playback through real sockets."""
+"""Reading a score log, and playing it through real sockets."""

@@ -1,9 +1,9 @@
 """Play a score log through real sockets and compare the board with a naive fold of the log.
 
-Each player has a socket; beyond `MAX_SOCKETS` players share them. On a shared socket another user
-must have joined before their score is sent, and a refused join would book it on the wrong player.
-Therefore each socket has exactly one message under way: join, wait for the answer, score, wait for
-the answer. That keeps every user's rows in order, too, whatever is refused, lost and sent again.
+Each player has a socket; beyond `MAX_SOCKETS`, players share sockets. On a shared socket, a user must
+have joined before their score is sent, and a refused join would credit the score to the wrong player.
+Therefore each socket has exactly one message in flight: join, wait for the answer, score, wait for
+the answer. This also keeps each user's rows in order, whatever is refused, lost and resent.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 
 MAX_SOCKETS: Final = 1000
 CONNECTING_AT_ONCE: Final = 100
-AHEAD: Final = 2000  # rows that may be under way, so that at full speed too the log is played roughly in order
+AHEAD: Final = 2000  # rows that may be in flight, so that even at full speed the log is played roughly in order
 GIVE_UP: Final = 60.0  # seconds without a connection after which the service counts as gone
 _RNG: Final = random.Random()
 
 
 class ServiceGone(Exception):
-    """No socket can be opened any more; the text says why."""
+    """No socket can be opened; the text says why."""
 
 
 class ServiceRefused(Exception):
-    """The service refused a message for good; the text is its own."""
+    """The service refused a message permanently; the text is the service's."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the replay is. `late` is how many seconds the newest row was sent after its time."""
+    """The progress of a replay. `late` is how many seconds after its time the newest row was sent."""
 
     rows: int
     answered: int = 0
     reconnects: int = 0
     limited: int = 0
     late: float = 0.0
-    refused: list[str] = field(default_factory=list)  # what the service would not count, and why
+    refused: list[str] = field(default_factory=list)  # what the service did not count, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Job:
 
 
 class ReplaySocket:
-    """One socket and the rows that wait for it."""
+    """One socket and its queue of rows."""
 
     def __init__(self, url: str, session_id: str, first: LogRow, progress: Progress, gate: asyncio.Semaphore) -> None:
         self._url = url
@@ -73,7 +73,7 @@ class ReplaySocket:
         self._done = False
 
     def put(self, job: _Job) -> None:
-        """Queue a row behind the others."""
+        """Append a row to the queue."""
         self._jobs.append(job)
         self._news.set()
 
@@ -99,18 +99,18 @@ class ReplaySocket:
                 await self._news.wait()
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         if self._wire is not None:
             self._wire.close()
 
     async def open(self, after: int | None = None) -> None:
-        """Connect and join as the player of this moment, with full jitter between the tries.
+        """Connect and join as the current player, with full jitter between attempts.
 
-        `after` is the code that the last connection was closed with. Raises `ServiceGone`, `ServiceRefused`.
+        `after` is the close code of the last connection. Raises `ServiceGone`, `ServiceRefused`.
         """
         if after is not None:
             if after in NEVER_RETRY:
-                raise ServiceGone(f"the service closed a connection for good ({after}): {NEVER_RETRY[after]}")
+                raise ServiceGone(f"the service closed a connection permanently ({after}): {NEVER_RETRY[after]}")
             await asyncio.sleep(wait_before(0, after, _RNG))
         ends = time.monotonic() + GIVE_UP
         tries = 0
@@ -130,13 +130,13 @@ class ReplaySocket:
                 return
 
     async def _deal_with(self, job: _Job) -> bool:
-        """Send the row; False when the connection was lost before the answer."""
+        """Send the row; False if the connection was lost before the answer."""
         assert self._wire is not None
         self._progress.late = max(time.monotonic() - job.due, 0.0)
         try:
             await self._score(job)
         except TimeoutError:
-            self._wire.abort()  # it would be answered one day, but nobody can wait for that
+            self._wire.abort()  # the answer may still come, but too late to wait for
             await asyncio.sleep(0)
             return False
         except Ended:
@@ -155,7 +155,7 @@ class ReplaySocket:
 
     async def _join(self, user_id: str, username: str) -> None:
         data = {"userId": user_id, "sessionId": self._session_id, "username": username}
-        # Messages keep their order, and another user's join was answered before: a rank of this user answers this.
+        # Messages keep their order, and any other user's join has been answered: a rank of this user answers this join.
         await self._ask({"type": "join-demo", "data": data}, lambda answer: answer.get("userId") == user_id)
         self._plays = (user_id, username)
 
@@ -174,9 +174,9 @@ class ReplaySocket:
 
 
 async def play(rows: list[LogRow], *, url: str, session_id: str, speed: float | None, progress: Progress) -> None:
-    """Send all rows (in order of time) to the WebSocket `url` and return when each one was answered.
+    """Send all rows (in order of time) to the WebSocket `url`; return when each one has been answered.
 
-    `speed` is how many times faster than the log; None: as fast as the answers come. Raises `ServiceGone`
+    `speed` is the factor by which to speed up the log; None: as fast as the answers come. Raises `ServiceGone`
     and `ServiceRefused` (a join that was refused).
     """
     first_rows: dict[str, LogRow] = {}
@@ -205,7 +205,7 @@ async def _feed(
     speed: float | None,
     run: str,
 ) -> None:
-    """Hand each row to its line when its time has come."""
+    """Pass each row to its socket when it is due."""
     start = time.monotonic()
     for number, row in enumerate(rows):
         due = time.monotonic() if speed is None else start + (row.time - rows[0].time) / speed
@@ -218,7 +218,7 @@ async def _feed(
 
 
 async def _all(coroutines: list[Any]) -> None:
-    """Run all; the first failure ends the others and is raised as it is."""
+    """Run all; the first failure cancels the others and is raised unchanged."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:

@@ -1,8 +1,8 @@
 """A score log: who scored how much, and when. A CSV with the header `time,userId,username,points`.
 
-`time` is a number of seconds or an ISO 8601 date and time, in one log always the same of the two
-(a date and time without a zone is UTC). Everything a service would refuse is refused here, before
-anything is sent, with the line it stands on.
+`time` is a number of seconds or an ISO 8601 date and time, the same kind throughout a log (a date and
+time without a zone is UTC). Everything that a service would refuse is refused here, with its line number,
+before anything is sent.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 class Unreadable(Exception):
-    """There is no such file, or it cannot be read; the text says which."""
+    """The file does not exist or cannot be read; the text says which."""
 
 
 class BadRow(ValueError):
-    """The log is not one; the text is `line N: what was expected, what came`."""
+    """The log is not valid; the text is `line N: what was expected, what came`."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"line {line}: {message}")
@@ -39,7 +39,7 @@ class BadRow(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One update of the log; `time` in seconds, `line` where it stands in the file."""
+    """One update of the log; `time` is in seconds, `line` is its line number in the file."""
 
     time: float
     user_id: str
@@ -53,7 +53,7 @@ def read(path: Path) -> list[LogRow]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise Unreadable("expected a CSV file, but there is nothing of this name") from None
+        raise Unreadable("expected a CSV file, got a path that does not exist") from None
     except IsADirectoryError:
         raise Unreadable("expected a CSV file, got a directory") from None
     except OSError as error:
@@ -98,7 +98,7 @@ def parse(text: str) -> list[LogRow]:
 
 
 def fold(rows: Iterable[LogRow]) -> dict[str, int]:
-    """The naive truth: user id → sum of points."""
+    """The naive result: user id → sum of points."""
     totals: dict[str, int] = {}
     for row in rows:
         totals[row.user_id] = totals.get(row.user_id, 0) + row.points
@@ -107,7 +107,7 @@ def fold(rows: Iterable[LogRow]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One player whose place on the board is not what the log says; places are None where there is none."""
+    """One player whose place on the board differs from the log; `expected` and `came` describe the places."""
 
     user_id: str
     expected: str
@@ -118,10 +118,10 @@ class Difference:
 
 
 def compare(totals: Mapping[str, int], board: Iterable[Mapping[str, Any]]) -> list[Difference]:
-    """Where the board (entries of the wire contract, in its order) differs from the totals.
+    """The players for whom the board (entries of the wire contract, in its order) differs from the totals.
 
-    Place by place: score, position and rank must be right. The service may rank ties either way, `1 2 2 4`
-    or `1 2 2 3`, but by one rule on the whole board.
+    For each player, score, position and rank must be right. The service may rank ties either way, `1 2 2 4`
+    or `1 2 2 3`, but by the same rule on the whole board.
     """
     expected = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
     position = {user_id: place for place, (user_id, _) in enumerate(expected)}
@@ -167,8 +167,8 @@ def _place(place: tuple[int | None, Any, Any] | None) -> str:
 
 
 def _not_csv(error: str) -> str:
-    """The `csv` module's complaint about the row that begins here, in the terms of who wrote the row."""
-    # A forgotten quote takes in all that follows: to the end of the file, or to the longest a field may be.
+    """The `csv` module's error about the row that begins here, in terms of the log's author."""
+    # A missing quote swallows everything that follows: to the end of the file, or to the maximum length of a field.
     if error == "unexpected end of data" or "field limit" in error:
         return 'expected a second " that closes the quoted field, got none'
     if "expected after" in error:
@@ -192,7 +192,7 @@ def _time(cell: str, line: int) -> tuple[float, str]:
 
 def _player(user_id: str, username: str, line: int) -> tuple[str, str]:
     if not _USER_ID.fullmatch(user_id):
-        raise BadRow(line, f"userId: expected 1 to 64 characters out of A-Z a-z 0-9 _ . -, got {_shown(user_id)}")
+        raise BadRow(line, f"userId: expected 1 to 64 characters from A-Z a-z 0-9 _ . -, got {_shown(user_id)}")
     try:
         return user_id, clean_username(username)
     except ValueError as error:
@@ -215,5 +215,5 @@ def _check_totals(rows: list[LogRow]) -> None:
 
 
 def _shown(text: str) -> str:
-    """The text quoted, with everything unprintable escaped, and cut."""
+    """The text, quoted, truncated, with unprintable characters escaped."""
     return ascii(text if len(text) <= 60 else text[:60] + "...")

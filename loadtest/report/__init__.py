@@ -1,1 +1,1 @@
-"""A run on file, as text, as one HTML page, and its charts as SVG."""
+"""A run as a file, as text, as one HTML page, and its charts as SVG."""

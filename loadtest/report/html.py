@@ -1,4 +1,4 @@
-"""A run as one self-contained HTML page, for who was not there: pictures, figures, the method.
+"""A run as one self-contained HTML page, for readers who did not see the run: charts, figures, the method.
 
 Pure: the lines of `run.jsonl` in, HTML out.
 """
@@ -19,17 +19,17 @@ from loadtest.report.svg import COLOURS, SvgChart, stacked
 Line = Mapping[str, Any]
 
 METHOD: Final = """
-<p>Every score is an update that every player in the room is owed. Measured is each (update, receiver) pair, from the
-moment at which the score was <em>meant</em> – the schedule is fixed before the run, so a service that is slow cannot
-slow the questions down – to the moment at which the receiver's kernel had the board that includes it. Both are read
-from one clock, in one process. The answer to the sender names the version of the state that includes the update; the
-first board of that version or a later one delivers it.</p>
-<p>Percentiles come from histograms with buckets of at most 1.6 % width, which are added up over seconds and processes
-and never averaged. Reach is the share of versions that receivers saw, counted over all processes. At the end every
+<p>Every score is an update that every player in the room is owed. Each (update, receiver) pair is measured, from the
+<em>intended</em> time of the score – the schedule is fixed before the run, so a slow service cannot slow down the
+updates – to the time when the receiver's kernel had the board that includes it. One process reads both times from one
+clock. The answer to the sender names the version of the state that includes the update; the first board of that
+version or a later one delivers it.</p>
+<p>Percentiles come from histograms with buckets of at most 1.6 % width, which are merged over seconds and processes
+and never averaged. Reach is the share of versions that receivers saw, counted over all processes. At the end, every
 client must hold the service's final board, and the scores must be the sum of what was acknowledged.</p>
 <p>The generator judges itself. If it was late by more than 5 ms and more than 20 % of the latency (both p99), if it
-used more than 80 % of a core for two seconds running or in more than 2 % of all, or if fewer players took part than
-were asked for, the run is INVALID, and its figures prove nothing.</p>
+used more than 80 % of a core for two consecutive seconds or in more than 2 % of all seconds, or if fewer players took
+part than were asked for, the run is INVALID, and its figures prove nothing.</p>
 """
 _STYLE: Final = """
 :root{color-scheme:light dark}
@@ -50,9 +50,9 @@ small{opacity:.75}
 
 
 def page(lines: Sequence[Line]) -> str:
-    """The whole page. Raises ValueError for lines that are no run; an unfinished run has no verdict."""
+    """The whole page. Raises ValueError if the lines are not a run; an unfinished run has no verdict."""
     if not lines or lines[0].get("kind") != "run":
-        raise ValueError("expected the lines of a run, the first of them of the kind run")
+        raise ValueError("expected the lines of a run, the first of kind run")
     facts = lines[0]
     seconds = [line for line in lines if line["kind"] == "second"]
     result = lines[-1] if lines[-1]["kind"] == "result" else None
@@ -85,11 +85,11 @@ def faults(lines: Sequence[Line]) -> list[tuple[float, str]]:
     for line in lines:
         if line["kind"] != "second":
             continue
-        told = [f"{line[name]} {name}" for name in ("closes", "errors") if line[name]]
+        words = [f"{line[name]} {name}" for name in ("closes", "errors") if line[name]]
         if line["phase"] == "measure" and not line["frames"]:
-            told.append("nothing received")
-        if told:
-            found.append((line["at"] - 0.5, ", ".join(told)))
+            words.append("nothing received")
+        if words:
+            found.append((line["at"] - 0.5, ", ".join(words)))
     return sorted(found)
 
 
@@ -125,20 +125,20 @@ def _figures(result: Line) -> str:
 
 
 def _counts(result: Line) -> list[str]:
-    """The metrics that are no statistic of a time, and the totals that are no metric."""
+    """The metrics that are not statistics of a time, and the totals that are not metrics."""
     totals = result["totals"]
     rows = [(metric.label, metric.meaning, metric.text(result["metrics"].get(metric.name))) for metric in FIGURES]
     rows += [
         ("frames received", "", f"{totals['frames']:,}, {totals['bytes'] / 1e6:,.1f} MB"),
         ("errors by code", "", _by_code(totals["errors"])),
         ("connections closed by code", "", _by_code(totals["closes"])),
-        ("receive times", "", "stamped by the kernel" if totals["stamped"] else "when read: generator's lag included"),
+        ("arrival times", "", "stamped by the kernel" if totals["stamped"] else "when read: generator's lag included"),
     ]
     cells = (
         f"<tr><td>{escape(label)} <small>{escape(meaning)}</small></td><td>{escape(text)}</td></tr>"
         for label, meaning, text in rows
     )
-    return ["<h2>Counts</h2><p><small>The rules are those of docs/measuring.md.</small></p><table>", *cells, "</table>"]
+    return ["<h2>Counts</h2><p><small>The rules are in docs/measuring.md.</small></p><table>", *cells, "</table>"]
 
 
 def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | None) -> list[str]:
@@ -147,7 +147,7 @@ def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | Non
     span = (0.0, max(float(ends), 1.0))
     marks = [(at - start, text) for at, text in faults(lines)]
 
-    def course(title: str, unit: str, drawn: Mapping[str, Sequence[float | None]], **more: Any) -> str:
+    def over_time(title: str, unit: str, drawn: Mapping[str, Sequence[float | None]], **more: Any) -> str:
         values = [value for series in drawn.values() for value in series if value is not None]
         if not values:
             return ""
@@ -165,8 +165,8 @@ def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | Non
     skew = [Histogram.from_dict(line["skew"]) for line in seconds if "skew" in line]
     percentiles = {name: _each(latency, _percentile(percent)) for name, percent in PERCENTILES.items()}
     drawn = [
-        "<h2>Course</h2>",
-        course("Score → other screen: percentiles of each second", "ms", percentiles, y_kind="log"),
+        "<h2>Over time</h2>",
+        over_time("Score → other screen: percentiles of each second", "ms", percentiles, y_kind="log"),
         _heat(latency, [line["at"] - start for line in seconds], span, marks),
         _distribution(Histogram.merged(latency)),
         _hops(result) if result else "",
@@ -175,15 +175,15 @@ def _pictures(lines: Sequence[Line], seconds: Sequence[Line], result: Line | Non
         reach = [1 - line["missed"] / line["owed"] if line["owed"] else None for line in seconds]
         lowest = min((one for one in reach if one is not None), default=1.0)
         drawn.append(
-            course("Reach: versions seen of versions owed", "", {"reach": reach}, bounds=(min(lowest, 0.99), 1.0))
+            over_time("Reach: versions seen of versions owed", "", {"reach": reach}, bounds=(min(lowest, 0.99), 1.0))
         )
         drawn.append(
-            course(
+            over_time(
                 "Skew: first → last screen of one board", "ms",
                 {name: _each(skew, _percentile(PERCENTILES[name])) for name in ("p50", "p99")},
             )
         )  # fmt: skip
-    drawn.append(course("CPU, shares of a core", "", _loads(seconds)))
+    drawn.append(over_time("CPU, shares of a core", "", _loads(seconds)))
     return drawn
 
 
@@ -203,7 +203,7 @@ def _heat(
     span: tuple[float, float],
     marks: Sequence[tuple[float, str]],
 ) -> str:
-    """Columns are seconds, rows an eighth of a power of two; the darker, the more pairs, on a log scale."""
+    """Columns are seconds, rows are eighths of a power of two; darker cells hold more pairs, on a log scale."""
     columns = []
     for at, histogram in zip(times, histograms, strict=True):
         cells: dict[int, int] = {}
@@ -216,9 +216,7 @@ def _heat(
         return ""
     low, high = 2 ** (min(rows) / 8) * 1000, 2 ** ((max(rows) + 1) / 8) * 1000
     most = math.log(1 + max(count for _, cells in columns for count in cells.values()))
-    chart = SvgChart(
-        "Heat map: how many pairs took how long", span, _log_bounds((low, high)), y_label="ms", y_kind="log"
-    )
+    chart = SvgChart("Heat map: pairs by latency", span, _log_bounds((low, high)), y_label="ms", y_kind="log")
     for at, cells in columns:
         for row, count in cells.items():
             limits = (2 ** (row / 8) * 1000, 2 ** ((row + 1) / 8) * 1000)
@@ -229,7 +227,7 @@ def _heat(
 
 
 def _distribution(histogram: Histogram) -> str:
-    """Shares of all pairs by latency, on a log axis; a bar is an eighth of a power of two."""
+    """Shares of all pairs by latency, on a log axis; each bar is an eighth of a power of two wide."""
     shares: dict[int, float] = {}
     for value, count in histogram.buckets():
         row = math.floor(math.log2(value) * 8)
@@ -238,7 +236,7 @@ def _distribution(histogram: Histogram) -> str:
         return ""
     limits = (2 ** (min(shares) / 8) * 1000, 2 ** ((max(shares) + 1) / 8) * 1000)
     chart = SvgChart(
-        "Distribution of all pairs, logarithmic in time", _log_bounds(limits), (0.0, max(shares.values()) * 1.15),
+        "Distribution of all pairs, logarithmic time axis", _log_bounds(limits), (0.0, max(shares.values()) * 1.15),
         x_label="milliseconds", y_label="% of pairs", x_kind="log",
     )  # fmt: skip
     for row, share in shares.items():
@@ -249,9 +247,9 @@ def _distribution(histogram: Histogram) -> str:
 
 
 def _hops(result: Line) -> str:
-    """Means, because means add up: how late it was sent, how long it was in the service, the rest.
+    """Means, because means add up: the delay before sending, the time inside the service, the rest.
 
-    Of the oldest update that a board brings, because it is whose time inside the service a board tells.
+    They are those of the oldest update in each board, because a board reports that update's time inside the service.
     """
     totals = {name: Histogram.from_dict(result["totals"][name]) for name in ("age", "send_lag", "inside")}
     if not all(one.count for one in totals.values()):
@@ -263,8 +261,8 @@ def _hops(result: Line) -> str:
     }
     rest = mean["age"] - sum(parts.values())
     return stacked(
-        "Hops: where the oldest update of a board spent its time, in the mean, without comparing clocks",
-        parts | {"wires, kernels and waiting sockets": max(rest, 0.0)}, "ms",
+        "Hops: mean time of a board's oldest update at each stage, without comparing clocks",
+        parts | {"network, kernels and waiting sockets": max(rest, 0.0)}, "ms",
     )  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""A run on file.
+"""The file of a run.
 
-`run.jsonl` has one JSON object a line, each with a `kind`:
+`run.jsonl` has one JSON object per line, each with a `kind`:
 
 - `run`, first: what ran where – arguments, versions, machine, target, session;
-- `second`, one a second: `run_totals.Second`;
-- `mark`, now and then: at which time (Unix seconds) what was done to the service or its players; of an injected fault
-  also `until`, when the service was well again (`judge.outside_faults`);
+- `second`, one per second: `run_totals.Second`;
+- `mark`, any number: what was done to the service or its players, and when (Unix seconds); for an injected fault also
+  `until`, when the service had recovered (`judge.outside_faults`);
 - `result`, last: metrics, totals (`run_totals.Tally`) and the verdict.
 
 Everything that shows a run – the page at the end, live charts, comparisons – reads these lines.
@@ -21,7 +21,7 @@ from typing import IO, Any, Final, Self
 from loadtest.judge.gates import Judgement
 from loadtest.measure.run_totals import Second, Tally
 
-FORMAT: Final = 1  # of the file; goes up when a reader of the old one would misread the new
+FORMAT: Final = 1  # of the file; raised when a reader of the old format would misread the new one
 
 
 class RunFile:
@@ -37,11 +37,11 @@ class RunFile:
         self._write({"kind": "run", "format": FORMAT, **facts})
 
     def second(self, second: Second) -> None:
-        """Write a line of the course."""
+        """Write the line of one second."""
         self._write({"kind": "second", **second.to_dict()})
 
     def mark(self, at: float, text: str) -> None:
-        """Write down that something was done to the service or to its players."""
+        """Record what was done to the service or to its players."""
         self._write({"kind": "mark", "at": round(at, 3), "text": text})
 
     def end(self, tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> None:
@@ -61,6 +61,6 @@ class RunFile:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run, also of one that is being written: an unfinished last line is left out."""
+    """The lines of a run, which may still be in progress: an unfinished last line is left out."""
     text = path.read_text("utf-8")
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

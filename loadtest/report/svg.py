@@ -1,7 +1,7 @@
-"""Small charts as SVG, for a page that has to be readable without a network and in a hundred years.
+"""Small charts as SVG, for a page that must be readable offline and in a hundred years.
 
-Pure: numbers in, markup out. Colours are Okabe and Ito's, which eyes of every kind tell apart; lines, texts and
-grounds take the page's own (`currentColor`), so that a chart is readable in light and dark.
+Pure: numbers in, markup out. The colours are Okabe and Ito's, which colour-blind readers can tell apart; lines, texts
+and backgrounds use the page's own colours (`currentColor`), so a chart is readable in light and dark.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ LEFT: Final = 64
 RIGHT: Final = 14
 TOP: Final = 26
 BOTTOM: Final = 34
-LETTER: Final = 6.4  # of a rule's words, in the mean
-ROWS: Final = 5  # of such words, one below the other
+LETTER: Final = 6.4  # mean width of a letter in a rule's label
+ROWS: Final = 5  # of such labels, one below the other
 
 Points = Sequence[tuple[float, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From values to places on the paper; `kind` log for what spans powers of ten."""
+    """Maps values to positions in the drawing; use `kind` log for values that span powers of ten."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Scale:
     kind: Literal["linear", "log"] = "linear"
 
     def at(self, value: float) -> float:
-        """The place of a value, inside the paper whatever it is."""
+        """The position of a value, clamped to the drawing."""
         low, high, value = (self._turned(one) for one in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return self.start + min(max(share, 0.0), 1.0) * (self.stop - self.start)
@@ -57,7 +57,7 @@ class Scale:
 
 @dataclass(slots=True)
 class SvgChart:
-    """A frame with two axes, drawn on from back to front."""
+    """A chart with two axes; parts are drawn from back to front."""
 
     title: str
     x: tuple[float, float]
@@ -69,7 +69,7 @@ class SvgChart:
     height: int = 230
     _parts: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str]] = field(default_factory=list)
-    _words: list[tuple[float, float, int]] = field(default_factory=list)  # of rules: from, to, row
+    _words: list[tuple[float, float, int]] = field(default_factory=list)  # labels of rules: from, to, row
 
     @property
     def across(self) -> Scale:
@@ -82,7 +82,7 @@ class SvgChart:
         return Scale(*self.y, self.height - BOTTOM, TOP, self.y_kind)
 
     def line(self, name: str, points: Points, colour: str) -> None:
-        """A line; it is broken where a value is None."""
+        """A line, interrupted where a value is None."""
         path, pen = [], "M"
         for x, y in points:
             if y is None:
@@ -91,7 +91,7 @@ class SvgChart:
             path.append(f"{pen}{self.across.at(x):.1f} {self.up.at(y):.1f}")
             pen = "L"
         self._parts.append(f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        # A value between two gaps is no line: show it all the same.
+        # A single value between two gaps makes no line: show it as a dot.
         self._parts += [
             f'<circle cx="{self.across.at(x):.1f}" cy="{self.up.at(y):.1f}" r="1.6" fill="{colour}"/>'
             for x, y in points
@@ -100,7 +100,7 @@ class SvgChart:
         self._legend.append((name, colour))
 
     def bar(self, left: float, right: float, value: float, colour: str) -> None:
-        """A bar from the bottom, between two values of x."""
+        """A bar from the x axis, between two values of x."""
         begin, end, top = self.across.at(left), self.across.at(right), self.up.at(value)
         self._parts.append(_rect(begin, top, end - begin, self.height - BOTTOM - top, colour))
 
@@ -110,7 +110,7 @@ class SvgChart:
         self._parts.append(_rect(left, high, right - left, low - high, COLOURS[0], 0.12 + 0.88 * strength))
 
     def rule(self, x: float, text: str) -> None:
-        """A vertical line with a few words at its top, in a row that is free there; without them where none is."""
+        """A vertical line with a label at its top, in a free row; without the label if no row is free."""
         place = self.across.at(x)
         self._parts.append(
             f'<path d="M{place:.1f} {TOP}V{self.height - BOTTOM}" stroke="{MARK}" stroke-dasharray="4 3"/>'
@@ -162,7 +162,7 @@ class SvgChart:
 
 
 def stacked(title: str, parts: Mapping[str, float], unit: str) -> str:
-    """One bar from left to right, made of named parts."""
+    """One horizontal bar, made of named parts."""
     total = sum(parts.values()) or 1.0
     scale = Scale(0.0, total, LEFT, WIDTH - RIGHT)
     place, drawn = 0.0, []
@@ -178,7 +178,7 @@ def stacked(title: str, parts: Mapping[str, float], unit: str) -> str:
 
 
 def number(value: float) -> str:
-    """A tick's label: as short as it can be."""
+    """A tick's label, as short as possible."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 

@@ -1,4 +1,4 @@
-"""A run on one page of text, and each of its seconds on one line."""
+"""A run as one page of text, and each of its seconds as one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 78
 
 
 def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> str:
-    """The run on one page of text, `WIDTH` characters wide."""
+    """The run as one page of text, `WIDTH` characters wide."""
     what = f"{facts['scenario']}, {tally.players} players, {_number(tally.seconds)} s measured"
     lines = [
         "",
@@ -42,7 +42,7 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     lines += [" " + "─" * (WIDTH - 2), ""]
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
-        lines.append(_row("clock", "no kernel stamps here: latencies contain the generator's own lag"))
+        lines.append(_row("clock", "no kernel stamps: latencies include the generator's own lag"))
     lines.append("")
     for number, (gate, held) in enumerate(judgement.gates):
         lines.append(_row("gates" if number == 0 else "", f"{'held  ' if held else 'MISSED'}  {gate}"))
@@ -52,14 +52,14 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
 
 
 def outside_faults(outside: OutsideFaults) -> str:
-    """How the run stands without the seconds of its faults, below the `summary` of all of it."""
+    """The verdict outside the faults, to print below the `summary` of the whole run."""
     first, *others = outside.lines
     gates = [f"{'held  ' if held else 'MISSED'}  {text}" for text, held in outside.judgement.gates]
     return "\n".join([f" {first} ".ljust(WIDTH - 1, "━"), *(f" {line}" for line in (*others, *gates)), ""])
 
 
 def progress(second: Second) -> str:
-    """A second on one line, for who waits."""
+    """A second as one line, for the terminal during the run."""
     plain = second.to_dict()
     parts = [
         f"{second.phase:<8} {second.players:>5} players {second.sent:>6} updates/s {second.latency.count:>8} pairs/s"
@@ -83,13 +83,13 @@ def _row(title: str, text: str) -> str:
 
 
 def _figures(metrics: Mapping[str, float | None]) -> list[str]:
-    """All that is no statistic of a time, two in a line."""
+    """The metrics that are not statistics of a time, two per line."""
     cells = [f"{metric.label:<24}{metric.text(metrics.get(metric.name)):>12}" for metric in FIGURES]
     return [" " + "    ".join(cells[start : start + 2]).rstrip() for start in range(0, len(cells), 2)]
 
 
 def _generator(shares: list[float]) -> str:
-    return f"{sum(shares) / len(shares):.0%} of a core in the mean, {max(shares):.0%} at most"
+    return f"{sum(shares) / len(shares):.0%} of a core on average, {max(shares):.0%} at most"
 
 
 def _named(counts: Mapping[str, int], none: str) -> str:

@@ -1,1 +1,1 @@
-"""WebSocket clients made to receive many boards."""
+"""WebSocket clients that receive many boards at low cost."""

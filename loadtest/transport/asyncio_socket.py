@@ -1,8 +1,8 @@
-"""A WebSocket for asyncio that asks and is answered, and drops boards and notices unread.
+"""A request-and-reply WebSocket client for asyncio, which drops boards and notices unread.
 
-A thousand sockets get everybody's boards and notices; reading each of them as a message of a
-general-purpose client would cost more than the replay itself. So here, too, handshake, masking
-and close frames come from `websockets`' sans-I/O parts, and `frames.FrameReader` receives.
+A thousand sockets all get every board and notice; decoding each of them with a general-purpose
+client would cost more than the replay itself. So here, too, handshake, masking and close frames
+come from the sans-I/O parts of `websockets`, and `frames.FrameReader` receives.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANSWERS: Final = frozenset(b"ue")  # user-rank-update, error: the first letters
 
 
 class Ended(Exception):
-    """The connection is gone; `code` is the close code, None when there was none."""
+    """The connection is closed; `code` is the close code, None if there was none."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__("the connection was closed" + ("" if code is None else f" with {code}"))
@@ -34,7 +34,7 @@ class Ended(Exception):
 
 
 class Wire(asyncio.Protocol):
-    """One connection. `on_end` is called once, when it is over."""
+    """One connection. `on_end` is called once, when it has ended."""
 
     def __init__(self, url: str, on_end: Callable[[], None]) -> None:
         self._handshake = ClientProtocol(parse_uri(url))
@@ -66,9 +66,9 @@ class Wire(asyncio.Protocol):
         return wire
 
     async def ask(self, text: bytes, accepts: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Send a message and return the data of its answer: an error, or a rank that `accepts` holds for.
+        """Send a message and return the data of its answer: an error, or a rank for which `accepts` is true.
 
-        One question at a time. Raises `Ended` and TimeoutError.
+        One request at a time. Raises `Ended` and TimeoutError.
         """
         if self.ended or self._transport is None:
             raise Ended(self.code)
@@ -82,20 +82,20 @@ class Wire(asyncio.Protocol):
             self._answer = None
 
     def close(self) -> None:
-        """Say goodbye and go: nothing more is wanted from the server."""
+        """Send a close frame and close, without waiting for the server."""
         if self._transport is not None and not self.ended:
             self._transport.write(Frame(Opcode.CLOSE, Close(1000, "").serialize()).serialize(mask=True))
             self._transport.close()
 
     def abort(self) -> None:
-        """Go without a word."""
+        """Cut the connection without a close frame."""
         if self._transport is not None:
             self._transport.abort()
 
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are such by duck typing alone.
+        # uvloop's transports match the type by duck typing only.
         self._transport = cast("asyncio.Transport", transport)
         self._handshake.send_request(self._handshake.connect())
         self._transport.write(b"".join(self._handshake.data_to_send()))
@@ -106,7 +106,7 @@ class Wire(asyncio.Protocol):
             end = self._head.find(b"\r\n\r\n")
             if end < 0:
                 return
-            # The head alone: the frames behind it are for the reader.
+            # Only the head: the frames after it are for the reader.
             self._handshake.receive_data(bytes(self._head[: end + 4]))
             refused = self._handshake.handshake_exc or self._refused_with_a_body()
             if refused is not None:
@@ -138,7 +138,7 @@ class Wire(asyncio.Protocol):
         for future in (self.ready, self._answer):
             if future is not None and not future.done():
                 future.set_exception(error)
-                future.exception()  # whoever waits gets it; if nobody does, it is no news
+                future.exception()  # mark it as retrieved: if nobody waits, there is nothing to report
 
     def _text(self, data: bytearray, start: int, stop: int) -> None:
         answer = self._answer

@@ -1,15 +1,15 @@
-"""WebSocket frames out of a byte stream (RFC 6455, section 5), for a client that receives boards.
+"""WebSocket frames from a byte stream (RFC 6455, section 5), for a client that receives boards.
 
-The path of an unfragmented text frame that arrived whole is as short as it can be: no object, no
-copy, one call with the place of the payload in the buffer. Everything else – fragments, control
-frames, frames cut by a read – is complete, but may cost more. No I/O here.
+The path of an unfragmented text frame that arrived whole is as short as possible: no object, no
+copy, one call with the position of the payload in the buffer. Everything else – fragments, control
+frames, frames split across reads – is supported, but may cost more. No I/O here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-MAX_SIZE = 16 * 1024 * 1024  # bytes of one message; more is taken for a broken stream
+MAX_SIZE = 16 * 1024 * 1024  # bytes per message; a larger one counts as a broken stream
 
 OnText = Callable[[bytearray, int, int], None]
 OnControl = Callable[[int, bytes], None]
@@ -19,7 +19,7 @@ CLOSE, PING, PONG = 8, 9, 10
 
 
 class BrokenStream(Exception):
-    """The server sent what is no frame; `code` is the close code that says so."""
+    """The server sent something that is not a frame; `code` is the close code for it."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -27,9 +27,9 @@ class BrokenStream(Exception):
 
 
 class FrameReader:
-    """Feed it what was read; it calls `on_text(buffer, start, stop)` and `on_control(opcode, payload)`.
+    """Takes the bytes that were read; calls `on_text(buffer, start, stop)` and `on_control(opcode, payload)`.
 
-    The buffer is valid during the call only. Binary messages are dropped: the wire contract has none.
+    The buffer is valid only during the call. Binary messages are dropped: the wire contract has none.
     """
 
     __slots__ = ("_fragments", "_is_text", "_on_control", "_on_text", "_rest")
@@ -73,17 +73,17 @@ class FrameReader:
             self._rest = data[at:end]
 
     def _other(self, first: int, data: bytearray, start: int, stop: int) -> None:
-        """A frame that is not a whole text message."""
+        """Handle a frame that is not a whole text message."""
         final, opcode = first & 0x80, first & 0x0F
         if first & 0x70:
-            raise BrokenStream(1002, "expected no reserved bits, got some")
+            raise BrokenStream(1002, "expected reserved bits to be 0, got 1")
         if opcode >= CLOSE:
             if opcode > PONG or not final or stop - start > 125:
-                raise BrokenStream(1002, f"expected a short, whole control frame, got opcode {opcode}")
+                raise BrokenStream(1002, f"expected a whole control frame of at most 125 bytes, got opcode {opcode}")
             self._on_control(opcode, bytes(data[start:stop]))
             return
         if opcode > _BINARY or (opcode == _CONTINUATION) != (self._fragments is not None):
-            raise BrokenStream(1002, f"expected another frame here, got opcode {opcode}")
+            raise BrokenStream(1002, f"expected a frame that may follow here, got opcode {opcode}")
         if self._fragments is None:
             self._fragments = bytearray()
             self._is_text = opcode == _TEXT

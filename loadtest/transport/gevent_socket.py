@@ -1,13 +1,13 @@
-"""A WebSocket client on the gevent loop, made to receive many small messages on many sockets.
+"""A WebSocket client on the gevent loop that receives many small messages on many sockets.
 
-Handshake, masking and close frames come from `websockets`' sans-I/O parts. Receiving is our own:
-one io watcher for each socket, one buffer for all of them, one system call for each wake-up, no
-greenlet switch and no timer. What costs memory belongs to the process, not to the socket.
+Handshake, masking and close frames come from the sans-I/O parts of `websockets`. Receiving is our
+own: one io watcher per socket, one buffer for all sockets, one system call per wake-up, no greenlet
+switch and no timer. Whatever costs memory belongs to the process, not to the socket.
 
-The kernel stamps what arrives (SO_TIMESTAMPNS, Linux), so the time at which a message *was there*
-is known apart from the time at which this process came to read it. Where there are no stamps,
-`stamped` stays False and both are the time of reading. A stamp belongs to a read: of several
-messages that are read together all get the last one's, which is never too early.
+The kernel stamps what arrives (SO_TIMESTAMPNS, Linux), so the time at which a message *arrived* is
+known separately from the time at which this process read it. Where there are no stamps, `stamped`
+stays False and both are the time of reading. A stamp belongs to a read: messages that are read
+together all get the last one's stamp, which is never too early.
 
 Nothing here blocks except `connect`.
 """
@@ -48,7 +48,7 @@ _RawSocket: Any = monkey.get_original("socket", "socket")
 
 
 class ConnectFailed(Exception):
-    """No WebSocket came of it; the text says why, `status` is the HTTP status if there was one."""
+    """The WebSocket could not be opened; the text says why, `status` is the HTTP status if there was one."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -58,9 +58,9 @@ class ConnectFailed(Exception):
 class Socket:
     """One open WebSocket.
 
-    `on_text(buffer, start, stop)` gets each text message, `on_close(code)` the end, once. Both run in the
-    event loop and must not block. `read_at` and `arrived_at` are the times (Unix seconds) of the read that
-    the current message came with, at this process and at the kernel.
+    `on_text(buffer, start, stop)` gets each text message; `on_close(code)` is called once, at the end. Both run in
+    the event loop and must not block. For the current message, `read_at` is when this process read it and
+    `arrived_at` when the kernel received it (Unix seconds).
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class Socket:
         self._on_close: OnClose | None = on_close
         self._close_code: int | None = None
         self._out = bytearray()
-        self._leftover = leftover  # what came in one read with the handshake
+        self._leftover = leftover  # bytes read together with the handshake
         self.bytes_received = 0
         self.read_at = self.arrived_at = 0.0
         self.stamped = stamps and _ask_for_stamps(fd)
@@ -100,7 +100,7 @@ class Socket:
             self._watcher.start(self._receive)
 
     def send(self, text: bytes) -> None:
-        """Send one text message; queued when the kernel takes no more. After the end it does nothing."""
+        """Send one text message; it is queued if the kernel takes no more. After the end, do nothing."""
         if self.open:
             self._frame(Opcode.TEXT, text)
 
@@ -111,13 +111,13 @@ class Socket:
             self._close_code = code
 
     def abort(self) -> None:
-        """End it here and now, without a word to the server and without `on_close`."""
+        """End the connection at once, without a close frame and without calling `on_close`."""
         if self._on_close is not None:
             self._on_close = None
             self._end(_ABNORMAL)
 
     def stop_reading(self) -> None:
-        """Read no more and let the kernel hold as little as it can: what a stuck client looks like from outside."""
+        """Stop reading and shrink the kernel's receive buffer: from outside, this is a stuck client."""
         if self._on_close is not None:
             self._watcher.stop()
             self._fd.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 1)
@@ -125,7 +125,7 @@ class Socket:
     # In
 
     def _receive(self) -> None:
-        """The hot path: everything the socket holds, in one call."""
+        """The hot path: read everything the socket holds, in one call."""
         try:
             if self.stamped:
                 size, ancillary, _, _ = self._fd.recvmsg_into(_INTO, _ANCILLARY)
@@ -204,7 +204,7 @@ class Socket:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
-            return  # the reader sees the end, too, and tells it
+            return  # the reader sees the end as well, and reports it
         if sent < len(data):
             self._out += data[sent:]
             self._writable.start(self._flush)
@@ -230,7 +230,7 @@ class Socket:
 
 
 class _Tls:
-    """TLS over memory, so that the socket below stays the one that is watched, read and stamped."""
+    """TLS in memory, so that the plain socket below is still the one that is watched, read and stamped."""
 
     def __init__(self, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -245,7 +245,7 @@ class _Tls:
                 fd.sendall(self._outgoing.read())
                 data = fd.recv(65536)
                 if not data:
-                    raise ConnectionResetError(errno.ECONNRESET, "the TLS handshake was broken off") from None
+                    raise ConnectionResetError(errno.ECONNRESET, "the server broke off the TLS handshake") from None
                 self._incoming.write(data)
             else:
                 fd.sendall(self._outgoing.read())
@@ -264,14 +264,14 @@ class _Tls:
         return plain
 
     def pending(self) -> bytes:
-        """What TLS itself has to say."""
+        """What TLS itself has to send."""
         return self._outgoing.read()
 
 
 def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30.0, stamps: bool = True) -> Socket:
     """Open a WebSocket (`ws:` or `wss:`). Blocks this greenlet. Raises `ConnectFailed`.
 
-    Call `start` on the result when its owner is ready to receive.
+    Call `start` on the socket when its owner is ready to receive.
     """
     uri = parse_uri(url)
     protocol = ClientProtocol(uri)
@@ -294,14 +294,14 @@ def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30
         if fd is not None:
             fd.close()
         raise
-    # From gevent's socket, whose methods would wait, to the plain one below it.
+    # From gevent's socket, whose methods wait, to the plain one below it.
     raw = _RawSocket(fd.family, fd.type, fd.proto, fileno=fd.detach())
     raw.setblocking(False)
     return Socket(raw, tls, on_text, on_close, stamps=stamps, leftover=leftover)
 
 
 def _shake_hands(protocol: ClientProtocol, fd: Any, tls: _Tls | None) -> bytes:
-    """Upgrade the connection; return what came after the response. Raises InvalidHandshake or OSError."""
+    """Upgrade the connection; return the bytes after the response. Raises InvalidHandshake or OSError."""
     protocol.send_request(protocol.connect())
     request = b"".join(protocol.data_to_send())
     fd.sendall(request if tls is None else tls.encrypt(request))
@@ -309,7 +309,7 @@ def _shake_hands(protocol: ClientProtocol, fd: Any, tls: _Tls | None) -> bytes:
     while (end := answer.find(b"\r\n\r\n")) < 0:
         answer += _read(fd, tls)
     if answer.startswith(b"HTTP/1.1 101"):
-        # The head alone goes to the protocol, so that it parses no frame: they are for the reader above.
+        # Only the head goes to the protocol, so that it parses no frame: frames are for the reader above.
         protocol.receive_data(bytes(answer[: end + 4]))
     else:
         protocol.receive_data(bytes(answer))

@@ -1,6 +1,6 @@
-"""When a client of the service reconnects: which close codes are final, and how long to wait before a try.
+"""When a client of the service reconnects: which close codes are final, and how long to wait before an attempt.
 
-Pure: no sockets, no clock, no event loop, so that clients on gevent and on asyncio share one policy.
+Pure: no sockets, no clock, no event loop, so that gevent and asyncio clients share one policy.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ WAIT_WHEN_TOO_FAST: Final = 5.0  # seconds that the wire contract demands after 
 
 
 def wait_before(attempt: int, close_code: int | None, rng: random.Random) -> float:
-    """Seconds to wait before connection attempt `attempt`; 0 is the first after a connection was lost.
+    """Seconds to wait before connection attempt `attempt`; 0 is the first after a lost connection.
 
-    Full jitter, doubling from 0.5 s to 10 s, so that an audience does not reconnect in one instant. `close_code`
+    Full jitter, doubling from 0.5 s to 10 s, so that an audience does not reconnect all at once. `close_code`
     is that of the lost connection, None if there was none; `TOO_FAST` adds the seconds that the service demands.
     """
     jitter = rng.uniform(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt, 16)))

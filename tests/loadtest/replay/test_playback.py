@@ -161,7 +161,7 @@ def test_wrong_options_are_wrong_usage(refuse, tmp_path, arguments) -> None:
     assert "expected" in ended.err
 
 
-@pytest.mark.parametrize(("name", "why"), [("no.csv", "there is nothing of this name"), ("", "got a directory")])
+@pytest.mark.parametrize(("name", "why"), [("no.csv", "got a path that does not exist"), ("", "got a directory")])
 def test_a_file_that_cannot_be_read_is_one_sentence(refuse, tmp_path, name, why) -> None:
     """A missing file and a directory are exit status 2 with one line that names it and why, in words."""
     ended = refuse("replay", str(tmp_path / name))

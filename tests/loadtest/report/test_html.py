@@ -81,9 +81,9 @@ def test_the_page_needs_nothing_else_and_shows_everything() -> None:
 
 
 def test_hops_add_up_to_the_oldest_updates_way() -> None:
-    """What is neither the generator's nor the service's is the wires': 10 ms of age, less 0.2 and 4."""
-    told = re.findall(r"(sent late by the generator|inside the service|wires[^:]*): ([0-9.]+) ms", page(run()))
-    assert [float(value) for _, value in told] == [0.2, 4.0, 5.8]
+    """The age of 10 ms less the generator's 0.2 and the service's 4 is the network's."""
+    hops = re.findall(r"(sent late by the generator|inside the service|network[^:]*): ([0-9.]+) ms", page(run()))
+    assert [float(value) for _, value in hops] == [0.2, 4.0, 5.8]
 
 
 def test_words_of_marks_that_are_near_stand_below_each_other() -> None:
