@@ -34,7 +34,8 @@ from service.core.protocol import (
 from service.core.rate_limit import Patience, TokenBucket
 from service.core.session import Answer
 from service.metrics import Metrics
-from service.realtime.hub import Hub, Hubs, Member
+from service.realtime.audience import Member
+from service.realtime.hub import Hub, Hubs
 from service.realtime.refusal_log import RefusalLog
 from service.server.outbound import EXTENSION, AsgiOutlet, OutgoingBatch, Outlet
 from service.stores.base import Store
@@ -200,13 +201,13 @@ class Connection:
             self._store.join(message.session_id, message.user_id, message.given_name, time.time())
         assert self._hub is not None
         assert self._member is not None
-        self._outlet.send(self._hub.snapshot(), self._hub.rank_of(self._member))
+        self._hub.welcome(self._member)
 
     def _watch(self, message: WatchDemo) -> None:
         self._leave()
         self._member = Member(self._outlet)
         self._hub = self._hubs.enter(message.session_id, self._member)
-        self._outlet.send(self._hub.snapshot())
+        self._hub.welcome(self._member)
 
     def _leave(self) -> None:
         if self._hub is None or self._member is None:
@@ -235,7 +236,7 @@ class Connection:
 
     def _answer(self, answer: Answer, member: Member) -> None:
         self._metrics.updates.inc()
-        member.told = (answer.score, answer.rank)
+        member.rank_was_sent(answer.score, answer.rank)
         self._outlet.send(
             OutgoingBatch(
                 encode(
