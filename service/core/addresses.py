@@ -1,4 +1,4 @@
-"""What an address means: this machine's loopback, or a Redis of the service's own."""
+"""What an address means: this machine's loopback, or a Redis that the service starts itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host, a name or an address, is this machine's loopback."""
+    """Whether the host (a name or an address) is this machine's loopback."""
     if host.lower() == "localhost":
         return True
     try:
@@ -18,9 +18,9 @@ def is_loopback(host: str) -> bool:
 
 
 def folder_of(redis_url: str) -> str | None:
-    """FOLDER of `embedded:FOLDER`, "" of `embedded` alone, None of the address of somebody else's server.
+    """FOLDER for `embedded:FOLDER`, "" for plain `embedded`, None for the address of another server.
 
-    Raises `ValueError` for `embedded:` without the folder, which would keep nothing where something was to be kept.
+    Raises `ValueError` for `embedded:` without a folder, which would keep no data although that was asked for.
     """
     kind, colon, folder = redis_url.partition(":")
     if kind != "embedded":

@@ -1,14 +1,14 @@
-"""Everything that can be refused, by whom it is to blame, and every code a socket closes with.
+"""Every refusal, grouped by cause, and every code that a socket is closed with.
 
-Failure                      told with `error`, the socket stays open
-├── WrongFrame               the client sent something that is no message; counted as a strike
+Failure                      answered with `error`; the socket stays open
+├── WrongFrame               the client sent something that is not a message; counts as a strike
 │   ├── bad-json             not JSON
 │   ├── bad-message          JSON of the wrong shape or value, or a binary frame
-│   ├── unknown-type         a `type` nobody knows
+│   ├── unknown-type         an unknown `type`
 │   └── not-joined           a score from a socket that does not play
-├── RateLimited              a right frame, too early
-└── Refused                  a right frame that the state does not allow
-    ├── session-full         the session has its most players
+├── RateLimited              a valid frame, too early
+└── Refused                  a valid frame that the state does not allow
+    ├── session-full         the session has its maximum of players
     └── limit                the total would leave ±10¹², or there are too many sessions
 """
 
@@ -30,7 +30,7 @@ class ErrorCode(StrEnum):
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed. 10xx as in RFC 6455; 44xx: the client's doing; 45xx: the server's state."""
+    """Why a socket is closed. 10xx as in RFC 6455; 44xx: caused by the client; 45xx: the server's state."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -45,7 +45,7 @@ class CloseCode(IntEnum):
 
 
 class Failure(Exception):
-    """Something refused: `message` says what was expected and what came, `op_id` which update it was."""
+    """A refusal: `message` says what was expected and what came, `op_id` names the update."""
 
     def __init__(self, code: ErrorCode, message: str, *, op_id: str | None = None) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class Failure(Exception):
 
 
 class WrongFrame(Failure):
-    """The frame is no message of the contract. A long unbroken row of these ends the connection."""
+    """The frame is not a message of the contract. Too many of these in a row end the connection."""
 
 
 class RateLimited(Failure):
@@ -67,4 +67,4 @@ class RateLimited(Failure):
 
 
 class Refused(Failure):
-    """The frame is right, the state of the session does not allow it."""
+    """The frame is valid, but the state of the session does not allow it."""

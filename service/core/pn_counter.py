@@ -1,16 +1,16 @@
-"""The scores of one session as a PN-counter: one row of signed sums for each worker, and the board is their sum.
+"""The scores of one session as a PN-counter: one row of signed sums per worker; the board is their sum.
 
-A PN-counter is the replicated counter that goes up and down (Shapiro, Preguiça, Baquero and Zawirski, "A
-comprehensive study of convergent and commutative replicated data types", 2011, specification 7). There each replica
-keeps one count of increments and one of decrements and merges by the maximum. Here each process, a *worker*, keeps
-one row, user → the points that arrived at it. It alone writes that row and numbers each change (`seq`), so two copies
-of a row merge by taking the one with the higher number, and the points may have either sign. No process ever writes
-what another one counts, and any process that knows a row can put it back after a loss, in any order, any number of
-times. A reset begins a new *generation* of rows. Rows are comparable within one *epoch* only: a Redis that lost data
-begins a new one.
+A PN-counter is a replicated counter that can go up and down (Shapiro, Preguiça, Baquero and Zawirski, "A comprehensive
+study of convergent and commutative replicated data types", 2011, specification 7). There each replica keeps one count
+of increments and one of decrements and merges by the maximum. Here each process, a *worker*, keeps one row, user → the
+points that arrived at it. Only that process writes the row and numbers each change (`seq`), so two copies of a row
+merge by taking the one with the higher number, and the points may have either sign. No process ever writes another
+one's counts, and any process that knows a row can restore it after a loss, in any order, any number of times. A reset
+begins a new *generation* of rows. Rows can be compared only within one *epoch*: a Redis that lost data begins a new
+one.
 
-A batch is applied in one place, by `apply.lua`, and everybody follows here: the same operations in
-the same order lead to the same state. This module is that script's twin.
+`apply.lua` applies each batch in one place, and every process follows here: the same operations in the same order lead
+to the same state. This module must stay equivalent to that script.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Populate:
-    """Users are set to scores, whatever they had."""
+    """Sets users to scores, whatever they had."""
 
     scores: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """All scores are cleared."""
+    """Clears all scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A ranked user is called by another name than the one the id gives; no change of the board."""
+    """Gives a ranked user a name other than the one derived from the id; does not change the board."""
 
     user_id: str
     username: str
@@ -63,7 +63,7 @@ _NAME: Final = "name"
 
 
 def to_wire(ops: Sequence[Op]) -> bytes:
-    """The operations as `apply.lua` reads them. Times are texts, because Lua would round them."""
+    """The operations as `apply.lua` reads them. Times are strings, because Lua would round them."""
     return to_json([_fields(op) for op in ops])
 
 
@@ -110,7 +110,7 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Where a state stands: versions compare within one epoch; `updates` counts the adds among them."""
+    """The position of a state: versions compare within one epoch; `updates` counts the adds among them."""
 
     epoch: str
     version: int = 0
@@ -121,8 +121,8 @@ class Stamp:
 class Applied:
     """A batch as it was applied.
 
-    It led from the version `since` to `stamp`. `repeated` has the adds that had been counted
-    before: their index, and the points that counted then.
+    It led from the version `since` to `stamp`. `repeated` has the adds that had been counted before: index → the
+    points that counted then.
     """
 
     worker: str
@@ -135,7 +135,7 @@ class Applied:
 
 @dataclass(slots=True)
 class SessionSnapshot:
-    """A session as it was read in one go, with the last batches, as far as they were not known to be known."""
+    """A session as read in one call, with the recent batches that this worker may not have seen."""
 
     stamp: Stamp
     generation: int
@@ -145,7 +145,7 @@ class SessionSnapshot:
 
 
 class Replica:
-    """The agreed state of one session, as far as this process has heard."""
+    """The agreed state of one session, as of the last batch that this process received."""
 
     def __init__(self, epoch: str) -> None:
         self.stamp = Stamp(epoch)
@@ -155,14 +155,14 @@ class Replica:
         self.totals: dict[str, int] = {}
 
     def row(self, worker: str) -> WorkerRow:
-        """The worker's row, an empty one where nothing came from it yet."""
+        """The worker's row; a new, empty one if the worker is unknown."""
         row = self.rows.get(worker)
         if row is None:
             row = self.rows[worker] = WorkerRow()
         return row
 
     def apply(self, worker: str, op: Op) -> None:
-        """Take in an operation that was counted. The stamp moves on with the batch, in `SharedSession`."""
+        """Apply an operation that was counted. `SharedSession` advances the stamp, once per batch."""
         match op:
             case Add():
                 self._book(worker, op.user_id, op.points)
@@ -179,14 +179,14 @@ class Replica:
                 self.names[op.user_id] = op.username
 
     def newer_than(self, reading: SessionSnapshot) -> list[str]:
-        """The workers whose rows are known here in a later state than the reading has them."""
+        """The workers whose rows are more recent here than in the reading."""
         if self.generation > reading.generation:
-            # Nothing in the reading counts any more, so that all of it has to be put in its place.
+            # Nothing in the reading counts any more, so every row has to be restored.
             return list(self.rows)
         return [worker for worker, row in self.rows.items() if row.seq > reading.rows.get(worker, WorkerRow()).seq]
 
     def adopt(self, reading: SessionSnapshot) -> None:
-        """Hold what was read for the truth. There should be nothing `newer_than` it."""
+        """Replace this state by the reading. No row here may be `newer_than` it."""
         self.stamp = reading.stamp
         self.generation = reading.generation
         self.rows = reading.rows

@@ -1,8 +1,8 @@
-"""Who is connected where: each worker tells of its own users, and follows what the others tell.
+"""Who is connected where: each worker publishes its own users and follows what the others publish.
 
-Told, not stored: a worker counts its changes (`turn`) and sends each one; it says the count with every
-beat, so whoever missed something notices within a beat and asks for the whole roster. A worker that is
-not heard of for `SILENCE` seconds is gone, and its users with it. Nothing has to be cleaned up anywhere.
+Presence is published, not stored: a worker numbers its changes (`turn`), sends each one, and repeats the number
+in every heartbeat. A worker that missed a change notices within a heartbeat and asks for the whole roster. A worker
+that has been silent for `SILENCE` seconds is gone, and so are its users. Nothing has to be cleaned up.
 
 Messages are JSON arrays: `[kind, worker, …]`.
 """
@@ -21,7 +21,7 @@ Message = list[Any]
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """A user has a connection at another worker; told again with another name."""
+    """A user has a connection at another worker; `again` if it was known and has a new name."""
 
     session_id: str
     user_id: str
@@ -31,7 +31,7 @@ class Came:
 
 @dataclass(frozen=True, slots=True)
 class Went:
-    """A user has no connection at that worker any more."""
+    """A user has no more connections at that worker."""
 
     session_id: str
     user_id: str
@@ -45,7 +45,7 @@ class _Worker:
 
 
 class Presence:
-    """The users of this worker, and of the others."""
+    """The users of this worker and of the others."""
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
@@ -55,61 +55,61 @@ class Presence:
         self._changes: dict[Place, str | None] = {}
         self._others: dict[str, _Worker] = {}
 
-    # What happens here
+    # Users of this worker
 
     def enter(self, session_id: str, user_id: str, username: str) -> None:
-        """One more connection of the user, who is called so from now on."""
+        """Add a connection of the user and set the name."""
         place = (session_id, user_id)
         self._connections[place] = self._connections.get(place, 0) + 1
         self.call(session_id, user_id, username)
 
     def call(self, session_id: str, user_id: str, username: str) -> None:
-        """The user is called so from now on."""
+        """Set the user's name."""
         place = (session_id, user_id)
         if self._names.get(place) != username:
             self._names[place] = self._changes[place] = username
 
     def exit(self, session_id: str, user_id: str) -> None:
-        """One connection of the user less."""
+        """Remove one connection of the user."""
         place = (session_id, user_id)
         self._connections[place] -= 1
         if not self._connections[place]:
             del self._connections[place], self._names[place]
             self._changes[place] = None
 
-    # What is said of it
+    # Messages to the other workers
 
     @property
     def changed(self) -> bool:
-        """Whether there are `changes` to be sent."""
+        """Whether there are `changes` to send."""
         return bool(self._changes)
 
     def changes(self) -> Message:
-        """What happened since the last time; to be sent."""
+        """The message with all changes since the last call."""
         changes, self._changes = self._changes, {}
         self._turn += 1
         return ["changes", self._worker, self._turn, [[*place, name] for place, name in changes.items()]]
 
     def beat(self) -> Message:
-        """Still here."""
+        """The heartbeat: this worker is alive, and the number of its last change."""
         return ["beat", self._worker, self._turn]
 
     def roster(self) -> Message:
-        """Everybody who is connected here. Changes that are not sent yet may tell it again, which does no harm."""
+        """All users connected here. Changes that are not sent yet may repeat some of it, which does no harm."""
         return ["roster", self._worker, self._turn, [[*place, name] for place, name in self._names.items()]]
 
     def goodbye(self) -> Message:
-        """This worker stops."""
+        """The message that this worker stops."""
         return ["bye", self._worker]
 
     def question(self, worker: str) -> Message:
-        """Ask a worker for its roster, or all of them with `*`."""
+        """The request for a worker's roster; `*` asks all workers."""
         return ["who", self._worker, worker]
 
-    # What the others say
+    # Messages from the other workers
 
     def hear(self, message: Message, now: float) -> tuple[list[Came | Went], Message | None]:
-        """Take in another's message: what it changes, and what is to be answered."""
+        """Process another worker's message; return the changes and the answer to send, if any."""
         changes: list[Came | Went] = []
         answer: Message | None = None
         match message:
@@ -121,30 +121,30 @@ class Presence:
                 changes = self._forget(sender)
             case ["beat", sender, turn]:
                 answer = None if turn == self._other(sender, now).turn else self.question(sender)
-            case ["changes", sender, turn, told]:
+            case ["changes", sender, turn, listed]:
                 other = self._other(sender, now)
                 if turn == other.turn + 1:
                     other.turn = turn
-                    changes = [one for change in told for one in self._change(other, *change)]
+                    changes = [one for change in listed for one in self._change(other, *change)]
                 else:
                     answer = self.question(sender)
-            case ["roster", sender, turn, told]:
+            case ["roster", sender, turn, listed]:
                 other = self._other(sender, now)
                 other.turn = turn
-                there = {(session_id, user_id) for session_id, user_id, _ in told}
+                there = {(session_id, user_id) for session_id, user_id, _ in listed}
                 gone = [(*place, None) for place in other.users if place not in there]
-                changes = [one for change in [*gone, *told] for one in self._change(other, *change)]
+                changes = [one for change in [*gone, *listed] for one in self._change(other, *change)]
             case _:
                 raise ValueError(f"expected a message about presence, got {str(message)[:100]}")
         return changes, answer
 
     def expire(self, now: float) -> list[Came | Went]:
-        """Forget the workers that fell silent."""
+        """Forget the workers that have been silent for too long."""
         silent = [worker for worker, other in self._others.items() if now - other.heard_at > SILENCE]
         return [one for worker in silent for one in self._forget(worker)]
 
     def excuse(self, now: float) -> None:
-        """Nobody could be heard for a while, so that nobody's silence means anything: count it from now."""
+        """Restart the count of silence for all workers, after a time in which no message could arrive."""
         for other in self._others.values():
             other.heard_at = now
 
@@ -156,7 +156,7 @@ class Presence:
                     yield Came(session, user_id, name)
 
     def _other(self, worker: str, now: float) -> _Worker:
-        """A worker that was just heard."""
+        """The worker that just sent a message."""
         other = self._others.setdefault(worker, _Worker(now))
         other.heard_at = now
         return other

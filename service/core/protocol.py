@@ -1,12 +1,12 @@
 """The messages of the wire contract, and their text.
 
-Inbound text becomes one frozen, validated message (`decode`) or a `WrongFrame` that says what
-was expected and what came. Outbound messages become one text without blanks (`encode`). The
-service and `/asyncapi.json` share these models. The load test writes its few messages and
-recognises the service's by hand, for speed; its tests check both against these models.
+`decode` turns inbound text into one frozen, validated message or raises a `WrongFrame` that says
+what was expected and what came. `encode` turns an outbound message into text without blanks. The
+service and `/asyncapi.json` share these models. For speed, the load test writes and recognises
+its few messages by hand; its tests check both against these models.
 
-Three traps are closed here, all of them because plain `json.loads` leaves them open: nesting
-that overflows the stack, `NaN` that is no JSON, and lone surrogates that no UTF-8 can carry.
+This module refuses three things that plain `json.loads` accepts or fails on: nesting that overflows
+the stack, `NaN`, which is not JSON, and lone surrogates, which UTF-8 cannot encode.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ MAX_POINTS: Final = 1_000_000
 MAX_TOTAL: Final = 10**12
 
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# The ids of users and sessions, and those of operations; everybody who checks one reads it from here.
+# The ids of users and sessions, and those of operations; all checks use these patterns.
 ID_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
 OP_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{8,64}$"
 _OP_ID = re.compile(OP_ID_PATTERN)
 
 
 def clean_username(name: str) -> str:
-    """The name in NFC without surrounding blanks. Raises ValueError when it may not be shown."""
+    """The name in NFC without surrounding blanks. Raises ValueError if it may not be shown."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= MAX_USERNAME:
         raise ValueError(f"expected 1 to {MAX_USERNAME} characters, got {len(name)}")
@@ -59,7 +59,7 @@ Points = Annotated[StrictInt, Field(ge=-MAX_POINTS, le=MAX_POINTS)]
 
 
 class _Data(BaseModel):
-    """The `data` of a message. `type` is a class attribute because it is no part of `data`."""
+    """The `data` of a message. `type` is a class attribute because it is not part of `data`."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
@@ -80,7 +80,7 @@ class JoinDemo(_Data):
 
     @property
     def given_name(self) -> str | None:
-        """The name that came with the message, None when there was none."""
+        """The name in the message; None if there was none."""
         return self.username or None
 
 
@@ -93,7 +93,7 @@ class UpdateScore(_Data):
 
     @property
     def given_op_id(self) -> str | None:
-        """The id that came with the message, None when there was none."""
+        """The id in the message; None if there was none."""
         return self.op_id or None
 
 
@@ -111,7 +111,7 @@ class LeaveDemo(_Data):
 
 
 class Ping(_Data):
-    """Answered by a pong that carries `t` back."""
+    """Answered by a pong that returns `t`."""
 
     type: ClassVar[str] = "ping"
     t: StrictInt | FiniteFloat | None = None
@@ -157,7 +157,7 @@ class BoardOverwritten(_Data):
 
 
 class LeaderboardUpdate(_Data):
-    """The whole visible board. The keys keep this order: readers take the first ones unparsed."""
+    """The whole visible board. The order of the keys is fixed: readers take the first ones unparsed."""
 
     type: ClassVar[str] = "leaderboard-update"
     version: int
@@ -207,13 +207,13 @@ class ParticipantJoined(_Notice):
 
 
 class ParticipantLeft(_Notice):
-    """A user's last connection to the session is gone."""
+    """The end of a user's last connection to the session."""
 
     type: ClassVar[str] = "participant-left"
 
 
 class ParticipantsChanged(_Data):
-    """The rest of a crowd, in one notice."""
+    """Further arrivals and departures, summed up in one notice."""
 
     type: ClassVar[str] = "participants-changed"
     joined: int
@@ -256,7 +256,7 @@ SERVER_MESSAGES: Final[tuple[type[ServerMessage], ...]] = (
 
 def encode(message: ServerMessage | ClientMessage) -> bytes:
     """The message as UTF-8 JSON, `type` before `data`, no blanks."""
-    # Only an error leaves out what it does not have; elsewhere an absent value is a null of the contract.
+    # Errors and client messages leave out absent values; elsewhere the contract has null for them.
     optional = isinstance(message, ErrorMessage | JoinDemo | UpdateScore | Ping)
     data = message.__pydantic_serializer__.to_json(
         message, by_alias=True, exclude_none=optional, exclude_unset=optional
@@ -265,7 +265,7 @@ def encode(message: ServerMessage | ClientMessage) -> bytes:
 
 
 def decode(text: str, max_points: int = MAX_POINTS) -> ClientMessage:
-    """The client's message in `text`. Raises `WrongFrame` for everything else."""
+    """The client message in `text`. Raises `WrongFrame` for anything else."""
     frame = _parse(text)
     if not isinstance(frame, dict):
         raise WrongFrame(ErrorCode.BAD_MESSAGE, f'expected an object {{"type":…,"data":{{…}}}}, got {_shown(frame)}')
@@ -295,7 +295,7 @@ def decode(text: str, max_points: int = MAX_POINTS) -> ClientMessage:
 
 
 def op_id_of(frame: object) -> str | None:
-    """The opId in a parsed or raw frame, so that its refusal can name it; None when there is no valid one."""
+    """The opId in a parsed or raw frame, so that the refusal can name it; None if there is no valid one."""
     if isinstance(frame, str):
         try:
             frame = _parse(frame)
@@ -314,12 +314,12 @@ def _parse(text: str) -> Any:
     try:
         from_json(text, allow_inf_nan=True)
     except ValueError:
-        raise WrongFrame(ErrorCode.BAD_JSON, f"expected JSON, got a text with an error: {problem}") from None
+        raise WrongFrame(ErrorCode.BAD_JSON, f"expected JSON, got text with an error: {problem}") from None
     raise WrongFrame(ErrorCode.BAD_MESSAGE, "expected finite JSON numbers, got NaN or Infinity")
 
 
 def _shown(value: object) -> str:
-    """The value as JSON, cut to a length that fits into an error message."""
+    """The value as JSON, truncated to fit into an error message."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     text = to_json(value).decode()

@@ -1,16 +1,16 @@
-"""The order of players, and everything that follows from it: ranks, pages, neighbours.
+"""The order of players, and what follows from it: ranks, pages, neighbours.
 
-Two rules, stated once:
+Two rules, defined only here:
 
 - **order**: score descending, then user id ascending (`order_key`). It is total, so any two
-  processes that hold the same scores show the same board.
-- **rank**: equal scores share one. `competition` leaves a gap after a tie (1, 2, 2, 4),
+  processes with the same scores show the same board.
+- **rank**: equal scores share a rank. `competition` leaves a gap after a tie (1, 2, 2, 4),
   `dense` does not (1, 2, 2, 3).
 
-The order is one sorted list of keys. Finding a place in it is a binary search; inserting moves
-the tail, one `memmove` of at most 160 KB for the at most 20 000 players of a session: cheaper
-than a balanced structure up to thousands of players, and on a par with it at the most
-(DECISIONS.md, "A list under the board").
+The order is one sorted list of keys. A lookup is a binary search; an insertion moves the tail, one
+`memmove` of at most 160 KB for a session's maximum of 20,000 players. Up to thousands of players
+this is cheaper than a balanced structure, and at the maximum about equal (DECISIONS.md, "A list
+under the board").
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Key = tuple[int, str]
 
 
 class Ranking(StrEnum):
-    """How the players after a tie are counted."""
+    """How ranks continue after a tie."""
 
     COMPETITION = "competition"
     DENSE = "dense"
 
 
 def order_key(score: int, user_id: str) -> Key:
-    """The place of a player in the order: the smaller key stands higher."""
+    """The sort key of a player: smaller keys rank higher."""
     return (-score, user_id)
 
 
@@ -48,7 +48,7 @@ class Standing:
 class Board:
     """The scores of one session, kept in order.
 
-    Every player on the board is ranked; who is not on it has no rank. A rank costs O(log n),
+    Every player on the board is ranked; a user who is not on it has no rank. A rank costs O(log n),
     a page O(log n + its length), a change O(log n) comparisons.
     """
 
@@ -56,7 +56,7 @@ class Board:
         self.ranking = ranking
         self._scores: dict[str, int] = {}
         self._order: list[Key] = []
-        # Only the dense rule needs to know how many different scores stand above one.
+        # Only the dense rule needs to know how many distinct scores are above a score.
         self._holders: dict[int, int] = {}
         self._levels: list[int] = []
 
@@ -81,12 +81,12 @@ class Board:
         return None if score is None else self._rank_of_score(score)
 
     def position(self, user_id: str) -> int | None:
-        """How many players stand before this one in the order (ties broken by id), or None while unranked."""
+        """How many players precede this one in the order (ties broken by id), or None while unranked."""
         score = self._scores.get(user_id)
         return None if score is None else bisect_left(self._order, order_key(score, user_id))
 
     def place(self, user_id: str, score: int) -> None:
-        """Put the player on the board with this score, whatever it was before."""
+        """Put the player on the board with this score, replacing any earlier score."""
         before = self._scores.get(user_id)
         if before == score:
             return
@@ -98,14 +98,14 @@ class Board:
         self._level_gained(score)
 
     def clear(self) -> None:
-        """Take everybody off the board."""
+        """Remove all players from the board."""
         self._scores.clear()
         self._order.clear()
         self._holders.clear()
         self._levels.clear()
 
     def page(self, limit: int, offset: int = 0) -> list[Standing]:
-        """The standings from position `offset` (0 is the top) on, at most `limit` of them."""
+        """At most `limit` standings, starting at position `offset` (0 is the top)."""
         return list(self._standings(max(offset, 0), max(offset, 0) + max(limit, 0)))
 
     def around(self, user_id: str, reach: int) -> list[Standing]:
@@ -116,7 +116,7 @@ class Board:
         return list(self._standings(max(position - reach, 0), position + reach + 1))
 
     def check(self) -> None:
-        """Raise AssertionError unless the inner structures agree with each other (for tests)."""
+        """Raise AssertionError unless the internal structures agree (for tests)."""
         assert self._order == sorted(order_key(score, user) for user, score in self._scores.items())
         if self.ranking is Ranking.DENSE:
             values = list(self._scores.values())
@@ -128,7 +128,7 @@ class Board:
         rank = 0
         for position, (negated, user_id) in enumerate(self._order[start:stop], start + 1):
             if negated != previous:
-                # Only the first row of a page needs a search: after it the ranks count themselves on.
+                # Only the first row of a page needs a search; later ranks follow from it.
                 if previous is None:
                     rank = self._rank_of_score(-negated)
                 else:
@@ -139,7 +139,7 @@ class Board:
     def _rank_of_score(self, score: int) -> int:
         if self.ranking is Ranking.DENSE:
             return bisect_left(self._levels, -score) + 1
-        # No user id is empty, so this key stands directly before the first holder of the score.
+        # No user id is empty, so this key comes directly before the first player with the score.
         return bisect_left(self._order, order_key(score, "")) + 1
 
     def _level_gained(self, score: int) -> None:

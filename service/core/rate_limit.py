@@ -1,4 +1,4 @@
-"""How much one connection may send, as pure arithmetic: time comes in as an argument, in seconds."""
+"""How much one connection may send. Pure: time is an argument, in seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIMITED_WINDOW = 10.0  # seconds
 
 
 class TokenBucket:
-    """`rate` frames a second, `burst` at once."""
+    """Allows `rate` frames a second, `burst` at once."""
 
     __slots__ = ("_at", "_tokens", "burst", "rate")
 
@@ -21,8 +21,8 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float) -> float:
-        """Take one token and return 0, or take none and return the seconds until there is one."""
-        # A clock that steps back gives nothing and takes nothing.
+        """Take a token and return 0; if there is none, return the seconds until there is one."""
+        # A clock that steps back neither adds nor removes tokens.
         self._tokens = min(self.burst, self._tokens + max(now - self._at, 0.0) * self.rate)
         self._at = now
         if self._tokens >= 1:
@@ -32,7 +32,7 @@ class TokenBucket:
 
 
 class Patience:
-    """How often a client may be wrong or too fast before its connection ends."""
+    """Counts wrong and too fast frames, until the connection must end."""
 
     __slots__ = ("_limited", "_wrong")
 
@@ -41,16 +41,16 @@ class Patience:
         self._limited: deque[float] = deque()
 
     def right(self) -> None:
-        """A right frame came: the row of wrong ones is broken."""
+        """Record a valid frame, which ends a run of wrong ones."""
         self._wrong = 0
 
     def wrong(self) -> bool:
-        """A wrong frame came; True when it is one too many."""
+        """Record a wrong frame; return whether it is one too many."""
         self._wrong += 1
         return self._wrong > MAX_WRONG_IN_A_ROW
 
     def limited(self, now: float) -> bool:
-        """A frame came too fast; True when it is one too many within the window."""
+        """Record a frame that came too fast; return whether it is one too many within the window."""
         self._limited.append(now)
         while self._limited[0] <= now - LIMITED_WINDOW:
             self._limited.popleft()

@@ -1,7 +1,7 @@
-"""The rules of one quiz session: who is here, who has how many points, what counts twice and what does not.
+"""The rules of one quiz session: who is connected, who has how many points, which updates are repeats.
 
-Commands go in with the time as an argument (Unix seconds), events come out. The session knows
-neither sockets nor Redis: a store decides what survives, a hub decides who is told.
+Commands take the time as an argument (Unix seconds) and return events. The session knows neither
+sockets nor Redis: a store decides what survives, a hub decides which sockets are notified.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from service.core.protocol import MAX_TOTAL, Entry
 from service.core.ranking import Board, Ranking, Standing
 from service.core.users import DEMO_USERS, appearance_of, default_username
 
-OP_MEMORY = 300.0  # seconds an opId is remembered at least
+OP_MEMORY = 300.0  # seconds for which an opId is remembered at least
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
-    """What holds for every session: the tie rule and the most users that are ranked or connected."""
+    """The rules of every session: how ties are ranked, and the maximum number of users ranked or connected."""
 
     ranking: Ranking = Ranking.COMPETITION
     max_players: int = 20_000
@@ -61,7 +61,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A user's last connection is gone."""
+    """A user's last connection has ended."""
 
     user_id: str
     username: str
@@ -81,7 +81,7 @@ CLEARED: Final = Overwritten("leaderboard_reset", "Leaderboard reset")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The board was read anew, from where it is kept: `updates` accepted ones entered it unseen."""
+    """The board was reread from the store: `updates` accepted updates entered it without a `Scored` event."""
 
     updates: int = 0
 
@@ -91,7 +91,7 @@ Event = Scored | Overwritten | Restored | Arrived | Left | Renamed
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the sender of an update is told: its points and where that leaves the player."""
+    """The answer to the sender of an update: its points, and the player's resulting place."""
 
     user_id: str
     op_id: str | None
@@ -105,10 +105,10 @@ class Answer:
 
 
 class OpMemory:
-    """The opIds of the last minutes with the points each one counted.
+    """The opIds of the last minutes, each with the points that it counted.
 
-    Two dictionaries take turns: a new one is begun every `OP_MEMORY` seconds and the older is
-    dropped, so an id lives between one and two spans and forgetting costs nothing per id.
+    Two dictionaries rotate: every `OP_MEMORY` seconds a new one is started and the older one is
+    dropped, so an id lives for one to two periods, and forgetting costs nothing per id.
     """
 
     def __init__(self, now: float) -> None:
@@ -131,7 +131,7 @@ class OpMemory:
         self._young[user_id, op_id] = points
 
     def forget(self, now: float) -> None:
-        """Drop what is older than two spans."""
+        """Drop ids that are older than two periods."""
         age = now - self._begun
         if age >= OP_MEMORY:
             self._old = self._young if age < 2 * OP_MEMORY else {}
@@ -153,7 +153,7 @@ class _Person:
 
 @dataclass(slots=True)
 class Session:
-    """One quiz session. `version` counts the accepted changes of `epoch`; presence is no change."""
+    """One quiz session. `version` counts the accepted changes of `epoch`; presence does not count."""
 
     id: str
     epoch: str
@@ -172,7 +172,7 @@ class Session:
         self.ops = OpMemory(self.created_at)
 
     def move_to(self, epoch: str, version: int) -> None:
-        """Show `version` of `epoch` from now on: what the workers that share the session agree on."""
+        """Adopt the epoch and version that the workers sharing the session agree on."""
         self.epoch, self.version = epoch, version
 
     def move_on(self, changes: int = 1) -> None:
@@ -182,7 +182,7 @@ class Session:
     # Presence
 
     def check_join(self, user_id: str) -> None:
-        """Raise `Refused` when the user would be one too many."""
+        """Raise `Refused` if the session has no room for the user."""
         if user_id not in self._people and len(self._people) >= self.rules.max_players:
             raise Refused(
                 ErrorCode.SESSION_FULL,
@@ -190,12 +190,12 @@ class Session:
             )
 
     def join(self, user_id: str, username: str | None) -> list[Event]:
-        """One more connection of the user, who is named by it. Raises `Refused` when the session is full."""
+        """Add a connection of the user and set the name. Raises `Refused` if the session is full."""
         self.check_join(user_id)
         return self.admit(user_id, username)
 
     def admit(self, user_id: str, username: str | None) -> list[Event]:
-        """`join` where it was decided elsewhere that there is room."""
+        """`join` without the check for room, which the caller has made."""
         name = default_username(user_id) if username is None else username
         person = self._people.get(user_id)
         if person is None:
@@ -212,7 +212,7 @@ class Session:
         return events
 
     def rename(self, user_id: str, username: str | None) -> list[Event]:
-        """Name a connected or ranked user anew, as a repeated join does."""
+        """Rename a connected or ranked user, as a repeated join does."""
         name = default_username(user_id) if username is None else username
         person = self._people.setdefault(user_id, _Person(default_username(user_id)))
         if person.username == name:
@@ -221,7 +221,7 @@ class Session:
         return [Renamed(user_id)]
 
     def leave(self, user_id: str, now: float) -> list[Event]:
-        """One connection of the user less."""
+        """Remove one connection of the user."""
         person = self._people[user_id]
         person.connections -= 1
         if person.connections:
@@ -236,7 +236,7 @@ class Session:
     # Scores
 
     def score(self, user_id: str, points: int, op_id: str | None, now: float) -> tuple[Answer, list[Event]]:
-        """Add points once per opId. Raises `Refused` when the total would leave ±10¹²."""
+        """Add points once per opId. Raises `Refused` if the total would leave ±10¹²."""
         if op_id is not None and (first := self.ops.recall(user_id, op_id)) is not None:
             return self.answer(user_id, first, op_id), []
         total = (self.board.score(user_id) or 0) + points
@@ -248,7 +248,7 @@ class Session:
         return self.answer(user_id, points, op_id), [event]
 
     def place(self, user_id: str, total: int, points: int, received_at: float) -> Scored:
-        """Show the player with this total, which `points` led to; the version is the caller's to count."""
+        """Put the player on the board with this total, reached by `points`; the caller counts the version."""
         old_rank = self.board.rank(user_id)
         self.board.place(user_id, total)
         new_rank = self.board.rank(user_id)
@@ -256,7 +256,7 @@ class Session:
         return Scored(user_id, self.username(user_id), points, total, old_rank, new_rank, received_at)
 
     def show(self, scores: Mapping[str, int]) -> bool:
-        """Make the board exactly this, and forget who is neither on it nor connected; whether it changed."""
+        """Make the board exactly `scores`, forget users neither on it nor connected; return whether it changed."""
         if self.board.scores == scores:
             return False
         if self.board.scores.keys() - scores.keys():
@@ -269,7 +269,7 @@ class Session:
         return True
 
     def answer(self, user_id: str, points: int, op_id: str | None, *, durable: bool = True) -> Answer:
-        """The player's place as it is now, as the answer to an update of `points`."""
+        """The player's current place, as the answer to an update of `points`."""
         return Answer(
             user_id=user_id,
             op_id=op_id,
@@ -283,14 +283,14 @@ class Session:
         )
 
     def populate(self) -> list[Event]:
-        """Set the six demo users' scores and touch nobody else."""
+        """Set the scores of the six demo users, and of no one else."""
         for user in DEMO_USERS.values():
             self.board.place(user.id, user.demo_score)
         self.version += 1
         return [POPULATED]
 
     def reset(self) -> list[Event]:
-        """Clear all scores; who is not connected is forgotten."""
+        """Clear all scores and forget users who are not connected."""
         self.show({})
         self.version += 1
         return [CLEARED]
@@ -298,7 +298,7 @@ class Session:
     # Reading
 
     def username(self, user_id: str) -> str:
-        """The name the user is shown under."""
+        """The name under which the user is shown."""
         person = self._people.get(user_id)
         return default_username(user_id) if person is None else person.username
 
@@ -325,6 +325,6 @@ class Session:
         return tuple(self.entry(standing) for standing in self.board.page(limit, offset))
 
     def is_listed(self, user_id: str, top: int) -> bool:
-        """Whether the player stands among the first `top` rows."""
+        """Whether the player is among the first `top` rows."""
         position = self.board.position(user_id)
         return position is not None and position < top

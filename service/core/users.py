@@ -1,7 +1,7 @@
-"""Who a user id is: the six demo users, and a face and a colour for everybody else.
+"""What a user id stands for: the six demo users, and an avatar and a colour for everybody else.
 
-Law of the file: the same id has the same avatar and colour in every process, for ever. That is
-why the hash is CRC-32 and not Python's `hash()`, which differs from process to process.
+The rule of this file: an id has the same avatar and colour in every process, forever. That is why
+the hash is CRC-32 and not Python's `hash()`, which differs from process to process.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ COLORS = (
 
 @lru_cache(maxsize=32_768)
 def appearance_of(user_id: str) -> Appearance:
-    """The look of a user: the demo user's own, otherwise derived from the id alone."""
+    """A user's appearance: the demo user's own, otherwise derived from the id alone."""
     if (user := DEMO_USERS.get(user_id)) is not None:
         return user.look
     digest = crc32(user_id.encode("ascii"))
@@ -62,6 +62,6 @@ def appearance_of(user_id: str) -> Appearance:
 
 
 def default_username(user_id: str) -> str:
-    """The name of a user who gave none: the demo user's, otherwise the id's first 32 characters."""
+    """The name of a user without a given one: the demo user's, otherwise the id's first 32 characters."""
     user = DEMO_USERS.get(user_id)
     return user.username if user is not None else user_id[:MAX_USERNAME]
