@@ -1,7 +1,7 @@
-// What is shown, as values: the board, the player's own standing, and what changed. Pure.
+// What the page shows, as values: the board, the player's own standing, and what changed. Pure.
 //
-// Two rules: a frame is taken when its epoch is another or its version not lower than the shown one;
-// and whatever field is missing gets a harmless value.
+// Two rules: a frame is accepted if its epoch differs or its version is not lower than the one shown;
+// a missing field gets a harmless default.
 
 const number = (value, otherwise) => (Number.isFinite(value) ? value : otherwise);
 const text = (value, otherwise) => (typeof value === "string" && value ? value : otherwise);
@@ -57,7 +57,7 @@ export function standingOf(data) {
 	};
 }
 
-/** The own standing by a board: of the row, or none where the whole board has no such row. */
+/** The own standing on a board: that of its row; none if the whole board has no such row. */
 export function standingOn(board, userId, standing) {
 	if (!isNews(standing, board)) return standing;
 	const { epoch, version } = board;
@@ -66,7 +66,7 @@ export function standingOn(board, userId, standing) {
 	return board.rows.length >= board.totalPlayers ? { epoch, version, score: 0, rank: null } : standing;
 }
 
-/** The board, with the own row `pinned` below where it has none. */
+/** The board, with the own row `pinned` at the end if it has none. */
 export function pinned(board, player, { rank, score }) {
 	const { rows } = board;
 	if (!player || rank === null || !rows.length || rows.some(({ userId }) => userId === player.userId)) return board;
@@ -74,7 +74,7 @@ export function pinned(board, player, { rank, score }) {
 	return { ...board, rows: [...rows, own] };
 }
 
-/** How long ago, of ms, in short. */
+/** An age in ms, as short text. */
 export function ago(ms) {
 	const seconds = Math.max(0, Math.floor(ms / 1000));
 	if (seconds < 2) return "just now";
@@ -82,7 +82,7 @@ export function ago(ms) {
 	return `${Math.floor(seconds / size)} ${unit} ago`;
 }
 
-/** What a row did between two boards, by user: `{gain, climb}`; nothing for a newcomer. */
+/** How rows changed between two boards, by user: `{gain, climb}`; nothing for a newcomer. */
 export function changes(before, after) {
 	const old = new Map(before.rows.map((row) => [row.userId, row]));
 	return new Map(
@@ -112,7 +112,7 @@ const grouped = new Intl.NumberFormat("en");
 export const count = (value) => grouped.format(value);
 export const signed = (value) => (value < 0 ? `−${count(-value)}` : `+${count(value)}`);
 
-/** What a listener should hear of a change, or null: the own rank first, then a new leader. */
+/** What to announce after a change, or null: the own rank first, then a new leader. */
 export function spoken(before, after, userId) {
 	const rankOf = (board) => board.rows.find((row) => row.userId === userId)?.rank;
 	const [was, is] = [rankOf(before), rankOf(after)];

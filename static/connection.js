@@ -1,7 +1,7 @@
-// One lasting connection to the service over many short-lived sockets.
+// One logical connection to the service over successive sockets.
 //
-// Promises: the seat (playing as somebody, or watching) is taken again after each reconnect; points
-// wait in the outbox until they are answered; close codes decide whether and when to try again.
+// Promises: the seat (playing as a user, or watching) is restored after each reconnect; points stay
+// in the outbox until they are answered; close codes decide whether and when to retry.
 // Events: "state" · "message" {type, data} · "refused" {message}.
 // States: stopped until `open`, then connecting → live → waiting → connecting …, or stopped until `retryNow`.
 
@@ -9,16 +9,16 @@ import { Outbox } from "./outbox.js";
 import { decode, join, newOpId, ping, score, watch } from "./protocol.js";
 import { afterClose } from "./retry.js";
 
-const FIRST_PING = 300; // ms after the first board, when the page has settled
+const FIRST_PING = 300; // ms after the first board, once the page is idle
 const PING_EVERY = 3_000; // ms
-const SILENT_PINGS = 3; // without any frame: the line is dead
-const SETTLED = 5_000; // live this long, and the next trouble is a new one
-const CUT = 1006; // the browser's code for an end without a close frame
+const SILENT_PINGS = 3; // without any frame: the connection is dead
+const STABLE = 5_000; // ms live, after which tries count from 0
+const CUT = 1006; // the browser's code for a close without a close frame
 const FINAL_ERRORS = new Set(["session-full", "limit", "bad-message"]); // for a join
 
 export class Connection extends EventTarget {
 	state = "stopped";
-	reason = ""; // why it waits or stopped, in words
+	reason = ""; // why it waits or stopped
 	retryAt = null; // ms on the clock of performance.now()
 	trip = null; // ms, of the last ping
 	#url;
@@ -56,19 +56,19 @@ export class Connection extends EventTarget {
 		this.#heartbeat = setInterval(() => this.#beat(), PING_EVERY);
 	}
 
-	/** Plays as a user from now on, over reconnects too. */
+	/** Plays as a user from now on, also after reconnects. */
 	play(userId, username) {
 		this.#player = { userId, username };
 		this.#takeSeat();
 	}
 
-	/** Only watches from now on; whoever played leaves. */
+	/** Only watches from now on; the player leaves. */
 	watch() {
 		this.#player = null;
 		this.#takeSeat();
 	}
 
-	/** Scores for the current player, now or as soon as there is a connection; false when too much waits. */
+	/** Scores for the current player, now or once connected; false if the outbox is full. */
 	score(points) {
 		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points)) return false;
 		this.#flush();
@@ -80,12 +80,12 @@ export class Connection extends EventTarget {
 		return this.#player ? this.#outbox.pending(this.#player.userId) : { count: 0, points: 0 };
 	}
 
-	/** Ends the wait, or a stop. */
+	/** Ends a wait or a stop. */
 	retryNow() {
 		if (this.state === "waiting" || this.state === "stopped") this.open();
 	}
 
-	/** Loses the connection, and what is on its way, as if a cable were pulled. */
+	/** Loses the connection and what is in flight, as if a cable were pulled. */
 	drop() {
 		this.#lost(CUT);
 	}
@@ -107,7 +107,7 @@ export class Connection extends EventTarget {
 	}
 
 	#answered({ userId, opId }) {
-		if (opId) this.#outbox.settle(opId);
+		if (opId) this.#outbox.take(opId);
 		if (userId === this.#player?.userId) this.#seated = true;
 		this.#flush();
 	}
@@ -117,14 +117,14 @@ export class Connection extends EventTarget {
 		if (code === "rate-limited") {
 			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
 			if (opId) this.#outbox.postpone(opId, now + wait);
-			// What was refused is not said. If it may have been the seat, that is taken again: no harm.
-			else if (now - this.#seatSentAt < SETTLED) setTimeout(() => this.#takeSeat(), wait);
+			// The error does not name the frame. If it may have been the seat, taking it again is harmless.
+			else if (now - this.#seatSentAt < STABLE) setTimeout(() => this.#takeSeat(), wait);
 			this.#flush();
 		} else if (code === "not-joined" && opId && this.#player) {
 			this.#outbox.postpone(opId, now);
 			if (this.#seated) this.#takeSeat();
 		} else if (opId) {
-			if (this.#outbox.settle(opId)) this.#tell("refused", { message });
+			if (this.#outbox.take(opId)) this.#tell("refused", { message });
 		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
 			this.#tell("refused", { message, seat: true });
 		}
@@ -137,7 +137,7 @@ export class Connection extends EventTarget {
 		this.#send(this.#player ? join(this.#sessionId, userId, username) : watch(this.#sessionId));
 	}
 
-	/** Sends what is due; only from a confirmed seat, else it would be `not-joined`. */
+	/** Sends what is due; only from a confirmed seat, to avoid `not-joined`. */
 	#flush() {
 		if (!this.#seated || !this.#player) return;
 		const now = performance.now();
@@ -153,7 +153,7 @@ export class Connection extends EventTarget {
 		if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
 	}
 
-	/** Counted in beats, not in seconds: a tab that slept must not take its own sleep for silence. */
+	/** Counts beats, not seconds: a tab that slept must not mistake its sleep for silence. */
 	#beat() {
 		this.#silent += 1;
 		if (this.#silent > SILENT_PINGS) this.#lost(CUT);
@@ -171,7 +171,7 @@ export class Connection extends EventTarget {
 		this.trip = null;
 		this.#outbox.cut();
 		const now = performance.now();
-		if (this.#liveSince !== null && now - this.#liveSince > SETTLED) this.#tries = 0;
+		if (this.#liveSince !== null && now - this.#liveSince > STABLE) this.#tries = 0;
 		this.#liveSince = null;
 		const { delay, says } = afterClose(code, this.#tries, Math.random());
 		this.#tries += 1;

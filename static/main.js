@@ -1,8 +1,8 @@
-// The composition root: reads the address, joins connection, board and view.
+// The composition root: reads the address, connects connection, board and view.
 
 import { NO_BOARD, NO_STANDING, boardOf, isNews, signed, standingOf, standingOn } from "./board.js";
 import { Connection } from "./connection.js";
-import { Crowd } from "./crowd.js";
+import { Notices } from "./notices.js";
 import { DEFAULT_SESSION, isId, nameFault, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
 import { View } from "./view.js";
 
@@ -10,7 +10,7 @@ const address = new URLSearchParams(location.search);
 const asked = (what) => address.get(what) ?? "";
 const sessionId = asked("session") || DEFAULT_SESSION;
 const connection = new Connection(socketUrl(document.baseURI), sessionId);
-const crowd = new Crowd();
+const notices = new Notices();
 
 const state = {
 	sessionId,
@@ -26,7 +26,7 @@ const state = {
 const view = new View(state, asked("view"), asked("theme"));
 const here = (path) => new URL(path, document.baseURI);
 
-/** Storage of this tab; where it is forbidden, the page only forgets. */
+/** Storage of this tab; if it is forbidden, the page forgets. */
 const memory = {
 	get: (name) => tried(() => JSON.parse(sessionStorage.getItem(`leaderboard:${name}`))),
 	set: (name, value) => tried(() => sessionStorage.setItem(`leaderboard:${name}`, JSON.stringify(value))),
@@ -60,14 +60,14 @@ function watch() {
 	view.changed();
 }
 
-/** Plays under any name; returns why it cannot be, or "". */
+/** Plays under any name; returns why not, or "". */
 function playByName(text) {
 	const fault = nameFault(text);
 	if (!fault) play(userIdOf(text), tidy(text));
 	return fault;
 }
 
-/** Whom the address asks for, else who played before a reload, else nobody. */
+/** The user in the address, else the one before a reload, else none. */
 function firstSeat() {
 	const [user, username] = [asked("user"), asked("username")];
 	const odd = [isId(user) ? "" : user, username].find((name) => name && nameFault(name));
@@ -78,17 +78,17 @@ function firstSeat() {
 	return before && play(before.userId, before.username);
 }
 
-// -- What the service says --
+// -- Messages --
 
 const said = {
-	__proto__: null, // a type is only ever one of these
+	__proto__: null, // no other keys
 	"leaderboard-update"(data) {
 		const board = boardOf(data);
 		if (!isNews(state.board, board)) return;
 		state.board = board;
 		state.boardAt = performance.now();
 		if (state.player) state.standing = standingOn(board, state.player.userId, state.standing);
-		if (board.lastUpdate?.type) view.beginAnew();
+		if (board.lastUpdate?.type) view.resetGains();
 		if (typeof board.lastUpdate?.message === "string") view.notice(board.lastUpdate.message);
 	},
 	"user-rank-update"(data) {
@@ -99,16 +99,16 @@ const said = {
 	"participant-left": (data) => presence(data, false),
 	"participants-changed"({ joined, left, totalParticipants }) {
 		participants(totalParticipants);
-		crowd.add(Number(joined) || 0, Number(left) || 0, performance.now());
-		view.summary(crowd.summary());
+		notices.add(Number(joined) || 0, Number(left) || 0, performance.now());
+		view.summary(notices.summary());
 	},
 };
 
 function presence({ userId, username, avatar, totalParticipants }, joined) {
 	participants(totalParticipants);
 	if (userId === state.player?.userId && avatar) state.player.avatar ??= avatar;
-	if (crowd.names(joined, performance.now())) view.notice(joined ? "joined" : "left", username ?? userId, avatar);
-	else view.summary(crowd.summary());
+	if (notices.names(joined, performance.now())) view.notice(joined ? "joined" : "left", username ?? userId, avatar);
+	else view.summary(notices.summary());
 }
 
 function participants(total) {
@@ -116,7 +116,7 @@ function participants(total) {
 }
 
 connection.addEventListener("message", ({ detail: { type, data } }) => {
-	said[type]?.(data); // a type this page does not know is for a newer one
+	said[type]?.(data); // unknown types are for newer pages
 	view.changed();
 });
 connection.addEventListener("refused", ({ detail: { message, seat } }) => {
@@ -133,12 +133,12 @@ connection.addEventListener("state", () => {
 
 const ask = (path) => fetch(here(path)).then((answer) => answer.json()).catch(() => ({}));
 
-/** Learns what the socket does not say: the demo users, and where scores are kept. */
+/** Loads what the socket does not send: the demo users, and where scores are kept. */
 async function load() {
 	state.storage = (await ask("health")).storage;
 	view.changed();
 	if (state.people.length > 0) return;
-	const { availableUsers = [] } = await ask("api/demo"); // any name plays without; asked again after a reconnect
+	const { availableUsers = [] } = await ask("api/demo"); // optional, as any name may play; retried after a reconnect
 	state.people = availableUsers.filter(({ id }) => isId(id));
 	const own = state.people.find(({ id }) => id === state.player?.userId);
 	if (own) state.player = { ...own, ...state.player };
@@ -146,17 +146,17 @@ async function load() {
 	view.changed();
 }
 
-// -- What the person does --
+// -- Actions --
 
 let adminToken = memory.get("admin");
 
-/** Takes the admin token out of `#admin=TOKEN`. */
+/** Takes the admin token from `#admin=TOKEN`. */
 function takeToken() {
 	const token = new URLSearchParams(location.hash.slice(1)).get("admin");
 	if (!token) return;
 	adminToken = token;
 	memory.set("admin", token);
-	history.replaceState(null, "", location.pathname + location.search); // not for the projector to show
+	history.replaceState(null, "", location.pathname + location.search); // keep it off the projector
 }
 
 async function host(action) {
@@ -192,7 +192,7 @@ document.addEventListener("click", ({ target }) => {
 	if (!button) return;
 	const { join, points, action } = button.dataset;
 	if (join) play(join);
-	if (points && !connection.score(Number(points))) view.notice(`${signed(Number(points))} not taken: too many wait`);
+	if (points && !connection.score(Number(points))) view.notice(`${signed(Number(points))} not accepted: too many are waiting`);
 	actions[action]?.();
 	view.changed();
 });
@@ -205,7 +205,7 @@ document.addEventListener("submit", (event) => {
 addEventListener("hashchange", takeToken);
 addEventListener("online", () => connection.state === "waiting" && connection.retryNow());
 
-/** For showing faults on stage. */
+/** For demonstrating faults. */
 window.leaderboard = { drop: () => connection.drop() };
 
 takeToken();

@@ -1,25 +1,25 @@
-// Points that nobody has confirmed yet. Pure: time comes in as an argument, in milliseconds.
+// Points without an answer. Pure: time is an argument, in ms.
 //
-// The law of this file: a score keeps its `opId` from the click to the answer, so it may be sent any
-// number of times and counts once. It leaves answered, refused, or abandoned, when the service may
-// have forgotten the id of something it perhaps received.
+// The rule of this file: a score keeps its `opId` from the click to the answer, so it may be sent any
+// number of times and counts once. It leaves when answered or refused, or is abandoned once the
+// service may have forgotten an id that it perhaps received.
 
 const WINDOW = 10; // unanswered at a time, against the rate limit
 const CAPACITY = 200;
-const REMEMBERED = 270_000; // the service remembers an opId for 5 minutes at least; stay below
+const REMEMBERED = 270_000; // the service remembers an opId for at least 5 minutes; stay below
 
 export class Outbox {
 	#scores = new Map(); // by opId
 	#heldUntil = 0;
 
-	/** Takes points of a user; false when too many wait already. */
+	/** Adds points of a user; false if full. */
 	add(opId, userId, points) {
 		if (this.#scores.size >= CAPACITY) return false;
 		this.#scores.set(opId, { opId, userId, points, sentFirst: null, inFlight: false });
 		return true;
 	}
 
-	/** The scores of this user to send now, oldest first; from here on they are in flight. */
+	/** The scores of this user to send now, oldest first; they are then in flight. */
 	due(userId, now) {
 		if (now < this.#heldUntil) return [];
 		const own = this.#of(userId);
@@ -32,14 +32,14 @@ export class Outbox {
 		return due;
 	}
 
-	/** An answer or a final refusal came. Returns the score, or undefined when it was done before. */
-	settle(opId) {
+	/** Removes an answered or refused score. Returns it, or undefined if it was gone. */
+	take(opId) {
 		const score = this.#scores.get(opId);
 		this.#scores.delete(opId);
 		return score;
 	}
 
-	/** The service asked for patience: this score goes again, and nothing goes before `until`. */
+	/** Rate-limited: this score is sent again, and nothing before `until`. */
 	postpone(opId, until) {
 		const score = this.#scores.get(opId);
 		if (!score) return;
@@ -47,12 +47,12 @@ export class Outbox {
 		this.#heldUntil = Math.max(this.#heldUntil, until);
 	}
 
-	/** The connection is gone: everything unanswered goes again. */
+	/** Connection lost: everything unanswered is sent again. */
 	cut() {
 		for (const score of this.#scores.values()) score.inFlight = false;
 	}
 
-	/** Takes out what was sent so long ago that a repeat could count twice. */
+	/** Removes scores sent so long ago that a repeat could count twice. */
 	abandon(now) {
 		const old = [...this.#scores.values()].filter(
 			(score) => !score.inFlight && score.sentFirst !== null && now - score.sentFirst > REMEMBERED,
@@ -61,13 +61,13 @@ export class Outbox {
 		return old;
 	}
 
-	/** When something held back may go (ms), or null when nothing is held back. */
+	/** When scores that are held back may go (ms), or null. */
 	wakeAt(now) {
 		const waits = [...this.#scores.values()].some((score) => !score.inFlight);
 		return waits && now < this.#heldUntil ? this.#heldUntil : null;
 	}
 
-	/** What of this user is still on its way: `{count, points}`. */
+	/** The unanswered points of this user: `{count, points}`. */
 	pending(userId) {
 		const own = this.#of(userId);
 		return { count: own.length, points: own.reduce((sum, score) => sum + score.points, 0) };

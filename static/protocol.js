@@ -1,5 +1,5 @@
 // The wire contract as this page needs it: frames in and out, and what a valid id or name is.
-// Pure, but for the chance in an opId.
+// Pure, except for random opIds.
 
 export const DEFAULT_SESSION = "DEMO123";
 const ID = /^[A-Za-z0-9_.-]{1,64}$/;
@@ -15,20 +15,20 @@ export const watch = (sessionId) => ({ type: "watch-demo", data: { sessionId } }
 export const score = (points, opId) => ({ type: "update-score", data: { points, opId } });
 export const ping = (t) => ({ type: "ping", data: { t } });
 
-/** The `{type, data}` of a frame, or null where it is no message. */
+/** The `{type, data}` of a frame, or null if it is not a message. */
 export function decode(frame) {
 	let message;
 	try {
 		message = JSON.parse(frame);
 	} catch {
-		return null; // nothing to stop for: the next board makes everything right
+		return null; // harmless: the next board has everything
 	}
 	if (message === null || typeof message !== "object" || typeof message.type !== "string") return null;
 	const { type, data } = message;
 	return { type, data: data !== null && typeof data === "object" ? data : {} };
 }
 
-/** A fresh operation id. Not `randomUUID`: browsers keep that from pages on plain HTTP. */
+/** A new operation id. Not `randomUUID`, which browsers withhold on plain HTTP. */
 export function newOpId() {
 	const bytes = crypto.getRandomValues(new Uint8Array(12));
 	return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -38,22 +38,22 @@ export const isId = (text) => ID.test(text);
 
 export const tidy = (text) => text.normalize("NFC").trim();
 
-/** Why the service would refuse a name, in words, or "". */
+/** Why the service would refuse a name, or "". */
 export function nameFault(text) {
 	const name = tidy(text);
 	const { length } = [...name];
 	if (UNSEEN.test(name)) return "Joined emoji and invisible characters are not allowed in a name.";
-	if (PILED_MARKS.test(name)) return "A letter of a name has two accents at most.";
+	if (PILED_MARKS.test(name)) return "A letter in a name may have at most two accents.";
 	return length < 1 || length > MAX_NAME ? `A name has 1 to ${MAX_NAME} characters, not ${length}.` : "";
 }
 
-/** What came, fit for a sentence: short, its direction kept inside, nothing invisible. */
+/** Input quoted for a sentence: short, direction isolated, nothing invisible. */
 export function quoted(text) {
 	const seen = [...text].map((sign) => (UNSEEN.test(sign) ? "\ufffd" : sign));
 	return `“\u2068${seen.slice(0, 40).join("")}\u2069”${seen.length > 40 ? `… (${seen.length} characters)` : ""}`;
 }
 
-/** The user id of a name: readable, always the same, and different names keep different ids. */
+/** The user id of a name: readable, stable, and different for different names. */
 export function userIdOf(name) {
 	const plain = tidy(name).toLowerCase().replaceAll(" ", "-");
 	if (isId(plain)) return plain;
@@ -72,7 +72,7 @@ function fingerprint(text) {
 	return hash.toString(36);
 }
 
-/** Where the service is, seen from the page; also behind a path prefix. */
+/** The service's address, also behind a path prefix. */
 export function socketUrl(base) {
 	const url = new URL("ws", base);
 	url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

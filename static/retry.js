@@ -1,11 +1,11 @@
-// When to connect again. Pure: tries, close code and chance come in as arguments.
+// When to reconnect. Pure: tries, close code and chance are arguments.
 //
-// Full jitter below a ceiling that doubles with each try: a thousand pages do not come back in one instant.
+// Full jitter below a ceiling that doubles with each try, so a thousand pages do not return at once.
 
 export const FLOOR = 500; // ms
 export const CEILING = 10_000;
 
-/** What a close code asks: no other try, or the least and the first greatest wait (ms). */
+/** Per close code: no retry, or the minimum and the first maximum wait (ms). */
 const POLICY = new Map([
 	[4400, { retry: false, says: "The service refused what this page sent." }],
 	[4403, { retry: false, says: "This page is not allowed to connect here." }],
@@ -15,13 +15,13 @@ const POLICY = new Map([
 	[1012, { ceiling: 2_000, says: "The service is restarting." }],
 ]);
 
-/** A wait in ms for the try after `tries` failed ones; `chance` is in [0, 1). */
+/** The wait in ms after `tries` failed tries; `chance` is in [0, 1). */
 export function backoff(tries, chance, floor = FLOOR, ceiling = 2 * FLOOR) {
 	const highest = Math.min(CEILING, ceiling * 2 ** Math.min(tries, 10));
 	return floor + chance * Math.max(0, highest - floor);
 }
 
-/** What follows a close: `{delay, says}`; `delay` in ms, or null where the code forbids another try. */
+/** What follows a close: `{delay, says}`; `delay` in ms, or null if the code forbids a retry. */
 export function afterClose(code, tries, chance) {
 	const { retry = true, floor = FLOOR, ceiling = 2 * floor, says = "Connection lost." } = POLICY.get(code) ?? {};
 	return { delay: retry ? backoff(tries, chance, floor, ceiling) : null, says };

@@ -1,14 +1,14 @@
 // The only writer of the DOM. State in, picture out, at most once a frame; the latest state wins.
 //
-// Text from outside goes through `textContent` alone. A player keeps one row element wherever it
-// stands; moves are animated from where a row is *seen* to where it now belongs (FLIP), so an
-// interrupted move goes on from the middle of its way.
+// External text goes through `textContent` only. A player keeps one row element at every place;
+// moves are animated from where a row is *seen* to where it now belongs (FLIP), so an interrupted
+// move continues from where it was.
 
 import { NO_BOARD, ago, changes, count, extent, pinned, share, signed, spoken } from "./board.js";
 
 const MOVE = { duration: 520, easing: "cubic-bezier(.2, .8, .2, 1)" }; // ms
 const COUNT_UP = 600; // ms
-const MARK = 2_600; // ms that a gain or a climb can be read
+const MARK = 2_600; // ms that a gain or a climb is shown
 const NOTICE = 5_000; // ms
 const NOTICES = 4; // at a time
 const SPEAK_EVERY = 4_000; // ms
@@ -30,7 +30,7 @@ function element(tag, className, ...children) {
 	return node;
 }
 
-/** Sets `data-…` attributes, at no cost where they are unchanged. */
+/** Sets `data-…` attributes, at no cost if unchanged. */
 function mark(node, values) {
 	for (const [name, value] of Object.entries(values)) {
 		if (node.dataset[name] !== String(value)) node.dataset[name] = value;
@@ -59,11 +59,11 @@ export class View {
 	#rows = new Map(); // userId → row
 	#drawn = NO_BOARD;
 	#drawnPeople;
-	#seen = []; // what the drawn board was made of
+	#seen = []; // the inputs of the drawn board
 	#scheduled = false;
-	#counting = new Set(); // numbers on their way
+	#counting = new Set(); // running numbers
 	#counter;
-	#clock; // redraws what tells a time
+	#clock; // redraws ages and waits
 	#own = { node: $("own-score"), shown: 0, score: null };
 	#emoji = drawsEmoji();
 	#summary;
@@ -81,12 +81,12 @@ export class View {
 		if ($("own")) dock.observe(document.querySelector(".play"));
 	}
 
-	/** Takes parts of the page away for good. */
+	/** Removes parts of the page. */
 	without(parts) {
 		for (const node of document.querySelectorAll(parts)) node.remove();
 	}
 
-	/** Something in the state is new: draw it with the next frame. */
+	/** The state changed: draw it with the next frame. */
 	changed() {
 		if (this.#scheduled) return;
 		this.#scheduled = true;
@@ -98,7 +98,7 @@ export class View {
 		});
 	}
 
-	/** Tells something in passing; a name of any script stands before what is told of it. */
+	/** Shows a notice for a while; a name in any script stands before the text. */
 	notice(text, name = "", avatar = "") {
 		const node = element("li", "notice");
 		node.dataset.notice = "";
@@ -112,7 +112,7 @@ export class View {
 		return this.#expire(node);
 	}
 
-	/** Tells of a crowd in one line, rewritten while it comes. */
+	/** Shows arrivals and departures in one line, rewritten as they come. */
 	summary(text) {
 		if (text === null) return;
 		if (this.#summary?.isConnected) {
@@ -123,13 +123,13 @@ export class View {
 		}
 	}
 
-	/** Says where others join, in short and as a code for phones. */
+	/** Shows where others join: a short address, and a QR code. */
 	invite(address) {
 		put("join-at", address.replace(/^https?:\/\/|\/$/g, ""));
 		if (this.kind === "board") $("qr").src = `api/qr?to=${encodeURIComponent(address)}`;
 	}
 
-	/** Says beside a field or a button why something was refused. */
+	/** Shows next to a field or a button why something was refused. */
 	help = put;
 
 	#expire(node) {
@@ -178,7 +178,7 @@ export class View {
 		this.#clock = setTimeout(() => this.changed(), waiting ? 250 : 1_000);
 	}
 
-	/** What was pressed for another player may be gone: the focus goes to what comes next. */
+	/** The pressed button may be gone with the player: focus the next control. */
 	#turn(player) {
 		const pressed = document.activeElement?.closest(".pick, .own");
 		$("name-form").reset();
@@ -220,7 +220,7 @@ export class View {
 		put("pick-title", player ? "Switch player" : "Play as");
 	}
 
-	/** Draws an avatar, or an initial without one or a font for it. */
+	/** Draws an avatar, or an initial if it or its font is missing. */
 	#face(node, avatar, name) {
 		write(node, this.#emoji && avatar ? avatar : ([...name][0] ?? "").toUpperCase());
 		return node;
@@ -321,7 +321,7 @@ export class View {
 		this.#countTo(row.number, score);
 	}
 
-	/** Shows what a row gained and climbed; changes in quick succession add up. */
+	/** Shows what a row gained and climbed; rapid changes add up. */
 	#markRow(row, { gain, climb }) {
 		row.gained += gain;
 		row.climbed += climb;
@@ -336,14 +336,14 @@ export class View {
 		}, MARK);
 	}
 
-	/** The scores were set: the sums of what rows gain begin anew. */
-	beginAnew() {
+	/** The scores were set: sums of gains start from 0. */
+	resetGains() {
 		for (const row of this.#rows.values()) row.gained = row.climbed = 0;
 	}
 
 	// -- Motion --
 
-	/** Where each row is seen: its place, and how far a running move still has to go. */
+	/** Where each row is seen: its place, and the rest of a running move. */
 	#places() {
 		const places = new Map();
 		for (const row of this.#rows.values()) {
@@ -365,9 +365,9 @@ export class View {
 			const [left, top] = [was.left - home.left, was.top - home.top];
 			if (!row.node.isConnected || (Math.abs(left) < 1 && Math.abs(top) < 1)) continue;
 			row.move?.cancel();
-			if (!inWindow(home.top) && !inWindow(was.top + was.y)) continue; // at no cost for what nobody sees
+			if (!inWindow(home.top) && !inWindow(was.top + was.y)) continue; // skip rows out of sight
 			const from = `translate(${left + was.x}px, ${top + was.y}px)`;
-			mark(row.node, { rising: top > 0 }); // who climbs passes in front
+			mark(row.node, { rising: top > 0 }); // climbing rows pass in front
 			row.move = this.#animate(row.node, [{ transform: from }, { transform: "none" }], MOVE);
 		}
 	}
@@ -376,7 +376,7 @@ export class View {
 		return this.#moves ? node.animate(frames, { easing: "ease-out", ...options }) : null;
 	}
 
-	/** Lets a number run to its score from wherever it is. */
+	/** Runs a number from its current value to its score. */
 	#countTo(number, score) {
 		if (number.score === score) return;
 		Object.assign(number, { score, from: number.shown, since: performance.now() });
@@ -384,7 +384,7 @@ export class View {
 		this.#counting.add(number);
 	}
 
-	/** Moves the running numbers on, now and with each frame. */
+	/** Advances the running numbers, now and with each frame. */
 	#countOn() {
 		for (const number of this.#counting) {
 			const { node, score, from, since } = number;

@@ -1,7 +1,7 @@
 // Unit tests of the page's pure modules. Each is a sentence and a function that throws when it is not true.
 
 import * as board from "../static/board.js";
-import { Crowd } from "../static/crowd.js";
+import { Notices } from "../static/notices.js";
 import { Outbox } from "../static/outbox.js";
 import * as protocol from "../static/protocol.js";
 import { CEILING, FLOOR, afterClose, backoff } from "../static/retry.js";
@@ -58,7 +58,7 @@ test("a score in flight is not sent twice on one connection", () => {
 test("a cut connection sends everything unanswered again, with the same ids and in order", () => {
 	const outbox = filled("one", "two", "three");
 	outbox.due("alice", 0);
-	outbox.settle("two");
+	outbox.take("two");
 	outbox.cut();
 	same(ids(outbox.due("alice", 1)), ["one", "three"]);
 });
@@ -66,8 +66,8 @@ test("a cut connection sends everything unanswered again, with the same ids and 
 test("an answered score is done, and a second answer is nothing new", () => {
 	const outbox = filled("one");
 	outbox.due("alice", 0);
-	same(outbox.settle("one").opId, "one");
-	same(outbox.settle("one"), undefined);
+	same(outbox.take("one").opId, "one");
+	same(outbox.take("one"), undefined);
 	outbox.cut();
 	same(outbox.due("alice", 1), []);
 });
@@ -75,7 +75,7 @@ test("an answered score is done, and a second answer is nothing new", () => {
 test("a long queue goes out ten at a time", () => {
 	const outbox = filled(...Array.from({ length: 25 }, (_, i) => `op-${i}`));
 	same(outbox.due("alice", 0).length, 10);
-	outbox.settle("op-3");
+	outbox.take("op-3");
 	same(ids(outbox.due("alice", 0)), ["op-10"]);
 });
 
@@ -200,25 +200,25 @@ test("numbers are grouped and signed", () => {
 	same([board.count(1234567), board.signed(25), board.signed(-1000)], ["1,234,567", "+25", "−1,000"]);
 });
 
-// -- crowd --
+// -- notices --
 
 test("a thousand who join at once are five names and one line", () => {
-	const crowd = new Crowd();
-	const named = Array.from({ length: 1000 }, () => crowd.names(true, 0)).filter(Boolean).length;
-	same([named, crowd.summary()], [5, "And 995 joined"]);
+	const notices = new Notices();
+	const named = Array.from({ length: 1000 }, () => notices.names(true, 0)).filter(Boolean).length;
+	same([named, notices.summary()], [5, "And 995 joined"]);
 });
 
-test("a crowd without names is counted, arrivals and departures apart", () => {
-	const crowd = new Crowd();
-	crowd.add(1200, 3, 0);
-	crowd.add(1, 0, 10);
-	same(crowd.summary(), "1,201 joined · 3 left");
+test("arrivals and departures without names are counted separately", () => {
+	const notices = new Notices();
+	notices.add(1200, 3, 0);
+	notices.add(1, 0, 10);
+	same(notices.summary(), "1,201 joined · 3 left");
 });
 
 test("after a quiet second people have names again", () => {
-	const crowd = new Crowd();
-	for (let i = 0; i < 9; i++) crowd.names(false, 0);
-	same([crowd.names(false, 1_000), crowd.summary()], [true, null]);
+	const notices = new Notices();
+	for (let i = 0; i < 9; i++) notices.names(false, 0);
+	same([notices.names(false, 1_000), notices.summary()], [true, null]);
 });
 
 // -- protocol --

@@ -1,17 +1,17 @@
-// Who came and who went, at a pace that can be read. Pure: time comes in as an argument, in ms.
+// Arrivals and departures at a readable pace. Pure: time is an argument, in ms.
 //
-// A few are told by name; when more come within a second, the rest is one line that counts.
+// A few get a line with the name; further ones within a second are counted in one line.
 
 const BY_NAME = 5; // in a window
 const WINDOW = 1_000;
 
-export class Crowd {
+export class Notices {
 	#since = -Infinity;
 	#named = 0;
 	#joined = 0;
 	#left = 0;
 
-	/** Whether this coming or going is told by name; otherwise it went into the summary. */
+	/** Whether this one is shown by name; otherwise it is in the summary. */
 	names(joined, now) {
 		this.#turn(now);
 		if (this.#named < BY_NAME) {
@@ -37,7 +37,7 @@ export class Crowd {
 		return parts.length > 0 ? (this.#named > 0 ? "And " : "") + parts.join(" · ") : null;
 	}
 
-	/** Starts a new window; while a crowd keeps coming, its line keeps counting. */
+	/** Starts a new window when the last one is over. */
 	#turn(now) {
 		if (now - this.#since < WINDOW) return;
 		this.#since = now;
