@@ -111,7 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(
         AccessMiddleware,
-        gate=AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
+        rules=AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
     )
     return app
 

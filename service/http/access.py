@@ -99,10 +99,10 @@ class AccessRules:
 class AccessMiddleware:
     """Applies `AccessRules` to HTTP and, before it is accepted, to WebSocket."""
 
-    def __init__(self, app: ASGIApp, gate: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
-        self._gate = gate
-        self._policy = gate.content_security_policy()
+        self._rules = rules
+        self._policy = rules.content_security_policy()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -112,12 +112,12 @@ class AccessMiddleware:
         # Two Host headers are a trick on whoever reads the other one (RFC 9112, section 3.2).
         host = ", ".join(headers.getlist("host"))
         origin = ", ".join(headers.getlist("origin")) if "origin" in headers else None
-        if not self._gate.host_is_fine(host):
+        if not self._rules.host_is_fine(host):
             expected = "one IP address, localhost or an allowed host"
             await _refuse(scope, receive, send, 400, f"Host: expected {expected}, got {host[:100]!r}")
             return
         guarded = scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD", "OPTIONS"}
-        if guarded and origin is not None and not self._gate.origin_is_fine(origin, host):
+        if guarded and origin is not None and not self._rules.origin_is_fine(origin, host):
             expected = f"the service's own ({host}) or an allowed one"
             await _refuse(scope, receive, send, 403, f"Origin: expected {expected}, got {origin[:100]!r}")
             return
