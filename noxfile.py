@@ -13,10 +13,10 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 nox.needs_version = ">=2025.2.9"
 
-# After Ctrl-C a kernel has to end its service, and a load run to settle and to say what it measured.
+# After Ctrl-C a kernel has to end its service, and a load run has to drain and report what it measured.
 PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
-# Most of a test is waiting for a process or a browser, so that two go well on two cores. A file is one piece:
-# what it starts, it starts once. The files come in the order of tests/conftest.py, the longest first.
+# A test mostly waits for a process or a browser, so two at a time suit two cores. A file is not split: what it
+# starts, it starts once. tests/conftest.py orders the files, the longest first.
 TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
 SHORT = ["-m", "not long"]
 FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
@@ -41,7 +41,7 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit, property, contract, end-to-end, notebook and browser tests; `-- --install-browser` gets Chromium first."""
+    """Unit, property, contract, end-to-end, notebook and browser tests; `-- --install-browser` adds Chromium first."""
     arguments = list(session.posargs)
     if "--install-browser" in arguments:
         arguments.remove("--install-browser")
@@ -54,14 +54,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """Open the live demo in JupyterLab; `-- --redis` over a Redis to stop; other options go to JupyterLab."""
+    """Open the live demo in JupyterLab; `-- --redis` adds a Redis to stop; other options go to JupyterLab."""
     install(session, "all")
     session.run("python", "-m", "cockpit", *session.posargs, **PATIENT)
 
 
 @nox.session(default=False)
 def load(session: nox.Session) -> None:
-    """Two hundred players for half a minute against a service of its own; options of `loadtest run` pass through."""
+    """Two hundred players for half a minute against a service started for it; takes the options of `loadtest run`."""
     install(session, "loadtest")
     arguments = session.posargs or ["--players", "200", "--duration", "30s"]
     session.run("python", "-m", "loadtest", "run", "steady", *arguments, **PATIENT)
@@ -69,7 +69,7 @@ def load(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """What a board costs here and elsewhere; `-- stuck`, `-- service`, `-- churn`, `-- idle`, `-- stores`: more."""
+    """The cost of a board here and elsewhere; more: `-- stuck`, `-- service`, `-- churn`, `-- idle`, `-- stores`."""
     install(session, "loadtest", groups=("bench",))
     session.run("python", "-m", "loadtest.bench", *session.posargs)
 
@@ -86,7 +86,7 @@ def chaos(session: nox.Session) -> None:
     for workers in ("3", "1"):
         session.run(*command, "--workers", workers, env=path)
     for control in ("naive", "no-seq-guard", "no-dedupe", "no-restore"):
-        # What is broken on purpose has to be found out.
+        # A store that is broken on purpose must be detected.
         session.run(
             *command, "--store", control, "--faults", "60", "--updates", "20000", env=path, success_codes=[3],
         )  # fmt: skip
@@ -94,21 +94,21 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def page(session: nox.Session) -> None:
-    """What a lively page costs the browser; `-- tests/static/pictures.py` draws its pictures in docs/ anew."""
+    """What a busy page costs the browser; `-- tests/static/pictures.py` redraws its pictures in docs/."""
     install(session, "all", groups=("test",))
     session.run("pytest", *(session.posargs or ["tests/static/bench_page.py"]))
 
 
 @nox.session(default=False)
 def cockpit(session: nox.Session) -> None:
-    """What the notebook costs beside a swarm and for an hour; `-- tests/e2e/talk.py` plays docs/presenting.md."""
+    """The cost of the notebook beside a swarm and over an hour; `-- tests/e2e/talk.py` plays docs/presenting.md."""
     install(session, "all", groups=("test",))
     session.run("pytest", *(session.posargs or ["tests/e2e/bench_cockpit.py"]))
 
 
 @nox.session(default=False)
 def fallback(session: nox.Session) -> None:
-    """The same tests with services that run without the fan-out extension, all but those about it."""
+    """The default tests with services that lack the fan-out extension, except the tests about it."""
     install(session, "all", groups=("test",))
     chosen = "not extension and not long"
     session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or TWO_AT_A_TIME))
@@ -116,14 +116,14 @@ def fallback(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def notebooks(session: nox.Session) -> None:
-    """The notebook of results from top to bottom, without a display and in JupyterLab: minutes of measuring."""
+    """The results notebook from top to bottom, headless and in JupyterLab; it measures for minutes."""
     install(session, "all", groups=("test",))
     session.run("pytest", "-m", "long", "--timeout", "400", *session.posargs)
 
 
 @nox.session(default=False)
 def ruler(session: nox.Session) -> None:
-    """Proofs of the load test's measuring, with faults of known size; wants a machine with nothing else to do."""
+    """Proofs of the load test's measurements, with faults of known size; needs an otherwise idle machine."""
     install(session, "loadtest", groups=("test",))
     session.run("pytest", "tests/ruler", *session.posargs)
 
@@ -136,12 +136,14 @@ def name_what_was_not_run(session: nox.Session) -> None:
 
 
 def install_browser(session: nox.Session) -> None:
-    """Install Debian's Chromium where there is none yet, and the fonts in which the page's layout is tested."""
+    """Install Debian's Chromium if it is missing, and the fonts with which the page's layout is tested."""
     fonts = all(Path("/usr/share/fonts/truetype", name).exists() for name in ("dejavu", "liberation"))
     if shutil.which("chromium") and fonts:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        session.error("--install-browser needs Debian's apt-get and root; else install Chromium and the fonts by hand")
+        session.error(
+            "--install-browser needs Debian's apt-get and root; otherwise install Chromium and the fonts by hand"
+        )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     session.run("apt-get", "update", "-q", external=True, silent=True)
     session.run(

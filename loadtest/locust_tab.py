@@ -1,7 +1,7 @@
-"""A tab of its own in Locust's web UI: the figures of the broadcast, as the file and the verdict have them.
+"""A tab in Locust's web UI: the figures of the broadcast, the same as in the file and the verdict.
 
-Locust's page draws the tabs and tables that are named in its template's arguments and takes their rows
-from `extended_stats` in the answer that it asks for every two seconds.
+Locust's page draws the tabs and tables that its template's arguments name, and takes their rows from
+`extended_stats` in the answer that it requests every two seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, METRICS, STATISTICS, family_values
 from loadtest.measure.run_totals import COURSES, PERCENTILES
 
-if TYPE_CHECKING:  # it loads Locust, which patches sockets: whoever only reads rows must not have that
+if TYPE_CHECKING:  # it loads Locust, which patches sockets; a reader of rows must not get that
     from loadtest.load.coordinator import Coordinator
 
 KEY: Final = "broadcast"
@@ -22,14 +22,14 @@ _COLUMNS: Final = {statistic: statistic.replace(".", "") for statistic in STATIS
 
 
 def add_to(web_ui: Any, coordinator: Coordinator) -> None:
-    """Add the tab to the web UI of the process that leads."""
+    """Add the tab to the web UI of the master or only process."""
     web_ui.template_args |= {
         "extended_tabs": [{"title": "Broadcast", "key": KEY}],
         "extended_tables": [{"key": KEY, "structure": _structure()}],
     }
 
     def add_figures(answer: Any) -> Any:
-        from flask import request  # noqa: PLC0415 - comes with Locust's web UI and is of no use without it
+        from flask import request  # noqa: PLC0415 - installed with Locust's web UI, needed only there
 
         if request.path == "/stats/requests" and answer.is_json:
             stats = answer.get_json() | {"extended_stats": [{"key": KEY, "data": rows(coordinator)}]}
@@ -40,7 +40,7 @@ def add_to(web_ui: Any, coordinator: Coordinator) -> None:
 
 
 def rows(coordinator: Coordinator) -> list[dict[str, Any]]:
-    """The table's rows, times in milliseconds: what the seconds so far add up to, and after the run all metrics."""
+    """The table's rows, times in milliseconds: the totals of the seconds so far, and after the run all metrics."""
     found = [_so_far(FAMILIES[name], getattr(coordinator.so_far, name)) for name in COURSES]
     seen = coordinator.so_far
     reach = 1 - seen.missed / seen.owed if seen.owed else None
@@ -61,7 +61,7 @@ def _so_far(label: str, histogram: Histogram) -> dict[str, Any]:
 
 
 def _of_run(measured: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """The metrics of the run: times that have no course, then the others as words."""
+    """The metrics of the run: times that are not recorded per second, then the others as text."""
     found = []
     for family, label in FAMILIES.items():
         if family not in COURSES:

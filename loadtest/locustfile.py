@@ -1,15 +1,15 @@
-"""The swarm in Locust.
+"""The swarm as a locustfile.
 
     locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
     locust -f loadtest/locustfile.py --headless --users 200 --spawn-rate 100 --run-time 30s
 
 Locust owns the users, its web UI, its processes and its options; the coordinator owns the
-measurement. Without `--host` and headless a service of our own is started for the run.
+measurement. With `--headless` and without `--host`, a service is started for the run.
 
-`--host` may name several services, with commas between them: players are spread over them.
+`--host` may name several services, separated by commas; the players are spread over them.
 
-Locust answers `--help` before it reads this file, so the swarm's options are not in there:
-`--help-all` shows them, too.
+Locust answers `--help` before it reads this file, so that help lacks the swarm's options;
+`--help-all` shows them.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service
 
 _WRONG_USAGE = 2
-_coordinators: dict[int, Coordinator] = {}  # by id of the environment: one in each process
+_coordinators: dict[int, Coordinator] = {}  # by id of the environment: one per process
 _services: list[Service] = []
-_hooks: Any = events  # Locust's hooks carry no types
+_hooks: Any = events  # Locust's hooks are untyped
 
 
 class QuizPlayer(User):
@@ -48,7 +48,7 @@ class QuizPlayer(User):
     player: Player | None = None
 
     def on_start(self) -> None:
-        """Join; the user ends when the service does not want it."""
+        """Join; stop this user if the run was refused."""
         swarm = _coordinators[id(self.environment)].swarm
         if swarm is None:
             raise StopUser  # the run was refused
@@ -65,20 +65,22 @@ class QuizPlayer(User):
             gevent.sleep(3600)
 
     def on_stop(self) -> None:
-        """Leave."""
+        """Leave the session."""
         if self.player is not None:
             self.player.leave()
 
 
 def _add_options(parser: LocustArgumentParser) -> None:
-    parser.add_argument("--help-all", action="help", include_in_web_ui=False, help="show these options, too, and end")
-    # On the parser itself, not in a group of it: only so does the web UI offer them.
+    parser.add_argument(
+        "--help-all", action="help", include_in_web_ui=False, help="show all options, including the swarm's, and exit"
+    )
+    # On the parser itself, not in a group: the web UI offers only those.
     run_spec.add_options(parser, "locust")
 
 
 def _begin(environment: Environment, **_: Any) -> None:
     options: Any = environment.parsed_options
-    # Nobody is there to name another host, and no master has named this one.
+    # No person can name another host, and no master has named this one.
     alone = options.headless and not isinstance(environment.runner, WorkerRunner)
     try:
         spec = RunSpec.from_options(options, "locust", processes=1)
@@ -122,14 +124,14 @@ def _finish(environment: Environment, **_: Any) -> None:
 
 
 def _end(**_: Any) -> None:
-    """Locust has printed its tables: now ours, so that it is what stays on the screen."""
+    """Print our page after Locust's tables, so that it is what stays on the screen."""
     for coordinator in _coordinators.values():
         options: Any = coordinator.environment.parsed_options
         if coordinator.page and coordinator.headless:
             sys.stdout.write(coordinator.page)
             sys.stdout.flush()
         if not coordinator.is_worker and options.csv_prefix:
-            gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # until Locust has written the last pairs, too
+            gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # until Locust has written the last pairs
     for service in _services:
         service.stop()
 

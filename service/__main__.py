@@ -1,4 +1,4 @@
-"""`python -m service`: the service with everything that makes it fast, from the command line."""
+"""`python -m service`: the service, with the fan-out extension, from the command line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from service.server.worker_processes import supervise
 from service.settings import BadSetting, Settings
 from service.stores.embedded_redis import EmbeddedServer, NoServer
 
-SPARE_FILES = 64  # descriptors that are no player's
+SPARE_FILES = 64  # descriptors not used by players
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
-    """The settings from the command line over the environment. Raises `BadSetting`."""
+    """The settings: the command line overrides the environment. Raises `BadSetting`."""
     parser = argparse.ArgumentParser(
         prog="python -m service",
-        description="The leaderboard service. Every option is also a variable LEADERBOARD_NAME in the environment.",
+        description="The leaderboard service. Every option can also be set as LEADERBOARD_NAME in the environment.",
         allow_abbrev=False,
     )
     for name, field in Settings.model_fields.items():
@@ -40,13 +40,13 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
 
 
 def check(settings: Settings) -> Settings:
-    """The settings as this machine can carry them. Raises `BadSetting` for what must not or cannot be started."""
+    """The settings, adapted to this machine. Raises `BadSetting` if the service must not or cannot start."""
     if settings.workers > 1 and (settings.reload or not hasattr(socket, "SO_REUSEPORT")):
         other = "--reload" if settings.reload else "a system on which processes cannot share a port"
         raise BadSetting(f"--workers: expected 1 with {other}, got {settings.workers}")
     if not settings.listens_on_loopback and settings.admin_token is None and not settings.open_admin:
         raise BadSetting(
-            f"--host: expected a loopback address, or --admin-token (or --open-admin) beside it, got {settings.host}"
+            f"--host: expected a loopback address, or --admin-token (or --open-admin) as well, got {settings.host}"
         )
     return _within_file_limit(settings)
 
@@ -63,14 +63,14 @@ def _within_file_limit(settings: Settings) -> Settings:
         return settings
     if "max_connections" in settings.model_fields_set:
         raise BadSetting(
-            f"--max-connections: expected at most {possible}, as this process may open {hard} files, "
+            f"--max-connections: expected at most {possible}, because this process may open {hard} files, "
             f"got {settings.max_connections}; `ulimit -Hn {settings.max_connections + SPARE_FILES}` raises the limit"
         )
     return settings.model_copy(update={"max_connections": possible})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; return the exit status."""
+    """Serve until stopped; return the exit status."""
     try:
         settings = check(parse(arguments))
         listener = bind(settings)
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if is_everywhere(settings.host):
         print(
-            "leaderboard: others reach it by this machine's address, by a name only with --allowed-host",
+            "leaderboard: other machines reach it by this machine's IP address; a host name needs --allowed-host",
             file=sys.stderr,
         )
     try:
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _redis_of_our_own(settings: Settings) -> Iterator[None]:
-    """The embedded Redis, where one is wanted, for all the processes there will be. Raises `NoServer`."""
+    """Run the embedded Redis, if one is configured, for all serving processes. Raises `NoServer`."""
     settings.to_environment()
     folder = None if settings.redis_url is None else folder_of(settings.redis_url)
     if folder is None:

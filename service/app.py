@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The leaderboard as an ASGI app. Raises `BadSetting`."""
     if settings.workers > 1 and settings.redis_url is None:
         raise BadSetting(
-            f"--workers: expected 1, or --redis-url beside it, without which processes share nothing, "
+            f"--workers: expected 1, or --redis-url as well, without which processes share nothing, "
             f"got {settings.workers}"
         )
     metrics = Metrics()
@@ -73,10 +73,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         drop_known_noise()
         for name in settings.unknown_variables():
-            log.warning("%s is in the environment and is no setting", name)
+            log.warning("%s is set in the environment but is not a setting", name)
         await store.start()
         if store.storage == "memory":
-            log.info("no Redis is configured: scores are kept in memory, for as long as this process lives")
+            log.info("no Redis is configured: scores are kept in memory and end with this process")
         stop_with_parent()
         draining.on_signal(settings.drain_seconds)
         heap = GcFreezer()

@@ -1,4 +1,4 @@
-"""`uvicorn service.main:app`: the app from the environment's settings."""
+"""`uvicorn service.main:app`: the app, with its settings from the environment."""
 
 from __future__ import annotations
 

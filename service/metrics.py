@@ -1,6 +1,6 @@
-"""What the process counts of itself, as Prometheus reads it.
+"""The metrics of this process, in Prometheus' format.
 
-Each app has a registry of its own, so two apps in one process (tests) do not share counts.
+Each app has its own registry, so two apps in one process (tests) do not share counts.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ class Metrics:
         GCCollector(registry=self.registry)
         self.connections = self._gauge("connections", "Open WebSockets")
         self.users = self._gauge("users", "Distinct users connected here")
-        self.sessions = self._gauge("sessions", "Sessions that exist")
+        self.sessions = self._gauge("sessions", "Existing sessions")
         self.degraded = self._gauge("degraded", "1 while scores are kept in this process only")
         self.frames = self._counter("frames_received", "Frames received, by type", "type")
         self.updates = self._counter("updates_answered", "Score updates answered")
         self.errors = self._counter("errors_sent", "Errors sent, by code", "code")
         self.closes = self._counter("connections_closed", "WebSockets that ended, by close code", "code")
-        self.boards = self._counter("boards", "Boards encoded for an audience")
+        self.boards = self._counter("boards", "Boards encoded for fan-out")
         self.deliveries = self._counter("deliveries", "Writes to sockets by fan-outs")
         self.passed_over = self._counter("passed_over", "Boards not written because a socket did not keep up")
         self.redis_queue = self._gauge("redis_queue", "Operations that Redis has not confirmed")
         self.redis_seen_seconds = self._gauge("redis_seen_seconds", "Seconds since Redis last answered")
         self.redis_batches = self._counter("redis_batches", "Batches of operations sent to Redis")
-        self.redis_restores = self._counter("redis_restores", "Rows put back that Redis had lost")
+        self.redis_restores = self._counter("redis_restores", "Rows restored that Redis had lost")
         self.background_failures = self._counter("background_failures", "Errors in background tasks")
         self.fanout_seconds = Histogram(
             "leaderboard_fanout_seconds",

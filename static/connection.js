@@ -103,7 +103,7 @@ export class Connection extends EventTarget {
 		if (type === "pong" && Number.isFinite(data.t)) this.trip = performance.now() - data.t;
 		if (type === "user-rank-update") this.#answered(data);
 		if (type === "error") this.#failed(data);
-		this.#tell("message", message);
+		this.#emit("message", message);
 	}
 
 	#answered({ userId, opId }) {
@@ -124,9 +124,9 @@ export class Connection extends EventTarget {
 			this.#outbox.postpone(opId, now);
 			if (this.#seated) this.#takeSeat();
 		} else if (opId) {
-			if (this.#outbox.take(opId)) this.#tell("refused", { message });
+			if (this.#outbox.take(opId)) this.#emit("refused", { message });
 		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
-			this.#tell("refused", { message, seat: true });
+			this.#emit("refused", { message, seat: true });
 		}
 	}
 
@@ -142,7 +142,7 @@ export class Connection extends EventTarget {
 		if (!this.#seated || !this.#player) return;
 		const now = performance.now();
 		const given = this.#outbox.abandon(now);
-		if (given.length > 0) this.#tell("refused", { message: `${given.length} scores could not be confirmed.` });
+		if (given.length > 0) this.#emit("refused", { message: `${given.length} scores could not be confirmed.` });
 		for (const { points, opId } of this.#outbox.due(this.#player.userId, now)) this.#send(score(points, opId));
 		const wakeAt = this.#outbox.wakeAt(now);
 		clearTimeout(this.#flushTimer);
@@ -184,10 +184,10 @@ export class Connection extends EventTarget {
 	#enter(state, retryAt = null) {
 		this.state = state;
 		this.retryAt = retryAt;
-		this.#tell("state");
+		this.#emit("state");
 	}
 
-	#tell(name, detail = null) {
+	#emit(name, detail = null) {
 		this.dispatchEvent(new CustomEvent(name, { detail }));
 	}
 }

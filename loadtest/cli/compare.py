@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare; return the exit status."""
-    lots = []
+    groups = []
     for path in (options.a, options.b):
         runs, left_out = load(path)
         for line in left_out:
@@ -35,10 +35,10 @@ def run(options: argparse.Namespace) -> int:
         if not runs:
             sys.stderr.write(f"loadtest compare: {path}: expected at least one judged run, got none\n")
             return WRONG_USAGE
-        lots.append(runs)
-    heads, results = ([[one[place] for one in lot] for lot in lots] for place in (0, -1))
+        groups.append(runs)
+    heads, results = ([[one[place] for one in group] for group in groups] for place in (0, -1))
     rows = compare(*results)
-    sys.stdout.write(page(rows, len(lots[0]), len(lots[1]), doubts(*heads)))
+    sys.stdout.write(page(rows, len(groups[0]), len(groups[1]), doubts(*heads)))
     return WORSE if any(row.verdict == "worse" and row.counts for row in rows) else NOT_WORSE
 
 

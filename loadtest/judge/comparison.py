@@ -50,7 +50,7 @@ def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], *, s
     """The rows for two sets of results (the last lines of runs): one for each metric that all of them have."""
     rows = []
     for metric in METRICS.values():
-        ours, theirs = ([one["metrics"].get(metric.name) for one in lot] for lot in (a, b))
+        ours, theirs = ([one["metrics"].get(metric.name) for one in group] for group in (a, b))
         if metric.compared and all(value is not None and value > 0 for value in (*ours, *theirs)):
             middles = statistics.median(ours), statistics.median(theirs)
             rows.append(MetricComparison(metric, *middles, *ratio(ours, theirs, seed=seed)))
@@ -76,7 +76,7 @@ def doubts(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> li
     if min(len(a), len(b)) < 5:
         found.append(f"{len(a)} and {len(b)} runs: an interval needs five of each")
     started = sorted([(one["started"], "A") for one in a] + [(one["started"], "B") for one in b])
-    order = "".join(lot for _, lot in started)
+    order = "".join(group for _, group in started)
     if min(len(a), len(b)) > 1 and order in {"A" * len(a) + "B" * len(b), "B" * len(b) + "A" * len(a)}:
         found.append(f"the runs were not interleaved ({order}): changes on the machine between them are in the ratio")
     for name in sorted(set().union(*(one["arguments"] for one in (*a, *b))) - {"gates"}):

@@ -261,7 +261,7 @@ def _hops(result: Line) -> str:
     }
     rest = mean["age"] - sum(parts.values())
     return stacked(
-        "Hops: mean time of a board's oldest update at each stage, without comparing clocks",
+        "Hops: mean time of a board's oldest update per hop, without comparing clocks",
         parts | {"network, kernels and waiting sockets": max(rest, 0.0)}, "ms",
     )  # fmt: skip
 

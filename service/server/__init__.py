@@ -1,1 +1,1 @@
-"""What belongs to the process and its sockets rather than to the game: listening, sending, logging, stopping."""
+"""The process and its sockets, independent of the game: listening, sending, logging, stopping."""

@@ -1,4 +1,4 @@
-"""The address that is listened on, by one process or by several."""
+"""The listening address, of one process or of several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_everywhere(host: str) -> bool:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The address to open; a service on all addresses is reached on this machine's own."""
+    """The URL to open; for a service on all addresses, the loopback one."""
     host, port = listener.getsockname()[:2]
     if is_everywhere(host):
         host = "::1" if ":" in host else "127.0.0.1"
@@ -28,7 +28,7 @@ def announce(listener: socket.socket) -> None:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """A socket at the address. Raises `BadSetting` when the port is taken or the host is none of ours."""
+    """A socket bound to the address. Raises `BadSetting` if the port is taken or the host is not this machine's."""
     try:
         return _bound(settings.host, settings.port, shared=settings.workers > 1)
     except OSError as error:
@@ -37,7 +37,7 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A socket at the address, which others that are `shared` may have too. Raises OSError."""
+    """A socket bound to the address; several `shared` sockets may be bound to one. Raises OSError."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
@@ -52,10 +52,10 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
 
 
 class SocketPerWorker:
-    """A place for a listening socket in what is sent to a worker: there, it is one of the worker's own.
+    """Stands for a listening socket in the data sent to a worker; unpickled there, it becomes a new socket.
 
-    Of workers that wait at one socket the same one would get nearly every connection. The kernel
-    spreads them evenly over sockets of their own.
+    If all workers waited on one socket, the same one would get nearly every connection. The kernel
+    spreads connections evenly over separate sockets.
     """
 
     def __init__(self, listener: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""How the service logs: one line an event on stderr, as text or as JSON."""
+"""How the service logs: one line per event on stderr, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -25,7 +25,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _KnownNoise(logging.Filter):
-    """Keeps what a client alone can cause, as often as it likes, out of the log."""
+    """Keeps records that a client can cause any number of times out of the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         # uvicorn logs a traceback for each frame that is not UTF-8; close code 1007 is counted in the metrics.
@@ -33,7 +33,7 @@ class _KnownNoise(logging.Filter):
 
 
 def drop_known_noise() -> None:
-    """Quieten uvicorn's log, however it was set up, where a client could fill the disk with it."""
+    """Drop the records of uvicorn's log with which a client could fill the disk, however the log was set up."""
     uvicorn_log = logging.getLogger("uvicorn.error")
     if not any(isinstance(one, _KnownNoise) for one in uvicorn_log.filters):
         uvicorn_log.addFilter(_KnownNoise())

@@ -1,11 +1,11 @@
-"""The way out to one socket, and what goes through it.
+"""Sending to one socket without waiting.
 
-A `OutgoingBatch` is encoded once for everybody. An `Outlet` takes batches without ever waiting: sending
-is a plain call, and whether the socket keeps up is told by a callback. So the loop that sends a
-board to everyone has nothing to await, and a slow or dead socket delays nobody.
+An `OutgoingBatch` is encoded once for all sockets. An `Outlet` takes batches without ever waiting:
+sending is a plain call, and a callback reports whether the socket keeps up. So the loop that sends
+a board to everyone awaits nothing, and a slow or dead socket delays nobody else.
 
-Two kinds: `wire.WireOutlet` gives prebuilt frames to the kernel; `AsgiOutlet`, here, sends the same
-texts through `websocket.send` on any ASGI server.
+Two kinds: `uvicorn_protocol.WireOutlet` gives prebuilt frames to the kernel; `AsgiOutlet`, here,
+sends the same texts through `websocket.send` on any ASGI server.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class OutgoingBatch:
-    """Messages that go out together: as texts, and as one run of prebuilt frames."""
+    """Messages that are sent together: as texts, and as one sequence of prebuilt frames."""
 
     __slots__ = ("texts", "wire")
 
@@ -57,18 +57,18 @@ def takes_nothing(_wire: bytes) -> int:
 
 
 def _nobody(_writable: bool) -> None:
-    """The callback of an outlet in which no hub has an interest."""
+    """The callback of an outlet that belongs to no hub."""
 
 
 class Outlet(ABC):
-    """One socket's way out.
+    """The sending side of one socket.
 
     `on_writable` is called with False when the socket stops keeping up and with True when it
     has caught up; after the last call with False and `closed`, nothing more is sent.
 
-    `push` gives bytes straight to the kernel and returns how many it took, none or some of them
-    where the socket is full. It is for `broadcast` and for writable outlets alone: behind it,
-    `finish` has to be told of what was not taken.
+    `push` gives bytes directly to the kernel and returns how many it took, which is fewer than all if
+    the socket is full. It is only for `broadcast` and writable outlets; if not all bytes were taken,
+    `finish` must be called.
     """
 
     __slots__ = ("closed", "ended_with", "on_writable", "push", "writable")
@@ -77,29 +77,29 @@ class Outlet(ABC):
         self.push = push
         self.writable = True
         self.closed = False
-        self.ended_with: CloseCode | None = None  # set when the outlet itself gave the socket up
+        self.ended_with: CloseCode | None = None  # set if the outlet itself gave up the socket
         self.on_writable: Callable[[bool], None] = _nobody
 
     @abstractmethod
     def send(self, batch: OutgoingBatch, more: OutgoingBatch | None = None) -> None:
-        """Send the messages, both batches in one write where that is possible. Never waits, never raises."""
+        """Send the messages, both batches in one write if possible. Never waits, never raises."""
 
     @abstractmethod
     def finish(self, batch: OutgoingBatch, taken: int) -> None:
-        """Send what is left of a batch of which `push` took so many bytes."""
+        """Send the rest of a batch of which `push` took `taken` bytes."""
 
     @abstractmethod
     async def close(self, code: CloseCode) -> None:
-        """Close the socket behind what was sent; where it can be helped, one that does not read is not waited for."""
+        """Close the socket after what was sent; do not wait for a peer that does not read, if avoidable."""
 
     def end(self) -> None:
-        """From now on nothing is sent: the socket is closing or gone."""
+        """Send nothing more: the socket is closing or closed."""
         if not self.closed:
             self.closed = True
             self._set_writable(False)
 
     def unsubscribe(self) -> None:
-        """Call nobody any more."""
+        """Make no more callbacks."""
         self.on_writable = _nobody
 
     def _set_writable(self, writable: bool) -> None:
@@ -109,26 +109,26 @@ class Outlet(ABC):
 
 
 def broadcast(outlets: Iterable[Outlet], batch: OutgoingBatch) -> None:
-    """Send the batch to every outlet; all of them are writable.
+    """Send the batch to every outlet; all of them must be writable.
 
-    The hottest loop of the service. Nearly all of its time is the kernel's: for a socket that keeps
-    up it costs one call besides, so nothing may be added to it that could be told by a callback.
+    The hottest loop of the service. Nearly all of its time is spent in the kernel: a socket that keeps
+    up costs one other call, so nothing may be added here that a callback could report.
     """
     wire, size = batch.wire, len(batch.wire)
     for outlet in outlets:
         try:
             taken = outlet.push(wire)
-        except OSError:  # full, or gone, which its transport finds out
+        except OSError:  # full, or closed, which its transport will notice
             taken = 0
         if taken != size:
             outlet.finish(batch, taken)
 
 
 class AsgiOutlet(Outlet):
-    """The way out through `websocket.send`, for servers without the extension.
+    """Sends through `websocket.send`, for servers without the extension.
 
-    One task sends what was put in. Above `HIGH_WATER` waiting bytes the socket counts as not keeping
-    up, so a hub holds its boards back, and what waits here stays bounded.
+    One task sends the queued texts. Above `HIGH_WATER` queued bytes the socket counts as not keeping
+    up, so a hub holds back its boards, and the queue stays bounded.
     """
 
     __slots__ = ("_bytes", "_closing", "_more", "_socket", "_task", "_waiting")
@@ -182,6 +182,6 @@ class AsgiOutlet(Outlet):
     def _pump_ended(self, task: asyncio.Task[None]) -> None:
         super().end()
         error = None if task.cancelled() else task.exception()
-        # A peer that went away ends the reading side too, which does the cleaning up.
+        # A peer that disconnected ends the reading side too, which cleans up.
         if error is not None and not isinstance(error, WebSocketDisconnect | WebSocketDisconnected):
             log.error("sending to a socket failed", exc_info=error)

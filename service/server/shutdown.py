@@ -1,4 +1,4 @@
-"""How a process learns that it is to stop, and what it does before it does."""
+"""How a process learns that it must stop, and what it does first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from types import FrameType
 
 
 class Draining:
-    """Whether the process has been told to stop, and goes on serving for a while without taking on anybody new."""
+    """Whether the process received the signal to stop and now serves existing connections only, for a while."""
 
     def __init__(self) -> None:
         self.begun = False
 
     def on_signal(self, seconds: float) -> None:
-        """From now on the first signal to stop is heeded that much later; a second one at once.
+        """Delay the first signal to stop by `seconds`; a second signal acts at once.
 
-        Whatever server runs the app has its own handlers in place, and they have the last word. Outside
-        the main thread, where no signal arrives, nothing is done.
+        The handlers of the server that runs the app stay in place and are called in the end. Outside the
+        main thread, where no signal arrives, this does nothing.
         """
         if not seconds or threading.current_thread() is not threading.main_thread():
             return
@@ -43,7 +43,7 @@ class Draining:
 
 
 def stop_with_parent() -> None:
-    """A worker of several stops when the process that started them is gone, however that ended."""
+    """Stop a worker process when its parent has ended, however it ended."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -56,9 +56,9 @@ def stop_with_parent() -> None:
 
 
 def call_when_stdin_closes(callback: Callable[[], None]) -> None:
-    """Call back, in a thread of its own, when nobody can write to this process any more.
+    """Call back, from a separate thread, when stdin is closed.
 
-    Read, not polled: the pipe ends when the parent does, even when it was killed.
+    This reads and does not poll: the pipe closes when the parent ends, even if it was killed.
     """
 
     def wait() -> None:

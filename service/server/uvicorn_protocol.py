@@ -1,11 +1,11 @@
-"""The uvicorn protocol class for fan-out: prebuilt frames straight to the kernel.
+"""The uvicorn protocol class for fan-out: prebuilt frames directly to the kernel.
 
-Law of the file: uvicorn's class stays the only one that reads, shakes hands and closes. This
-one adds a way out beside it and tells, from uvicorn's own callbacks, when that way is blocked
-or gone. The transport keeps nothing back (its high-water mark is 0), so as long as an outlet is
-writable nothing waits in the process, and what is pushed past the transport cannot overtake. If
-uvicorn's class no longer has the shape this relies on, `protocol_class` says so and the service
-runs without the extension, with the same bytes at the usual price.
+The rule of this file: only uvicorn's class reads, performs the handshake and closes. The subclass
+adds a second way to send and learns from uvicorn's own callbacks when it is blocked or gone. The
+transport's high-water mark is 0, so while an outlet is writable nothing waits in the process, and
+bytes that bypass the transport cannot overtake others. If uvicorn's class no longer has the methods
+used here, `protocol_class` logs it and the service runs without the extension, sending the same
+bytes at the usual cost.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from service.core.errors import CloseCode
 from service.server.outbound import EXTENSION, OutgoingBatch, Outlet, broadcast, takes_nothing
 
 STALL_SECONDS = 5.0  # a socket paused for longer is given up
-LAST_WORD_SECONDS = 2.0  # how long a close frame may take to leave a socket that was given up
-SHUTDOWN_SECONDS = 1.0  # and one that was full when the server stopped
-SEND_BUFFER = 32 * 1024  # bytes in the kernel; by default it takes megabytes, minutes of boards
-USER_TIMEOUT_MS = 20_000  # a peer that acknowledges nothing for so long is dead
+LAST_WORD_SECONDS = 2.0  # time for a close frame to leave a socket that was given up
+SHUTDOWN_SECONDS = 1.0  # the same for a socket that was full when the server stopped
+SEND_BUFFER = 32 * 1024  # bytes in the kernel; the default is megabytes, minutes of boards
+USER_TIMEOUT_MS = 20_000  # a peer that acknowledges nothing for this long is dead
 
 log = logging.getLogger("leaderboard.wire")
 
@@ -38,12 +38,12 @@ RELIED_ON = (
 
 
 class WireOutlet(Outlet):
-    """The way out through the transport of one upgraded connection."""
+    """Sends through the transport of one upgraded connection."""
 
     __slots__ = ("_loop", "_protocol", "_socket", "_stall", "_transport")
 
     def __init__(self, protocol: FanoutProtocol) -> None:
-        # A second handle on the transport's own descriptor; `release` lets go of it before it is closed.
+        # A second handle to the transport's descriptor; `release` detaches it before the transport closes it.
         self._socket = _plain_socket(protocol.transport)
         super().__init__(takes_nothing if self._socket is None else self._socket.send)
         self._protocol: FanoutProtocol | None = protocol
@@ -84,7 +84,7 @@ class WireOutlet(Outlet):
             self._set_writable(True)
 
     def release(self) -> None:
-        """Let go of a connection that is lost: no cycle keeps it for the garbage collector to find."""
+        """Drop all references to a lost connection, so that no cycle leaves it to the garbage collector."""
         self._protocol = None
         self.push = takes_nothing
         if self._socket is not None:
@@ -94,7 +94,7 @@ class WireOutlet(Outlet):
         if self._protocol is None:
             return
         if not self.writable:
-            # Behind a full buffer the close frame would wait for ever.
+            # Behind a full buffer, the close frame would wait forever.
             self._protocol.give_up(code)
             return
         await self._protocol.send({"type": "websocket.close", "code": int(code)})
@@ -132,7 +132,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_outlet()
         super().connection_lost(exc)
-        # A parser that was not fed the end of its stream holds the connection, which holds the parser.
+        # A parser that has not seen the end of its stream references the connection, which references the parser.
         self.conn.parser.close()
         if self.outlet is not None:
             self.outlet.release()
@@ -151,7 +151,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         self._end_outlet()
         super().shutdown()
         if stuck:
-            # If it does not drain soon, its close frame would hold up the whole server's end.
+            # If it does not drain soon, its close frame would delay the shutdown of the server.
             self.loop.call_later(SHUTDOWN_SECONDS, self.transport.abort)
 
     async def send(self, message: Any) -> None:
@@ -172,13 +172,13 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
             return
         # Closing with unread bytes in the kernel resets the connection, and the reset overtakes the
-        # close frame: the client would never learn its code. So end our side and read on.
+        # close frame: the client would never learn the code. So shut down our side and keep reading.
         self.transport.write_eof()
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LAST_WORD_SECONDS, self.transport.abort)
 
     def give_up(self, code: CloseCode) -> None:
-        """Close a connection whose peer does not read, and do not wait for it."""
+        """Close a connection whose peer does not read, without waiting for it."""
         self._end_outlet()
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
@@ -197,7 +197,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
 
 def protocol_class() -> type[FanoutProtocol] | None:
-    """The class to give to uvicorn, or None (and one log line) when uvicorn's own changed shape."""
+    """The class to pass to uvicorn; None, and one log line, if uvicorn's own class lacks what it needs."""
     missing = [name for name in RELIED_ON if not callable(getattr(WebSocketsSansIOProtocol, name, None))]
     if not isinstance(getattr(ServerProtocol(), "parser", None), Generator):
         missing.append("conn.parser")
@@ -208,7 +208,7 @@ def protocol_class() -> type[FanoutProtocol] | None:
 
 
 def _plain_socket(transport: asyncio.Transport) -> socket.socket | None:
-    """The transport's socket to write to, None where bytes have to go through TLS first."""
+    """The transport's socket to write to; None if bytes have to go through TLS first."""
     inner = transport.get_extra_info("socket")
     if inner is None or transport.get_extra_info("ssl_object") is not None:
         return None

@@ -1,4 +1,4 @@
-"""uvicorn as this service runs it: the configuration, and the server that serves in this process."""
+"""uvicorn as this service runs it: its configuration, and the server in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.settings import Settings
 
 
 def configure(settings: Settings, app: FastAPI | str) -> uvicorn.Config:
-    """The configuration of uvicorn: what the wire contract needs, and the class that makes fan-out cheap."""
+    """The configuration of uvicorn: what the wire contract requires, and the protocol class for cheap fan-out."""
     return uvicorn.Config(
         app,
         workers=settings.workers,
@@ -36,7 +36,7 @@ def configure(settings: Settings, app: FastAPI | str) -> uvicorn.Config:
 
 
 class LeaderboardServer(uvicorn.Server):
-    """A uvicorn server that prints its address, and stops when its parent is gone."""
+    """A uvicorn server that prints its address, and stops when its parent has ended."""
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)

@@ -15,16 +15,16 @@ from service.settings import Settings
 
 
 class Workers(Multiprocess):
-    """Several processes that serve, and this one, which supervises them and prints their address."""
+    """Several serving processes; this process supervises them and prints their address."""
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        # It is not listened to here: it keeps the port as long as no worker does.
+        # This process does not listen; the socket only reserves the port.
         super().__init__(config, cast("list[socket.socket]", [SocketPerWorker(listener)]))
         self._listener = listener
 
     @property
     def failed(self) -> bool:
-        """Whether it ended because a worker could not start."""
+        """Whether supervision ended because a worker could not start."""
         return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
     def init_processes(self) -> None:
@@ -35,14 +35,14 @@ class Workers(Multiprocess):
 
 
 def supervise(config: uvicorn.Config, settings: Settings, listener: socket.socket) -> int:
-    """Let other processes serve, and return the exit status; `config` names the app as `module:name`."""
+    """Serve from other processes; return the exit status. `config` names the app as `module:name`."""
     supervisor = (
         Workers(config, listener)
         if settings.workers > 1
         else ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
     )
     if settings.reload:
-        # A client that connects before the other process serves waits a moment, no longer.
+        # A client that connects before the other process serves only has to wait a moment.
         listener.listen(config.backlog)
         announce(listener)
     if settings.until_stdin_closes:
