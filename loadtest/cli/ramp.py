@@ -34,12 +34,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "0 found, 3 not even the smallest number holds, 4 not sure, or the generator was the limit."
     )
     parser.add_argument("--scenario", choices=[name for name in SCENARIOS if name != "replay"], default="steady")
-    parser.add_argument("--from", dest="least", type=int, default=50, help="least players (default %(default)s)")
-    parser.add_argument("--to", dest="most", type=int, default=5000, help="most players (default %(default)s)")
+    number = "number of players (default %(default)s)"
+    parser.add_argument("--from", dest="least", type=int, default=50, help=f"smallest {number}")
+    parser.add_argument("--to", dest="most", type=int, default=5000, help=f"largest {number}")
     parser.add_argument(
         "--resolution", type=float, default=0.1, help="final width of the gap, as a share (default 0.1: 10 %%)"
     )
-    parser.add_argument("--confidence", type=float, default=0.95, help="required at both ends (default %(default)s)")
+    parser.add_argument("--confidence", type=float, default=0.95, help="required for both ends (default %(default)s)")
     parser.add_argument("--trials", type=int, default=60, help="maximum number of trials (default %(default)s)")
     # Each trial has its own number of players, file and session.
     run_spec.add_options(parser, without=("scenario", "players", "session", "out"))

@@ -30,7 +30,7 @@ USELESS = (ValueError, score_log.Unreadable, TooManySockets, ServiceFailed, http
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the description and options of the command to the parser."""
     parser.description = (
-        "Send a swarm of players and measure every (update, receiver) pair. Exit status: 0 PASS, 3 FAIL, "
+        "Run a swarm of players and measure every (update, receiver) pair. Exit status: 0 PASS, 3 FAIL, "
         "4 INVALID (the generator was the bottleneck, or the run was cut short), 2 wrong usage or no service, "
         "130 interrupted before it started."
     )

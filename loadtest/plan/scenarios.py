@@ -1,6 +1,6 @@
 """What a swarm does: who plays, when each player scores, and when a connection ends on purpose.
 
-A scenario is a small frozen object made from the `RunSpec`. `Steady` is the plain one; each of the others overrides
+A scenario is a small frozen object made from the `RunSpec`. `Steady` is the basic one; each of the others overrides
 one or two methods and says how late the last screens may be. To add one, write such a class and add it to
 `_CLASSES`; measurement, the other gates and the report are the same for all.
 
@@ -89,7 +89,7 @@ class Scenario(Protocol):
         """What is done to all players at once, for the report: (seconds from the start of the schedule, text)."""
 
     def truth(self, stream: int) -> dict[str, int] | None:
-        """The final scores of the process' players, if they are known in advance."""
+        """The final scores of the process's players, if they are known in advance."""
 
 
 @dataclass(frozen=True, slots=True)
