@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from cockpit.story.client_tabs import ClientTabs
 from cockpit.story.script import AT_ONCE, STORY, Expect, Played, Sight, StoryFailed, TabState, perform, play
-from e2e.chromium_stage import ChromiumStage
-from e2e.foreign_stage import ForeignStage
+from e2e.chromium_tabs import ChromiumTabs
+from e2e.foreign_tabs import ForeignTabs
 from playwright.async_api import Browser
 
 from loadtest.target.processes import Service
@@ -32,26 +32,26 @@ def problems() -> tuple[list[str], object]:
 @pytest.mark.browser
 async def test_the_story_in_three_chromium_pages(browser: Browser, service: Service) -> None:
     """Three real pages see every claim of the story, at once where it says at once."""
-    async with ChromiumStage(browser, service.url) as stage:
-        record = await play(STORY, stage, speed=math.inf)
-        assert stage.errors == []
+    async with ChromiumTabs(browser, service.url) as tabs:
+        record = await play(STORY, tabs, speed=math.inf)
+        assert tabs.errors == []
     report("Chromium", record)
     assert len(record) == len(STORY)
 
 
 async def test_the_story_over_a_foreign_client(service: Service) -> None:
     """A client of another library on plain threads sees every claim of the story."""
-    async with ForeignStage(service.url, service.ws_url) as stage:
-        record = await play(STORY, stage, speed=math.inf)
+    async with ForeignTabs(service.url, service.ws_url) as tabs:
+        record = await play(STORY, tabs, speed=math.inf)
     report("websocket-client", record)
     assert len(record) == len(STORY)
 
 
-async def test_the_story_on_the_cockpit_s_own_stage(service: Service) -> None:
-    """The notebook's stage sees every claim of the story, and nothing fails in its background."""
+async def test_the_story_on_the_cockpit_s_own_tabs(service: Service) -> None:
+    """The notebook's tabs see every claim of the story, and nothing fails in its background."""
     failed, report_failure = problems()
-    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
-        record = await play(STORY, stage, speed=math.inf)
+    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as tabs:
+        record = await play(STORY, tabs, speed=math.inf)
     report("cockpit", record)
     assert len(record) == len(STORY)
     assert failed == []
@@ -62,11 +62,11 @@ async def test_a_wrong_claim_fails_with_its_caption(service: Service) -> None:
     wrong = Expect("a score that nobody made", lambda _, now: now.scores() == {"alice": 1}, within=0.3)
     story = (*STORY[:4], replace(STORY[4], expect=(wrong,)))
     failed, report_failure = problems()
-    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as tabs:
         with pytest.raises(
             StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"
         ):
-            await play(story, stage, speed=math.inf)
+            await play(story, tabs, speed=math.inf)
     assert failed == []
 
 
@@ -74,9 +74,9 @@ async def test_a_claim_that_holds_before_its_act_proves_nothing(service: Service
     """A step whose claim is true before anything was done fails."""
     idle = replace(STORY[0], expect=(Expect("an empty board", lambda _, now: not now.board),))
     _, report_failure = problems()
-    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as stage:
+    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as tabs:
         with pytest.raises(StoryFailed, match="before anything was done"):
-            await perform(idle, stage)
+            await perform(idle, tabs)
 
 
 async def test_the_own_pace_is_four_minutes() -> None:
@@ -90,7 +90,7 @@ async def test_the_own_pace_is_four_minutes() -> None:
     class NoStage:
         tabs = ()
 
-    async def nothing(stage: object) -> None:
+    async def nothing(tabs: object) -> None:
         return None
 
     quiet = tuple(replace(step, act=nothing, expect=()) for step in STORY)

@@ -1,7 +1,7 @@
 """Live charts of a swarm's `RunProgress`: percentiles, heat map, histogram, reach and skew, CPU.
 
-As in `charts`, each owns a bqplot figure and has one method, `draw(course)`, and writes traits
-inside `hold_sync`. What is new comes once a second.
+As in `live.charts`, each owns a bqplot figure and has one method, `draw(progress)`, and writes traits
+inside `hold_sync`. New data comes once a second.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from cockpit.ui.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, TYPICAL, WORST
 WINDOW = 60
 OUT_OF_SIGHT = -120.0
 NOTHING = "rgba(158, 202, 225, 0)"
-WORDS = 24  # characters of a mark that fit on a chart
+WORDS = 24  # characters of a label that fit on a chart
 DECADES = {-1: "0.1", 0: "1", 1: "10", 2: "100", 3: "1 s", 4: "10 s"}
 MIDDLES = math.log10(LOWEST_MS) + (np.arange(ROWS) + 0.5) / ROWS_PER_DECADE
 ENDS = np.repeat(math.log10(LOWEST_MS) + np.arange(ROWS + 1) / ROWS_PER_DECADE, 2)[1:-1]  # of each row, in turn
 
 
 class RunChart(Protocol):
-    """What the desk draws."""
+    """A chart of the desk."""
 
     widget: bq.Figure
 
-    def draw(self, course: RunProgress) -> None:
-        """Show `course`."""
+    def draw(self, progress: RunProgress) -> None:
+        """Show `progress`."""
 
 
 class FaultLines:
-    """What was done to the service, on a chart over time: upright lines with their words."""
+    """What was done to the service, on a chart over time: vertical lines with labels."""
 
     def __init__(self, time: bq.Scale) -> None:
         scales = {"x": time, "y": bq.LinearScale(min=0.0, max=1.0)}
@@ -51,9 +51,11 @@ class FaultLines:
         )  # fmt: skip
         self.marks = [self._lines, self._words]
 
-    def draw(self, course: RunProgress) -> None:
-        """Show those of `course`; nothing is sent while they stay where they are."""
-        known = [(at - course.now, text) for at, text in course.marks if course.now - WINDOW <= at <= course.now + 5]
+    def draw(self, progress: RunProgress) -> None:
+        """Show the marks of `progress`; nothing is sent while they do not move."""
+        known = [
+            (at - progress.now, text) for at, text in progress.marks if progress.now - WINDOW <= at <= progress.now + 5
+        ]
         places = tuple(min(x, 0.0) for x, _ in known)
         if places == self._shown:
             return
@@ -79,20 +81,20 @@ class Percentiles:
         marks = [self._p99, self._p50, *self._rules.marks]
         self.widget = _with_legend(figure(marks, self._sides, "Score → other screens, milliseconds"))
 
-    def draw(self, course: RunProgress) -> None:
-        """Show the last minute of `course`."""
-        seconds = course.window()
+    def draw(self, progress: RunProgress) -> None:
+        """Show the last minute of `progress`."""
+        seconds = progress.window()
         grow(self._height, self._sides[1], max((s.p99 for s in seconds if s.p99 is not None), default=0.0))
-        _move(self._p50, course, [s.p50 for s in seconds])
-        _move(self._p99, course, [s.p99 for s in seconds])
-        self._rules.draw(course)
+        _move(self._p50, progress, [s.p50 for s in seconds])
+        _move(self._p99, progress, [s.p99 for s in seconds])
+        self._rules.draw(progress)
 
 
 class HeatMap:
-    """Where the pairs of each second lie: time across, latency up, on a log axis."""
+    """The latencies of the pairs of each second: time across, latency up, on a log axis."""
 
     def __init__(self) -> None:
-        # Nothing is transparent: bqplot draws a value that is no number in its neighbour's colour.
+        # Empty cells get a transparent colour: bqplot would draw NaN in its neighbour's colour.
         color = bq.ColorScale(colors=[NOTHING, "#9ecae1", BLUE, PURPLE, ORANGE], min=0.0, max=1.0)
         scales = {"x": last_minute(), "y": bq.LinearScale(min=-1.0, max=4.0), "color": color}
         self._cells = bq.HeatMap(
@@ -105,15 +107,15 @@ class HeatMap:
         )
         self.widget = figure([self._cells, *self._rules.marks], [across, up], "Latency heat map, milliseconds")
 
-    def draw(self, course: RunProgress) -> None:
-        """Show the last minute of `course`: blue is few pairs, orange most, each step of colour a multiple."""
+    def draw(self, progress: RunProgress) -> None:
+        """Show the last minute of `progress`: blue is few pairs, orange many, on a log scale."""
         counts = np.zeros((ROWS, WINDOW))
-        for second in course.window():
-            counts[:, WINDOW - 1 - int(course.now - second.at)] = second.heat
+        for second in progress.window():
+            counts[:, WINDOW - 1 - int(progress.now - second.at)] = second.heat
         strength = np.log1p(counts) / max(float(np.log1p(counts.max())), 1.0)
         with self._cells.hold_sync():
             self._cells.color = np.where(counts > 0, 0.25 + 0.75 * strength, 0.0)
-        self._rules.draw(course)
+        self._rules.draw(progress)
 
 
 class Distribution:
@@ -134,9 +136,9 @@ class Distribution:
         )  # fmt: skip
         self.widget = figure([self._steps], [across, self._up], "Pairs by latency, percent")
 
-    def draw(self, course: RunProgress) -> None:
-        """Show all of `course`."""
-        counts = np.array(course.total, float)
+    def draw(self, progress: RunProgress) -> None:
+        """Show all of `progress`."""
+        counts = np.array(progress.total, float)
         shares = 100 * counts / max(counts.sum(), 1.0)
         high = above(float(shares.max()) * 1.1)
         if self._height.max != high:
@@ -145,7 +147,7 @@ class Distribution:
 
 
 class ReachAndSkew:
-    """The share of versions that receivers saw, and a board's first → last receiver."""
+    """The share of versions that receivers saw, and the time from a board's first receiver to its last."""
 
     def __init__(self) -> None:
         self._height = bq.LinearScale(min=0.0, max=10.0)
@@ -160,13 +162,13 @@ class ReachAndSkew:
         self.widget = _with_legend(figure(marks, [*self._sides, far], "Reach and skew"), place="bottom-left")
         self.widget.fig_margin = {**self.widget.fig_margin, "right": 34}
 
-    def draw(self, course: RunProgress) -> None:
-        """Show the last minute of `course`."""
-        seconds = course.window()
+    def draw(self, progress: RunProgress) -> None:
+        """Show the last minute of `progress`."""
+        seconds = progress.window()
         grow(self._height, self._sides[1], 2 * max((s.skew for s in seconds if s.skew is not None), default=0.0))
-        _move(self._skew, course, [s.skew for s in seconds])
-        _move(self._reach, course, [None if s.reach is None else 100 * s.reach for s in seconds])
-        self._rules.draw(course)
+        _move(self._skew, progress, [s.skew for s in seconds])
+        _move(self._reach, progress, [None if s.reach is None else 100 * s.reach for s in seconds])
+        self._rules.draw(progress)
 
 
 class Cpu:
@@ -184,23 +186,23 @@ class Cpu:
         marks = [self._limit, self._service, self._generator]
         self.widget = _with_legend(figure(marks, self._sides, "CPU, percent of a core"))
 
-    def draw(self, course: RunProgress) -> None:
-        """Show the last minute of `course`; above the dotted line a generator spoils its own figures."""
-        seconds = course.window()
+    def draw(self, progress: RunProgress) -> None:
+        """Show the last minute of `progress`; above the dotted line the generator makes its own figures unreliable."""
+        seconds = progress.window()
         service, generator = ([_percent(value) for value in values] for values in (
             [s.service for s in seconds], [s.generator for s in seconds]))  # fmt: skip
         grow(self._height, self._sides[1], max([85.0, *(v for v in (*service, *generator) if v is not None)]))
-        _move(self._service, course, service)
-        _move(self._generator, course, generator)
+        _move(self._service, progress, service)
+        _move(self._generator, progress, generator)
 
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _move(drawn: bq.Lines, course: RunProgress, values: list[float | None]) -> None:
-    """Let the line show a value for each second of the course's window."""
-    ago = [int(second.at - course.now) for second in course.window()]
+def _move(drawn: bq.Lines, progress: RunProgress, values: list[float | None]) -> None:
+    """Show on the line a value for each second of the window of `progress`."""
+    ago = [int(second.at - progress.now) for second in progress.window()]
     with drawn.hold_sync():
         drawn.x, drawn.y = with_gaps(ago, values) if ago else (np.array([OUT_OF_SIGHT]), np.array([0.0]))
 

@@ -16,25 +16,25 @@ from cockpit.ui.bqplot_parts import above, figure, ticks
 from cockpit.ui.theme import GREEN, GREY, ORANGE, PURPLE, VERMILLION
 from loadtest.judge.knee_search import Outcome
 
-# Shape and colour say the same, for eyes of every kind. What is INVALID is hollow: it proves nothing.
-LOOKS = {
+# Shape and colour both carry the outcome, for colour-blind readers. An INVALID run is hollow: it proves nothing.
+MARKERS = {
     Outcome.HELD: ("circle", GREEN, True),
     Outcome.MISSED: ("cross", VERMILLION, True),
     Outcome.SPOILED: ("diamond", ORANGE, False),
 }
 FIXED = "font-size:12px;white-space:pre-wrap;word-break:normal"
 MOST_TICKS = 9
-NOWHERE = np.array([0.0, 0.0]), np.array([-9.0, -9.0])  # under the chart, and clipped
+NOWHERE = np.array([0.0, 0.0]), np.array([-9.0, -9.0])  # below the chart, where it is clipped
 
 
 class KneeChart:
-    """What was tried, live; and below, what that says. `widget` is empty until there is an ascent."""
+    """The trials, live, and a summary in words. `widget` is empty until a search has begun."""
 
     def __init__(self) -> None:
         self._players = bq.LinearScale(min=0.0, max=100.0)
         self._late = bq.LinearScale(min=0.0, max=3.0)  # powers of ten of a millisecond
         scales = {"x": self._players, "y": self._late}
-        self._points = {outcome: _points(scales, WORDS[outcome], *look) for outcome, look in LOOKS.items()}
+        self._points = {outcome: _points(scales, WORDS[outcome], *marker) for outcome, marker in MARKERS.items()}
         self._now = _points(scales, "playing", "square", GREY, filled=False)
         self._gate = _rule(scales, VERMILLION, "dashed")
         self._knee = _rule(scales, PURPLE, "solid")
@@ -51,71 +51,71 @@ class KneeChart:
         self._words = widgets.HTML(layout={"flex": "1 1 0", "min_width": "0"})
         self.widget = widgets.HBox([], layout={"grid_gap": "12px", "align_items": "center"})
 
-    def draw(self, ascent: KneeTrials, course: RunProgress | None) -> None:
-        """Show `ascent`; `course` is that of the run that plays now."""
+    def draw(self, search: KneeTrials, progress: RunProgress | None) -> None:
+        """Show `search`; `progress` is that of the current run."""
         if not self.widget.children:
             self.widget.children = (self._figure, self._words)
-        late = None if course is None or course.last is None else course.last.p99
-        now = [] if ascent.playing is None or late is None else [(ascent.playing, late)]
-        self._fit(ascent, now)
+        late = None if progress is None or progress.last is None else progress.last.p99
+        now = [] if search.playing is None or late is None else [(search.playing, late)]
+        self._fit(search, now)
         for outcome, points in self._points.items():
-            known = [(one.players, one.p99) for one in ascent.trials if one.outcome is outcome and one.p99 is not None]
+            known = [(one.players, one.p99) for one in search.trials if one.outcome is outcome and one.p99 is not None]
             _move(points, known)
         _move(self._now, now)
-        self._draw_rules(ascent)
-        self._words.value = _told(ascent)
+        self._draw_rules(search)
+        self._words.value = _report(search)
 
-    def _fit(self, ascent: KneeTrials, now: Sequence[tuple[int, float]]) -> None:
-        """Let the axes hold all points, with room for words at the right."""
-        most = max([ascent.playing or 0, *(trial.players for trial in ascent.trials)])
+    def _fit(self, search: KneeTrials, now: Sequence[tuple[int, float]]) -> None:
+        """Fit the axes to all points, with room for labels at the right."""
+        most = max([search.playing or 0, *(trial.players for trial in search.trials)])
         high = above(most * 1.1)
         if self._players.max != high:
             self._players.max, self._across.tick_values = high, ticks(high)
-        values = [ascent.bound, *(one.p99 for one in ascent.trials if one.p99), *(value for _, value in now)]
+        values = [search.bound, *(one.p99 for one in search.trials if one.p99), *(value for _, value in now)]
         steps = around(min(values), max(values))
         low, high = math.log10(steps[0]), math.log10(steps[-1])
         if (self._late.min, self._late.max) != (low, high):
             with self._up.hold_sync():
-                # Found by the place as JavaScript writes it: a whole one without a fraction.
+                # bqplot looks a label up by its tick as JavaScript prints it: an integer without a fraction.
                 self._up.tick_labels = {str(math.log10(step)).removesuffix(".0"): f"{step:g}" for step in steps}
                 self._up.tick_values = [math.log10(step) for step in steps]
             with self._late.hold_sync():
                 self._late.min, self._late.max = low, high
 
-    def _draw_rules(self, ascent: KneeTrials) -> None:
-        gate = math.log10(ascent.bound)
+    def _draw_rules(self, search: KneeTrials) -> None:
+        gate = math.log10(search.bound)
         self._gate.x, self._gate.y = np.array([0.0, self._players.max]), np.array([gate, gate])
-        _say(self._gate_word, self._players.max, gate, f"gate: {ascent.gate.text}")
-        players = ascent.breaks_after
+        _say(self._gate_word, self._players.max, gate, f"gate: {search.gate.text}")
+        players = search.breaks_after
         if players is None:
             self._knee.x, self._knee.y = NOWHERE
             _say(self._knee_word, 0.0, 0.0, "")
             return
         self._knee.x, self._knee.y = np.array([players, players], float), np.array([self._late.min, self._late.max])
-        name = "knee" if ascent.over else "knee so far"
+        name = "knee" if search.over else "knee so far"
         _say(self._knee_word, players, 0.94 * self._late.max + 0.06 * self._late.min, f"{name}: {players} players")
 
 
 def around(low: float, high: float) -> list[float]:
-    """Steps of 1, 2, 5, 10, … from at most `low` to at least `high`; of 1, 10, … where those would be many."""
+    """Steps of 1, 2, 5, 10, … from at most `low` to at least `high`; 1, 10, … if those would be too many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = [step * 10.0**decade for decade in range(first, last + 1) for step in (1, 2, 5)]
     start = max(index for index, step in enumerate(every) if step <= low * 1.000001)
-    # One step of room above, so that words at the highest point have a place.
+    # One more step, so that the label of the highest point fits.
     end = min(index for index, step in enumerate(every) if step >= high) + 1
     steps = every[start : end + 1]
     decades = [10.0**decade for decade in range(first, last + 2)]
     return steps if len(steps) <= MOST_TICKS else decades
 
 
-def _told(ascent: KneeTrials) -> str:
+def _report(search: KneeTrials) -> str:
     parts = [
-        f'<div class="cockpit-state" data-knee="{ascent.breaks_after or ""}">{html.escape(ascent.sentence())}</div>'
+        f'<div class="cockpit-state" data-knee="{search.breaks_after or ""}">{html.escape(search.sentence())}</div>'
     ]
-    if ascent.playing is not None:
-        parts.append(f'<div class="cockpit-note">{ascent.playing} players play …</div>')
-    runs = "\n".join(map(str, ascent.trials))
-    tally = html.escape(ascent.tally())
+    if search.playing is not None:
+        parts.append(f'<div class="cockpit-note">{search.playing} players play …</div>')
+    runs = "\n".join(map(str, search.trials))
+    tally = html.escape(search.tally())
     return (
         "".join(parts) + f'<div class="cockpit-note">{tally}</div>'
         f'<pre class="cockpit-words" style="{FIXED}">{html.escape(runs)}</pre>'

@@ -1,7 +1,7 @@
-"""A search for the knee from the desk, as pure data: what was tried, how it ended, where the gate breaks.
+"""A search for the knee from the desk, as pure data: the trials, their outcomes, where the gate breaks.
 
-Law of the file: as in `course`, no clock, no asyncio, no widget. Which number comes next and when it
-is enough decides `loadtest.judge.knee_search`.
+Law of the file: as in `progress`, no clock, no asyncio, no widget. `loadtest.judge.knee_search` decides
+which number comes next and when the search ends.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Trial:
 
 
 class KneeTrials:
-    """Rising numbers of players, each a run, until a gate breaks; then the gap is narrowed and both ends repeated.
+    """Runs with rising numbers of players until a gate breaks; then the gap is narrowed and both ends repeated.
 
-    `playing` is the number that plays now. Raises ValueError without a gate like `latency_p99<100ms`
+    `playing` is the number of players in the current run. Raises ValueError without a gate like `latency_p99<100ms`
     among `gates`, and for what `knee_search.Search` refuses.
     """
 
@@ -59,30 +59,30 @@ class KneeTrials:
 
     @property
     def knee(self) -> Knee:
-        """What is known by now."""
+        """What is known so far."""
         return self._search.knee
 
     @property
     def breaks_after(self) -> int | None:
-        """The most players with whom the gates hold, once more of them are known to break one; else None."""
+        """The most players with whom the gates hold, once a larger number is known to break one; else None."""
         knee = self.knee
         return None if knee.fails is None or knee.by_generator else knee.holds
 
     def next(self) -> int | None:
-        """The number of players to try next, None when there is nothing more to try."""
+        """Return the number of players to try next, None when the search is complete."""
         self.playing = self._search.next()
         return self.playing
 
     def take(self, verdict: RunVerdict) -> None:
-        """The run of those who play now was judged."""
+        """Take the verdict on the current run."""
         assert self.playing is not None
         outcome, late = OUTCOMES[verdict.name], verdict.metrics.get(DRAWN)
         self._search.tell(self.playing, outcome)
         reason = verdict.reasons[0] if verdict.reasons else ""
         self.trials.append(Trial(self.playing, outcome, None if late is None else late * 1000, reason))
 
-    def end(self) -> None:
-        """Nothing more is tried."""
+    def finish(self) -> None:
+        """End the search."""
         self.playing, self.over = None, True
 
     def sentence(self) -> str:
@@ -92,10 +92,10 @@ class KneeTrials:
         return f"{self._found()} ({self._doubt()})"
 
     def tally(self) -> str:
-        """How many runs ended how, in words."""
+        """The number of runs by outcome, in words."""
         counts = {word: sum(trial.outcome is outcome for trial in self.trials) for outcome, word in WORDS.items()}
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        return f"{len(self.trials)} {noun(len(self.trials), 'run')}: {told}" if self.trials else ""
+        by_outcome = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        return f"{len(self.trials)} {noun(len(self.trials), 'run')}: {by_outcome}" if self.trials else ""
 
     def __repr__(self) -> str:
         return "\n".join([*map(str, self.trials), self.sentence()])

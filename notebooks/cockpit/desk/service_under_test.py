@@ -1,4 +1,4 @@
-"""The service that a swarm is sent to, with its Redis and its workers, and what can be done to it."""
+"""The service that a swarm is sent to, with its Redis and its workers, and the faults it can be given."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """Short, and fit for a file name."""
+        """A short form that fits in a file name."""
         return f"{self.storage}-{self.workers}w-{self.tick_ms:g}ms"
 
     def arguments(self, spec: RunSpec) -> list[str]:
-        """The options of `python -m service` for a run."""
+        """Return the options of `python -m service` for a run."""
         return ["--workers", str(self.workers), "--tick-ms", f"{self.tick_ms:g}", *service_options(spec)]
 
 
 class ServiceUnderTest:
-    """A running service of the desk's own, and the ways to hurt it."""
+    """A running service that the desk owns, and the faults that can be injected into it."""
 
     def __init__(self, setting: Setting, service: ServiceProcess, redis: RedisProcess | None) -> None:
         self.setting = setting
@@ -60,7 +60,7 @@ class ServiceUnderTest:
 
     @classmethod
     async def start(cls, setting: Setting, spec: RunSpec) -> Self:
-        """Start it, with a Redis where the setting wants one. Raises `processes.ServiceFailed`."""
+        """Start it, with a Redis if the setting asks for one. Raises `processes.ServiceFailed`."""
         arguments = setting.arguments(spec)
         async with contextlib.AsyncExitStack() as stack:
             redis = None
@@ -73,14 +73,14 @@ class ServiceUnderTest:
         return cls(setting, service, redis)
 
     async def stop(self) -> None:
-        """End the service, then its Redis; the second time does nothing."""
+        """End the service, then its Redis; a second call does nothing."""
         self._signal(signal.SIGCONT)
         await self.service.stop()
         if self.redis is not None:
             await self.redis.stop()
 
     async def freeze(self, seconds: float = FREEZE) -> None:
-        """Let all its processes stand still for so long."""
+        """Stop all its processes for `seconds`."""
         self._signal(signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)
@@ -88,7 +88,7 @@ class ServiceUnderTest:
             self._signal(signal.SIGCONT)
 
     def workers(self) -> list[int]:
-        """The process ids of those that serve, oldest first; of one worker alone the service's own."""
+        """Return the process ids of the workers, oldest first; with one worker it is the service itself."""
         if self.setting.workers == 1:
             return [self.service.pid] if self.service.alive else []
         with contextlib.suppress(psutil.Error):
@@ -97,15 +97,15 @@ class ServiceUnderTest:
         return []
 
     def kill_worker(self) -> int:
-        """Kill the oldest worker with SIGKILL; return its process id. Raises `RuntimeError` with one alone."""
+        """Kill the oldest worker with SIGKILL and return its process id. Raises `RuntimeError` if there is only one."""
         workers = self.workers()
         if self.setting.workers == 1 or not workers:
             raise RuntimeError("there is one worker: killing it would end the service; start with two or three")
         os.kill(workers[0], signal.SIGKILL)
         return workers[0]
 
-    async def wrong(self) -> str | None:
-        """What is not well with it at this moment, in words; None when all is."""
+    async def problem(self) -> str | None:
+        """Return what is wrong with it now, in words, or None."""
         if (serving := await asyncio.to_thread(self._serving)) < self.setting.workers:
             return f"{serving} of {self.setting.workers} workers serve"
         health = await _health(self.service.url)
@@ -124,9 +124,9 @@ class ServiceUnderTest:
 
 @contextlib.asynccontextmanager
 async def stalled(ws_url: str, session: str, count: int) -> AsyncIterator[Callable[[], int]]:
-    """So many watchers of the session who stop reading; what is yielded tells how many are still connected.
+    """Connect `count` watchers that stop reading; yield a function that returns how many are still connected.
 
-    They watch and do not play, so that they change no board; `count` is at most 100.
+    They do not play, so they change no board; `count` is at most 100.
     """
     hello = json.dumps({"type": "watch-demo", "data": {"sessionId": session}})
     async with contextlib.AsyncExitStack() as stack:
@@ -142,7 +142,7 @@ async def stalled(ws_url: str, session: str, count: int) -> AsyncIterator[Callab
 
 
 def _connected(sockets: Sequence[ClientConnection]) -> int:
-    """How many of the sockets, which nobody reads, are still open at the other end."""
+    """Return how many of the sockets, which are not read, are still open at the other end."""
     import select  # noqa: PLC0415 - `poll` is not on every platform
 
     poll = select.poll()
@@ -170,7 +170,7 @@ def _listens(pid: int) -> bool:
 
 
 async def _health(url: str) -> str | None:
-    """The service's `status`, as `GET /health` tells it; None without an answer in time."""
+    """Return the `status` of `GET /health`; None without an answer in time."""
     try:
         # The client's own time-out is for each step of a call; this one is for all of it.
         async with async_client(url, timeout=ANSWER_WITHIN) as http, asyncio.timeout(ANSWER_WITHIN):

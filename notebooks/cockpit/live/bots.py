@@ -1,6 +1,6 @@
-"""Simulated players that live in the notebook: enough to make a board race, not to measure it.
+"""Simulated players inside the notebook: enough to make a board move, not to measure it.
 
-A measured crowd belongs in a process of its own (`loadtest`). These share the kernel's loop with
+Load to measure with belongs in a process of its own (`loadtest`). These bots share the kernel's loop with
 the charts, so they are few, and they never parse the boards that they receive.
 """
 
@@ -32,9 +32,9 @@ OnAnswer = Callable[[str, bool], None]
 
 
 class Bots:
-    """Up to `MOST_PLAYERS` players who score `rate` times a second together, at random moments.
+    """Up to `MOST_PLAYERS` players that score `rate` times a second together, at random moments.
 
-    `on_answer(op_id, durable)` gets every answer to their scores, the second ones too.
+    `on_answer(op_id, durable)` is called for every answer to their scores, second answers included.
     """
 
     def __init__(
@@ -54,26 +54,26 @@ class Bots:
 
     @property
     def players(self) -> int:
-        """How many players were asked for."""
+        """The number of players asked for."""
         return len(self._players)
 
     @property
     def connected(self) -> int:
-        """How many of them play now."""
+        """The number of players connected now."""
         return len(self._sockets)
 
     @property
     def rate(self) -> float:
-        """Scores a second, of all together."""
+        """Scores a second, of all players together."""
         return self._rate
 
     def resize(self, players: int, rate: float) -> None:
-        """Let `players` play, `rate` scores a second in all; players come and go as needed, at once.
+        """Let `players` play, with `rate` scores a second together; players join and leave at once.
 
         Raises `ValueError` beyond 200 players or 10 scores a second and player.
         """
         if not 0 <= players <= MOST_PLAYERS:
-            raise ValueError(f"a crowd in the notebook has 0 to {MOST_PLAYERS} players, not {players}")
+            raise ValueError(f"the notebook simulates 0 to {MOST_PLAYERS} players, not {players}")
         if not 0 <= rate <= max(players, 1) * MOST_PER_PLAYER:
             raise ValueError(
                 f"{players} players score at most {players * MOST_PER_PLAYER:g} times a second, not {rate:g}"
@@ -88,14 +88,21 @@ class Bots:
         if self._scoring is None:
             self._scoring = self._tasks.start(self._score(), "the simulated players' scores")
 
-    async def stop(self) -> None:
-        """Let all players leave and wait until they have."""
+    def status(self) -> str:
+        """How many are connected, and which errors they got, in words; empty without players."""
+        if not self.players:
+            return ""
+        refused = ", ".join(f"{code} {times}" for code, times in self.refusals.items())
+        return f"{self.connected} of {self.players} connected" + f", refused: {refused}" * bool(refused)
+
+    async def close(self) -> None:
+        """Let all players leave and wait until they have left."""
         self._players.clear()
         self._rate, self._scoring = 0.0, None
         await self._tasks.cancel()
 
     async def _play(self, number: int) -> None:
-        """Be connected as one player, again after every fault."""
+        """Stay connected as one player: reconnect after every fault."""
         name = f"{FIRST[number % len(FIRST)]} {number // len(FIRST) + 1}".removesuffix(" 1")
         user = f"sim-{number + 1:03}"
         attempt = 0
@@ -109,14 +116,14 @@ class Bots:
                         while True:
                             self._hear(await socket.recv(decode=False))
                     finally:
-                        # Unless a successor with the same number plays already.
+                        # A successor with the same number may already be connected.
                         if self._sockets.get(number) is socket:
                             del self._sockets[number]
             await asyncio.sleep(wait_before(attempt, None, self._rng))
             attempt += 1
 
     def _hear(self, frame: bytes) -> None:
-        # Boards are nearly all that comes; a look at the first bytes spares parsing them.
+        # Nearly every frame is a board; its first bytes tell it from the others without parsing it.
         if frame.startswith(b'{"type":"error"'):
             self.refusals[json.loads(frame)["data"]["code"]] += 1
         elif self._on_answer is not None and frame.startswith(ANSWER) and b'"durable":' in frame:
@@ -124,7 +131,7 @@ class Bots:
             self._on_answer(answer["opId"], answer["durable"])
 
     async def _score(self) -> None:
-        """Score at the times of one Poisson process, kept as absolute times so that none is forgotten."""
+        """Score at the times of one Poisson process; they are absolute, so a late loop loses no score."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -136,14 +143,14 @@ class Bots:
             due = max(due + self._rng.expovariate(self._rate), loop.time() - 1.0)
             await asyncio.sleep(max(due - loop.time(), 0.0))
             if self._sockets:
-                # Squared: some players are better than others, so the board has a race to show.
+                # Squared: some players score more often than others, so ranks change.
                 at = int(len(self._sockets) * self._rng.random() ** 2)
                 socket = list(self._sockets.values())[at]
                 with contextlib.suppress(ConnectionClosed):
                     await socket.send(_frame("update-score", points=self._rng.choice(POINTS), **self._op_id()))
 
     def _op_id(self) -> dict[str, str]:
-        # Where nobody listens to the answers, nothing has to tell them apart.
+        # Without a listener, answers need not be told apart.
         return {} if self._on_answer is None else {"opId": secrets.token_urlsafe(9)}
 
 

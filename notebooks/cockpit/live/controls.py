@@ -1,8 +1,8 @@
-"""The presenter's controls, grouped as a presenter thinks: people, points, show, crowd.
+"""The presenter's controls, grouped by task: player, points, board, bots.
 
 Law of the file: a widget calls one function of `Actions`, through `Tasks` and so on the demo's loop
-whatever thread the click came on, and knows nothing of sockets. What goes wrong is shown by the
-owner of the tasks.
+whatever thread the click came on, and knows nothing of sockets. The owner of the tasks shows what
+fails.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WATCH = ("– only watch –", "")  # None would show as an empty box
 
 
 class Actions(Protocol):
-    """What the controls can do."""
+    """What the controls call."""
 
     async def play_as(self, user: str | None) -> None:
         """Join as `user`, or only watch."""
@@ -40,12 +40,12 @@ class Actions(Protocol):
     def simulate(self, players: int, rate: float) -> None:
         """Let simulated players score."""
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Stop everything."""
 
 
 class Controls:
-    """Buttons and sliders, and the `cards` of others among them. `people` are (name, id) pairs."""
+    """Buttons and sliders, with the `cards` of other objects among them. `people` are (name, id) pairs."""
 
     def __init__(
         self, actions: Actions, people: Sequence[tuple[str, str]], tasks: Tasks, *cards: widgets.Widget
@@ -64,44 +64,44 @@ class Controls:
         self._on_click(self.reset, actions.reset, "resetting the board")
         self.players = widgets.IntSlider(25, 0, MOST_PLAYERS, 5, description="Players", continuous_update=False)
         self.rate = widgets.IntSlider(20, 0, MOST_PLAYERS, 5, description="Scores/s", continuous_update=False)
-        self.crowd = widgets.ToggleButton(description="Simulate players", icon="play", layout={"width": "auto"})
-        self.crowd_status = widgets.HTML()
+        self.bots = widgets.ToggleButton(description="Simulate players", icon="play", layout={"width": "auto"})
+        self.bots_status = widgets.HTML()
         self.notices = widgets.HTML()
-        for changed in (self.players, self.rate, self.crowd):
+        for changed in (self.players, self.rate, self.bots):
             changed.observe(lambda _: tasks.call(self._simulate, "simulating players"), "value")
-        self.stop = _button("Stop everything", "power-off", style="danger")
-        self._on_click(self.stop, actions.stop, "stopping everything")
-        # What the actions were last told, or told us: a widget that was set to it asks for nothing new.
+        self.stop_all = _button("Stop everything", "power-off", style="danger")
+        self._on_click(self.stop_all, actions.close, "stopping everything")
+        # The last values sent to the actions, or shown for them: a widget set to such a value calls no action.
         self._user: str | None = None
-        self._crowd = self._asked_crowd()
+        self._bots = self._asked_bots()
         self.widget = self._arrange(cards)
 
     def show_user(self, user: str | None) -> None:
-        """The notebook's own player is `user` now; joins nobody by itself."""
+        """Show `user` as the notebook's own player, without an action."""
         self._user = user
         self.join_as.value = user or ""
         for button in self.points:
             button.disabled = user is None
 
-    def show_crowd(self, players: int, rate: float) -> None:
-        """So many simulated players score at that rate now; starts nothing by itself."""
-        self.crowd.value = players > 0
+    def show_bots(self, players: int, rate: float) -> None:
+        """Show that `players` bots score `rate` times a second together, without an action."""
+        self.bots.value = players > 0
         if players:
             self.players.value, self.rate.value = players, round(rate)
-        self.crowd.description = "Stop simulated players" if players else "Simulate players"
-        self.crowd.icon = "stop" if players else "play"
-        self._crowd = self._asked_crowd()
+        self.bots.description = "Stop simulated players" if players else "Simulate players"
+        self.bots.icon = "stop" if players else "play"
+        self._bots = self._asked_bots()
 
-    def show_progress(self, crowd: str, notices: Sequence[str]) -> None:
-        """Show in words how the simulated players stand, and the notices, the first one on top."""
-        self.crowd_status.value = crowd
+    def show_progress(self, bots: str, notices: Sequence[str]) -> None:
+        """Show the status of the bots, in words, and the notices, the first one on top."""
+        self.bots_status.value = bots
         self.notices.value = "<br>".join(html.escape(notice) for notice in notices)
 
     def disable(self) -> None:
-        """Nothing can be done any more: everything was stopped."""
-        for widget in (self.join_as, *self.points, self.populate, self.reset, self.players, self.rate, self.crowd):
+        """Disable every control: everything was stopped."""
+        for widget in (self.join_as, *self.points, self.populate, self.reset, self.players, self.rate, self.bots):
             widget.disabled = True
-        self.stop.disabled = True
+        self.stop_all.disabled = True
 
     def _on_click(self, button: widgets.Button, work: Callable[[], Coroutine[Any, Any, Any]], what: str) -> None:
         button.on_click(lambda _: self._tasks.begin(work, what))
@@ -113,12 +113,12 @@ class Controls:
             self._tasks.start(self._actions.play_as(user), "joining")
 
     def _simulate(self) -> None:
-        asked = self._asked_crowd()
-        if asked != self._crowd:
+        asked = self._asked_bots()
+        if asked != self._bots:
             self._actions.simulate(*asked)
 
-    def _asked_crowd(self) -> tuple[int, float]:
-        players = self.players.value if self.crowd.value else 0
+    def _asked_bots(self) -> tuple[int, float]:
+        players = self.players.value if self.bots.value else 0
         return players, min(self.rate.value, players * MOST_PER_PLAYER)
 
     def _arrange(self, cards: Sequence[widgets.Widget]) -> widgets.VBox:
@@ -129,7 +129,7 @@ class Controls:
             slider.style.description_width = "64px"
         show = widgets.GridBox(
             [self.populate, self.reset],
-            # Beside each other only where both labels fit whole.
+            # Side by side only where both labels fit.
             layout={"grid_template_columns": "repeat(auto-fit, minmax(165px, 1fr))", "grid_gap": "6px"},
         )
         return widgets.VBox(
@@ -137,10 +137,10 @@ class Controls:
                 card("This notebook plays as", self.join_as),
                 card("Points", points),
                 card("Show", show),
-                card("Simulated players", self.players, self.rate, self.crowd, self.crowd_status),
+                card("Simulated players", self.players, self.rate, self.bots, self.bots_status),
                 *cards,
                 card("Notices", self.notices, flex="1 0 auto"),
-                self.stop,
+                self.stop_all,
             ],
             layout={"flex": "1 1 0", "min_width": "340px", "grid_gap": "8px"},
         )

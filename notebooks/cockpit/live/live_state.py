@@ -1,7 +1,7 @@
 """What the notebook knows of the session, as pure data.
 
 Law of the file: no clock, no asyncio, no widget. Times come in as arguments, in Unix seconds of
-the service's clock (the caller adds its offset); what goes out is one frozen `View`.
+the service's clock (the caller adds its offset). The result is one frozen `View`.
 Every buffer is a ring: an hour of demo takes as much memory as ten minutes.
 """
 
@@ -18,7 +18,7 @@ from cockpit.live.outage import Mark, Outage, Outages
 SECONDS_KEPT = 600
 OWN_KEPT = 200
 NOTICES_KEPT = 8
-PRESENT_KEPT = 1000
+CONNECTED_KEPT = 1000
 LATENCIES_PER_SECOND = 200
 BOARDS_REMEMBERED = 512
 
@@ -78,7 +78,7 @@ class BoardView:
         )
 
     def entry(self, user: str) -> BoardRow | None:
-        """The line of `user`, or None where the board does not list that user."""
+        """The line of `user`, or None if the board does not list them."""
         return next((entry for entry in self.entries if entry.user == user), None)
 
 
@@ -103,7 +103,7 @@ class OwnLatency:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a render needs, at one instant `at`. Per-second tuples are oldest first and end with the
+    """Everything a render needs, at one instant `at`. Per-second tuples are oldest first and end with the
     last *full* second; a second without boards has None as its latency (milliseconds).
     """
 
@@ -145,15 +145,15 @@ class LiveState:
         self.connection = "connecting"
         self.updates_total = 0
         self.outages = Outages()
-        self.present: dict[str, str] = {}  # user to name of who was told to have come and not to have gone
+        self.connected: dict[str, str] = {}  # user to name: players that joined and have not left
         self._seconds: deque[LiveSecond] = deque(maxlen=seconds)
         self._own: deque[OwnLatency] = deque(maxlen=OWN_KEPT)
         self._notices: deque[str] = deque(maxlen=NOTICES_KEPT)
 
     def take_board(self, board: BoardView, at: float) -> bool:
-        """Take a frame that arrived at `at`; False when it is older than the one that is shown.
+        """Take a frame that arrived at `at`; return False when it is older than the one that is shown.
 
-        A frame counts whose epoch is new or whose version is not lower than the shown one.
+        A frame of another epoch is newer; in the same epoch, one whose version is not lower.
         """
         if board.epoch == self.board.epoch and board.version < self.board.version:
             return False
@@ -169,27 +169,27 @@ class LiveState:
         return True
 
     def take_own(self, latency: float, at: float) -> None:
-        """A score of this notebook was seen on the board at `at`, `latency` seconds after it was sent."""
+        """Note that a score of this notebook was on the board at `at`, `latency` seconds after it was sent."""
         self._own.append(OwnLatency(at, latency * 1000))
 
     def take_notice(self, text: str) -> None:
-        """Somebody came or went, in words."""
+        """Keep a notice that a player came or went, in words."""
         self._notices.append(text)
 
     def take_presence(self, user: str, name: str, *, here: bool) -> None:
-        """A player came or went; the first to have come is forgotten where there are too many."""
-        self.present.pop(user, None)
+        """Note that a player came or went; beyond 1,000 the earliest is forgotten."""
+        self.connected.pop(user, None)
         if here:
-            self.present[user] = name
-        if len(self.present) > PRESENT_KEPT:
-            del self.present[next(iter(self.present))]
+            self.connected[user] = name
+        if len(self.connected) > CONNECTED_KEPT:
+            del self.connected[next(iter(self.connected))]
 
     def view(self, now: float, window: int = 60) -> View:
-        """The last `window` full seconds before `now`."""
+        """Return the last `window` full seconds before `now`."""
         return self._at(now, self.board, window)
 
     def past(self, at: float, window: int = 60) -> View:
-        """The same as it was at `at`, in seconds of the last ten minutes; an empty board before the first."""
+        """Return the same as of `at`, within the last ten minutes; an empty board before the first."""
         earlier = (second.board for second in reversed(self._seconds) if second.at < at and second.board is not None)
         return self._at(at, next(earlier, BoardView()), window)
 
@@ -214,7 +214,7 @@ class LiveState:
 
     def _second(self, at: float) -> LiveSecond:
         whole = int(at)
-        # A clock that steps back, or an offset that is measured anew, counts into the last second.
+        # After a step of the clock, or a new estimate of its offset, an earlier time counts into the last second.
         if self._seconds and whole <= self._seconds[-1].at:
             return self._seconds[-1]
         self._seconds.append(LiveSecond(whole))
@@ -222,10 +222,10 @@ class LiveState:
 
 
 class Sightings:
-    """Finds when a score was seen: the first board of its epoch with its version or a higher one.
+    """Finds when a score was first on a board: one of its epoch with its version or a higher one.
 
-    The answer and the board of a score come in either order, so both are remembered. All times
-    are of the caller's own clock: nothing here depends on two clocks being the same.
+    The answer to a score and its board come in either order, so both are remembered. All times are
+    of the caller's clock.
     """
 
     def __init__(self) -> None:
@@ -233,7 +233,7 @@ class Sightings:
         self._waiting: deque[tuple[str, int, float]] = deque(maxlen=BOARDS_REMEMBERED)
 
     def answered(self, epoch: str, version: int, sent_at: float) -> list[float]:
-        """A score sent at `sent_at` was given that version; return the latency if it was seen already."""
+        """Take the version of a score sent at `sent_at`; return its latency if a board has shown it already."""
         for board_epoch, board_version, at in self._boards:
             if at >= sent_at and board_epoch == epoch and board_version >= version:
                 return [at - sent_at]
@@ -241,7 +241,7 @@ class Sightings:
         return []
 
     def board(self, epoch: str, version: int, at: float) -> list[float]:
-        """A board arrived at `at`; return the latencies of the scores that it is the first to show."""
+        """Take a board that arrived at `at`; return the latencies of the scores that it is the first to show."""
         self._boards.append((epoch, version, at))
         shown = [score for score in self._waiting if score[0] == epoch and score[1] <= version]
         for score in shown:

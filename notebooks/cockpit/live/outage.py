@@ -1,6 +1,6 @@
-"""What a Redis that goes and comes back does to the game, as pure data.
+"""An outage of Redis as the game sees it, as pure data.
 
-Law of the file: as in `state`, no clock, no asyncio, no widget. Times come in as arguments, all of
+Law of the file: as in `live_state`, no clock, no asyncio, no widget. Times come in as arguments, all of
 one clock, in seconds. Every buffer is bounded.
 """
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 MARKS_KEPT = 16  # the moments of four outages
-OPEN_KEPT = 20_000  # answers that may still be followed by a second one
+OPEN_KEPT = 20_000  # answers for which a second one may come
 
 
 class Moment(IntEnum):
-    """What a mark on a chart stands for, in the order in which the moments of one outage come."""
+    """What a mark on a chart stands for, in the order of one outage."""
 
     STOP = 0
     NOTICED = 1
@@ -24,11 +24,11 @@ class Moment(IntEnum):
 
     @property
     def label(self) -> str:
-        """As it stands on the charts."""
+        """Its label on the charts."""
         return ("stop", "noticed", "start", "whole again")[self]
 
     def height(self, top: float = 0.97) -> float:
-        """How far up a chart its label stands, `top` for the first: some moments nearly coincide."""
+        """Height of its label on a chart, `top` for the first: some moments nearly coincide."""
         return top - 0.065 * self
 
 
@@ -42,10 +42,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One absence of Redis; what has not happened (yet) is None.
+    """One outage of Redis; what has not happened (yet) is None.
 
-    `alone` scores were answered with `durable:false`, and `confirmed` of them were answered a second
-    time, as durable.
+    `alone` scores were answered with `durable:false`; `confirmed` of them have been answered a second time,
+    as durable.
     """
 
     stopped_at: float | None = None
@@ -57,17 +57,17 @@ class Outage:
 
     @property
     def noticed_after(self) -> float | None:
-        """Seconds from the stop to the first board that says degraded."""
+        """Seconds from the stop to the first degraded board."""
         return _between(self.stopped_at, self.noticed_at)
 
     @property
     def whole_after(self) -> float | None:
-        """Seconds from the start to the first board that no longer says so."""
+        """Seconds from the start to the first board that is not degraded."""
         return _between(self.started_at, self.whole_at)
 
 
 class Outages:
-    """Follows Redis being switched, what the boards say, and how scores are answered."""
+    """Follows the switching of Redis, the boards, and the answers to scores."""
 
     def __init__(self) -> None:
         self.last = Outage()
@@ -81,46 +81,46 @@ class Outages:
         return tuple(self._marks)
 
     def stop(self, at: float) -> None:
-        """Redis is asked to stop."""
-        before = self._present()
+        """Note that Redis is asked to stop."""
+        before = self._current()
         self.last = Outage(stopped_at=at, alone=before.alone, confirmed=before.confirmed)
         self._marks.append(Mark(at, Moment.STOP))
 
     def start(self, at: float) -> None:
-        """Redis is asked to start."""
-        self.last = replace(self._present(), started_at=at)
+        """Note that Redis is asked to start."""
+        self.last = replace(self._current(), started_at=at)
         self._marks.append(Mark(at, Moment.START))
 
     def board(self, at: float, *, degraded: bool) -> None:
-        """A board arrived."""
+        """Take a board."""
         if degraded == self._degraded:
             return
         self._degraded = degraded
         if degraded:
-            self.last = replace(self._present(), noticed_at=at)
+            self.last = replace(self._current(), noticed_at=at)
             self._marks.append(Mark(at, Moment.NOTICED))
         else:
-            self.last = replace(self._present(), whole_at=at)
+            self.last = replace(self._current(), whole_at=at)
             self._marks.append(Mark(at, Moment.WHOLE))
 
     def answer(self, op_id: str, *, durable: bool) -> None:
-        """A score was answered, for the first time or the second.
+        """Take an answer to a score, the first or the second.
 
-        Of more than 20,000 open answers the oldest are forgotten: `confirmed` falls short then.
+        Beyond 20,000 open answers the oldest are forgotten; `confirmed` is too low then.
         """
         if durable and op_id in self._open:
-            # The second answers of an outage may come behind the board that ends it.
+            # The second answers of an outage may come after the board that ends it.
             del self._open[op_id]
             self.last = replace(self.last, confirmed=self.last.confirmed + 1)
         elif not durable and op_id not in self._open:
-            present = self._present()
-            self.last = replace(present, alone=present.alone + 1)
+            current = self._current()
+            self.last = replace(current, alone=current.alone + 1)
             self._open[op_id] = None
             if len(self._open) > OPEN_KEPT:
                 del self._open[next(iter(self._open))]
 
-    def _present(self) -> Outage:
-        """The outage that goes on; a new one after the last has ended, also where nobody asked for it."""
+    def _current(self) -> Outage:
+        """The current outage; a new one if the last has ended."""
         if self.last.whole_at is None:
             return self.last
         self._open.clear()

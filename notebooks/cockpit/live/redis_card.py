@@ -1,28 +1,24 @@
-"""The card of a Redis that the presenter may stop and start: its button, its lamp, and what a switch did."""
+"""The card of the demo's Redis: a button to stop and start it, whether it runs, and what an outage did."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import ipywidgets as widgets
 
-from cockpit.host.processes import RedisProcess
 from cockpit.live.live_state import View
 from cockpit.live.outage import Outage
+from cockpit.live.redis_switch import RedisSwitch
 from cockpit.ui.plurals import noun
 from cockpit.ui.tasks import Tasks
-from cockpit.ui.theme import GREEN, VERMILLION, card, lamp
+from cockpit.ui.theme import GREEN, VERMILLION, card, status_light
 
 DEGRADED = "degraded: scores only in this process"
 RULE = "It keeps nothing on disk: stopped, it comes back empty, and the service puts everything back."
 
 
 class RedisCard:
-    """`switch` stops `redis` when it runs and starts it when it does not."""
+    """A button that toggles `switch`, and what is known of the last outage."""
 
-    def __init__(self, redis: RedisProcess, switch: Callable[[], Coroutine[Any, Any, None]], tasks: Tasks) -> None:
-        self._redis = redis
+    def __init__(self, switch: RedisSwitch, tasks: Tasks) -> None:
         self._switch = switch
         self._disabled = False
         self._state = widgets.HTML(layout={"flex": "1 1 0", "min_width": "0"})
@@ -34,30 +30,30 @@ class RedisCard:
 
     def draw(self, view: View) -> None:
         """Show `view`, and whether Redis runs; the same words are not sent again."""
-        runs = self._redis.alive
+        runs = self._switch.on
         self.button.description = "Stop Redis" if runs else "Start Redis"
         self.button.icon = "stop" if runs else "play"
         self.button.button_style = "warning" if runs else "success"
         degraded = view.board.degraded
         color, text = (VERMILLION, DEGRADED) if degraded else (GREEN, "Redis")
-        self._state.value = f'<div class="cockpit-state">{lamp(color)}<span>{text}</span></div>'
-        lines = [RULE, *told(view.outage)]
+        self._state.value = f'<div class="cockpit-state">{status_light(color)}<span>{text}</span></div>'
+        lines = [RULE, *outage_lines(view.outage)]
         self.words.value = f'<div class="cockpit-words">{"<br>".join(lines)}</div>'
 
     def disable(self) -> None:
-        """Nothing can be done any more: everything was stopped."""
+        """Disable the button: everything was stopped."""
         self._disabled = self.button.disabled = True
 
     async def _pressed(self) -> None:
         self.button.disabled = True
         try:
-            await self._switch()
+            await self._switch.toggle()
         finally:
             self.button.disabled = self._disabled
 
 
-def told(outage: Outage) -> list[str]:
-    """What happened, a sentence a line; nothing where nothing happened."""
+def outage_lines(outage: Outage) -> list[str]:
+    """What happened, one sentence a line; none without an outage."""
     moments = []
     if outage.noticed_after is not None:
         moments.append(f"noticed after <b>{outage.noticed_after:.2f} s</b>")

@@ -1,4 +1,4 @@
-"""What the notebook says about itself: one strip of figures."""
+"""The connection and the figures of the last seconds, in one strip."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import ipywidgets as widgets
 
 from cockpit.live.live_state import View
 from cockpit.ui.plurals import noun
-from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, lamp
+from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, status_light
 
-LAMPS = {"live": GREEN, "connecting": ORANGE, "waiting": ORANGE, "stopped": GREY}
+CONNECTION_COLORS = {"live": GREEN, "connecting": ORANGE, "waiting": ORANGE, "stopped": GREY}
 
 
 class StatusStrip:
-    """Connection, storage, players, boards and score changes a second, latency. `storage` is the name of it."""
+    """Connection, storage, players, score changes and boards a second, latency. `storage` is its name."""
 
     def __init__(self, storage: str) -> None:
         self._storage = html.escape(storage)
@@ -26,7 +26,7 @@ class StatusStrip:
         changes, boards = view.per_second(view.updates), view.per_second(view.boards)
         degraded = f' <i style="color:{VERMILLION}" title="scores only in this process">degraded</i>'
         text = (
-            f"<span>{lamp(LAMPS[view.connection])}<b>{view.connection}</b></span>"
+            f"<span>{status_light(CONNECTION_COLORS[view.connection])}<b>{view.connection}</b></span>"
             f"<span>in <b>{self._storage}</b>{degraded * view.board.degraded}</span>"
             f"<span><b>{view.board.participants}</b> connected</span>"
             f"<span><b>{view.board.players}</b> on the board</span>"
@@ -36,7 +36,7 @@ class StatusStrip:
         )
         self.widget.value = f'<div class="cockpit-strip">{text}</div>'
 
-    def stop(self) -> None:
-        """Say that there is nothing to measure any more, and what to do."""
-        text = f"<span>{lamp(LAMPS['stopped'])}<b>stopped</b> – run the first cell again</span>"
+    def show_stopped(self) -> None:
+        """Say that the demo has stopped, and what to do."""
+        text = f"<span>{status_light(CONNECTION_COLORS['stopped'])}<b>stopped</b> – run the first cell again</span>"
         self.widget.value = f'<div class="cockpit-strip">{text}</div>'

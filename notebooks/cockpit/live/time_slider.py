@@ -1,4 +1,4 @@
-"""The rewind: which instant of the last ten minutes the charts show, and the way back to LIVE."""
+"""The slider that takes the charts back within the last ten minutes, and the way back to LIVE."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import ipywidgets as widgets
 
 from cockpit.live.live_state import SECONDS_KEPT
 from cockpit.ui.tasks import Tasks
-from cockpit.ui.theme import GREEN, GREY, card, lamp
+from cockpit.ui.theme import GREEN, GREY, card, status_light
 
 
 class TimeSlider:
-    """A slider over the last ten minutes. `now` tells the time of the charts; `moved` is called after a move."""
+    """A slider over the last ten minutes. `now` returns the time of the charts; `moved` is called after a move."""
 
     def __init__(self, now: Callable[[], float], moved: Callable[[], None], tasks: Tasks) -> None:
         self._now = now
@@ -34,11 +34,11 @@ class TimeSlider:
         return self._at
 
     def go_to(self, seconds_ago: int) -> None:
-        """Show the charts as they were so long ago; 0 is LIVE."""
+        """Show the charts as of `seconds_ago`; 0 is LIVE."""
         self.slider.value = -seconds_ago
 
     def back_to_live(self) -> None:
-        """Show what happens now."""
+        """Show the charts as of now."""
         self.slider.value = 0
 
     def _go(self) -> None:
@@ -50,8 +50,8 @@ class TimeSlider:
     def _show(self) -> None:
         self.live.disabled = self._at is None
         if self._at is None:
-            text = f"{lamp(GREEN)}LIVE"
+            text = f"{status_light(GREEN)}LIVE"
         else:
             clock = time.strftime("%H:%M:%S", time.localtime(self._at))
-            text = f"{lamp(GREY)}as it was at {clock}, {-self.slider.value} s back"
+            text = f"{status_light(GREY)}as it was at {clock}, {-self.slider.value} s back"
         self._words.value = f'<div class="cockpit-state" style="min-height:0">{text}</div>'

@@ -1,4 +1,4 @@
-"""What was done to a service on purpose, and how long it took to show and to be over, as pure data.
+"""The faults injected into a service, and how long each took to be detected and to be over, as pure data.
 
 Law of the file: no clock, no asyncio, no widget; times come in as arguments, all of one clock.
 """
@@ -9,12 +9,12 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
-FAULTS_KEPT = 64  # of a run: a fault that was forgotten would be judged as if it had been the service
-SURE = 1.0  # seconds that all has to be well for a fault to be over
+FAULTS_KEPT = 64  # of a run: a forgotten fault would count against the service
+SURE = 1.0  # seconds without a problem after which a fault is over
 
 
 class FaultKind(Enum):
-    """The faults whose cause is taken away later, so that it has to be known which ones that mends."""
+    """The faults whose cause is removed later, so that `mend` has to know which ones it mends."""
 
     REDIS_STOPPED = auto()
     SERVICE_FROZEN = auto()
@@ -22,9 +22,9 @@ class FaultKind(Enum):
 
 @dataclass(slots=True)
 class Fault:
-    """One fault: what began it at `at`, when its cause was taken away, and what was seen of it.
+    """One fault: it began at `at`, its cause was removed at `mended_at`, and the rest is what was observed.
 
-    `seen_as` is the first state that was not well; what has not happened (yet) is None.
+    `seen_as` is the first problem that was observed; what has not happened (yet) is None.
     """
 
     name: str
@@ -34,44 +34,44 @@ class Fault:
     seen_as: str = ""
     recovered_at: float | None = None
     kind: FaultKind | None = None
-    _well_since: float | None = None
+    _healthy_since: float | None = None
 
     @property
     def detected_after(self) -> float | None:
-        """Seconds from its beginning to the first look at which something was wrong."""
+        """Seconds from its beginning to the first observed problem."""
         return None if self.detected_at is None else self.detected_at - self.at
 
     @property
     def recovered_after(self) -> float | None:
-        """Seconds from the end of its cause to the first look from which on all was well."""
+        """Seconds from the end of its cause to the first observation after which there was no problem."""
         if self.recovered_at is None or self.mended_at is None:
             return None
         return max(self.recovered_at - self.mended_at, 0.0)
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be seen of it."""
+        """Whether the service has recovered from it."""
         return self.recovered_at is not None
 
-    def look(self, at: float, wrong: str | None) -> None:
-        """Somebody looked: `wrong` says what was not well, None that all was."""
+    def observe(self, at: float, problem: str | None) -> None:
+        """Take the state of the service at `at`: a problem in words, or None."""
         if self.over:
             return
-        if wrong is not None:
-            self._well_since = None
+        if problem is not None:
+            self._healthy_since = None
             if self.detected_at is None:
-                self.detected_at, self.seen_as = at, wrong
+                self.detected_at, self.seen_as = at, problem
             return
-        if self._well_since is None:
-            self._well_since = at
+        if self._healthy_since is None:
+            self._healthy_since = at
         if self.mended_at is None:
             return
-        well_since = max(self._well_since, self.mended_at)
-        if at - well_since >= SURE:
-            self.recovered_at = well_since
+        healthy_since = max(self._healthy_since, self.mended_at)
+        if at - healthy_since >= SURE:
+            self.recovered_at = healthy_since
 
     def __str__(self) -> str:
-        """What is known of it, in a sentence."""
+        """What is known of it, in one sentence."""
         parts = [self.name]
         if self.detected_after is not None:
             parts.append(f"detected after {self.detected_after:.2f} s ({self.seen_as})")
@@ -95,25 +95,25 @@ class Faults:
 
     @property
     def open(self) -> bool:
-        """Whether somebody should still look."""
+        """Whether a fault is not over, so that the service has to be observed."""
         return any(not fault.over for fault in self._kept)
 
     def begin(self, name: str, at: float, *, kind: FaultKind | None = None) -> Fault:
-        """A fault begins; one of a kind lasts until `mend`, one of none is mended in the same moment."""
+        """Begin a fault: with a kind it lasts until `mend`, without one its cause is removed at once."""
         return self.add(Fault(name, at, at if kind is None else None, kind=kind))
 
     def mend(self, kind: FaultKind, at: float) -> None:
-        """The cause of all faults of the kind was taken away."""
+        """Note that the cause of all faults of the kind was removed."""
         for fault in self._kept:
             if fault.kind is kind and fault.mended_at is None:
                 fault.mended_at = at
 
     def add(self, fault: Fault) -> Fault:
-        """A fault that somebody else looks after, or `begin` made."""
+        """Keep a fault: one made by `begin`, or one that its caller follows."""
         self._kept.append(fault)
         return fault
 
-    def look(self, at: float, wrong: str | None) -> None:
-        """Somebody looked at the service."""
+    def observe(self, at: float, problem: str | None) -> None:
+        """Take the state of the service for all faults."""
         for fault in self._kept:
-            fault.look(at, wrong)
+            fault.observe(at, problem)

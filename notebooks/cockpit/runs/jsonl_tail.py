@@ -8,7 +8,7 @@ from typing import Any
 
 
 class JsonlTail:
-    """Each call of `lines` returns what was written since the last one; an unfinished last line waits."""
+    """Each call of `lines` returns what was written since the last one; an unfinished last line is kept back."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

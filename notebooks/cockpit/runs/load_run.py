@@ -1,7 +1,7 @@
-"""A swarm: one run of the load test as a child of the kernel, followed while it writes its file.
+"""One run of the load test as a child of the kernel, followed while it writes its file.
 
-Locust is never loaded here: it patches sockets and would hold up the kernel. It runs in processes
-of its own, and what is shown is read from the run.jsonl that they write.
+Locust is never loaded here: it patches sockets and would block the kernel. It runs in processes of its
+own; what is shown is read from the run.jsonl that they write.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from loadtest.measure.metrics import headlines
 from loadtest.plan.run_spec import RunSpec
 from loadtest.target.processes import Child, ServiceFailed
 
-LOOK_EVERY = 0.2  # seconds
+POLL_TIME = 0.2  # seconds
 STARTS_WITHIN = 20.0  # seconds
 WARM_UP = 2.0  # seconds
-SPAWN_SECONDS = 2.0  # in which all players come
+SPAWN_SECONDS = 2.0  # within which all players connect
 LOG = Path(str(loadtest.__file__)).with_name("data") / "quiz_night.csv"
 REPLAY_SPEED = 60.0
 
@@ -42,7 +42,7 @@ def shown_spec(
     scenario: str = "steady",
     gates: tuple[str, ...] = (),
 ) -> RunSpec:
-    """The spec of a run for people who watch: it begins soon, and a replay is the kit's own log at a good pace.
+    """Return the spec of a run to watch live: a short warm-up, and for a replay the kit's own log at 60 times its pace.
 
     `rate` is updates a second of all together, `duration` measured seconds. Raises ValueError for an unknown scenario.
     """
@@ -56,7 +56,7 @@ def shown_spec(
 
 
 class OwnedCommand(Child):
-    """A command of this Python on a leash: it ends with this process, however that ends.
+    """A command of this Python that ends with this process, however this process ends.
 
     Raises `ServiceFailed` when it does not start.
     """
@@ -68,29 +68,29 @@ class OwnedCommand(Child):
         self.pid = int(line.removeprefix("pid "))
 
     def interrupt(self) -> None:
-        """Ask it to end in its own time."""
+        """Ask it to end: SIGTERM, once."""
         if self.alive:
             self.process.terminate()
 
     def stop(self) -> None:
-        """End it now, and wait until it has ended."""
+        """End it now and wait until it has ended."""
         self._end()
 
 
 class LoadRun:
-    """A running load test. `await swarm.done()` waits for the verdict, `await swarm.stop()` ends it early.
+    """A running load test. `await swarm.done()` waits for the verdict, `await swarm.stop()` asks it to stop early.
 
-    `course` has what it measured so far; `on_change` is called when that grew.
+    `progress` is what it has measured so far; `on_change` is called when that has grown.
     """
 
     def __init__(self, child: OwnedCommand, spec: RunSpec) -> None:
         self.spec = spec
         self.path = out = Path(spec.out)
-        self.course = RunProgress()
+        self.progress = RunProgress()
         self.on_change: Callable[[], None] = lambda: None
         self._child = child
         self._tail = JsonlTail(out)
-        self._asked_to_end = False
+        self._stop_asked = False
         self._over = asyncio.Event()
         atexit.register(child.stop)
 
@@ -112,23 +112,23 @@ class LoadRun:
 
     @property
     def verdict(self) -> RunVerdict | None:
-        """How it was judged, once it was."""
-        return self.course.verdict
+        """The verdict; None before there is one."""
+        return self.progress.verdict
 
     async def follow(self) -> None:
-        """Read what it writes until it ends. Raises `ServiceFailed` when it ends without a verdict, unasked."""
+        """Read what it writes until it ends. Raises `ServiceFailed` if it ends by itself without a verdict."""
         try:
             while True:
                 ended = not self._child.alive
                 if lines := self._tail.lines():
                     for line in lines:
-                        self.course.take(line)
+                        self.progress.take(line)
                     self.on_change()
                 if ended:
                     break
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(POLL_TIME)
             await asyncio.to_thread(self._child.stop)
-            if self.verdict is None and not self._asked_to_end:
+            if self.verdict is None and not self._stop_asked:
                 last = "\n".join(self._child.log[-5:])
                 raise ServiceFailed(f"the swarm ended with status {self._child.process.returncode}\n{last}")
         finally:
@@ -141,54 +141,54 @@ class LoadRun:
         return self
 
     async def stop(self) -> None:
-        """End it early and wait: it settles, and judges what there is (INVALID: cut short)."""
-        self._asked_to_end = True
+        """Ask the run to stop early and wait: it drains and judges what it has measured, as INVALID."""
+        self._stop_asked = True
         self._child.interrupt()
         await self._over.wait()
 
-    async def end(self) -> None:
-        """End its processes now, without a verdict; the second time does nothing."""
-        self._asked_to_end = True
+    async def close(self) -> None:
+        """End its processes now, without a verdict; a second call does nothing."""
+        self._stop_asked = True
         await asyncio.to_thread(self._child.stop)
         atexit.unregister(self._child.stop)
 
     def panel(self) -> Panel:
-        """How it stands, as a small widget that follows it."""
+        """Return a small widget that shows its status while it runs."""
         shown = VerdictCard()
 
         def draw() -> None:
-            shown.draw(self.course, (), running=self.running)
+            shown.draw(self.progress, (), running=self.running)
 
         self.on_change = draw
         draw()
         return Panel([shown.widget], self.__repr__)
 
     def __repr__(self) -> str:
-        """How it stands, as text."""
+        """The run and its status as text."""
         spec = self.spec
         what = f"{spec.scenario}, {spec.players} players, {spec.rate or 0:g} updates/s"
-        return f"{what}: {told(self.course)}" + ("" if self.running else f"\n{self.path}")
+        return f"{what}: {status_lines(self.progress)}" + ("" if self.running else f"\n{self.path}")
 
 
 def file_for(folder: Path, scenario: str, label: str) -> Path:
-    """A file in `folder` for a run that begins now; `results` knows the runs of one `label` by its name."""
+    """Return a file in `folder` for a run that begins now; `results` groups runs by `label`, which is in its name."""
     return folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{scenario}-{label}.jsonl"
 
 
-def told(course: RunProgress) -> str:
-    """How a run stands, in one line; its reasons below."""
-    if course.verdict is not None:
-        verdict = course.verdict
+def status_lines(progress: RunProgress) -> str:
+    """Return the status of a run in one line, with the reasons of its verdict below."""
+    if progress.verdict is not None:
+        verdict = progress.verdict
         figures = ", ".join(headlines(verdict.metrics))
-        outside = () if course.outside is None else course.outside.lines
+        outside = () if progress.outside is None else progress.outside.lines
         return "\n".join([f"{verdict.name} – {figures}", *(f"  {text}" for text in (*verdict.reasons, *outside))])
-    if (last := course.last) is None:
+    if (last := progress.last) is None:
         return "connecting"
     late = "" if last.p99 is None else f", p50 {last.p50:.1f} p99 {last.p99:.1f} ms"
     return f"{last.phase}, {last.players} connected, {last.pairs} pairs/s{late}"
 
 
 def _path() -> str:
-    """Where the child finds the packages: where this process found them."""
+    """The PYTHONPATH of the child: where this process found the packages."""
     here = [str(Path(str(loadtest.__file__)).parents[1]), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(filter(None, here))

@@ -1,6 +1,6 @@
-"""What a run of the load test has shown so far, as pure data.
+"""What a run of the load test has measured so far, as pure data.
 
-Law of the file: as in `state`, no clock, no asyncio, no widget. Lines of run.jsonl come in
+Law of the file: no clock, no asyncio, no widget. Lines of run.jsonl come in
 (docs/measuring.md has their fields), times are Unix seconds. Every buffer is a ring or of a fixed
 size: a run of an hour takes as much memory as one of ten minutes.
 """
@@ -62,7 +62,7 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """How a run was judged: PASS, FAIL or INVALID, why, and what it measured (`metrics`, in seconds)."""
+    """The verdict on a run: PASS, FAIL or INVALID, the reasons, and `metrics` (times in seconds)."""
 
     name: str
     reasons: tuple[str, ...]
@@ -75,7 +75,7 @@ class RunProgress:
     def __init__(self) -> None:
         self.facts: Mapping[str, Any] = {}
         self.verdict: RunVerdict | None = None
-        self.outside: OutsideFaults | None = None  # the same without the seconds of faults, where there were any
+        self.outside: OutsideFaults | None = None  # the same verdict without the seconds of faults, if there were any
         self.seconds: deque[Instant] = deque(maxlen=SECONDS_KEPT)
         self.marks: deque[tuple[float, str]] = deque(maxlen=MARKS_KEPT)
         self.total = [0] * ROWS
@@ -95,33 +95,33 @@ class RunProgress:
             self.verdict = RunVerdict(line["verdict"], tuple(line["reasons"]), line["metrics"])
 
     def mark(self, at: float, text: str) -> None:
-        """Something was done to the service or its players."""
+        """Note that something was done to the service or its players."""
         self.marks.append((at, text))
 
     @property
     def now(self) -> float:
-        """The end of the last second that is known; 0 before the first."""
+        """The end of the last known second; 0 before the first."""
         return float(self.seconds[-1].at) if self.seconds else 0.0
 
     @property
     def last(self) -> Instant | None:
-        """The last second that is known."""
+        """The last known second."""
         return self.seconds[-1] if self.seconds else None
 
     def window(self, length: int = 60) -> list[Instant]:
-        """The seconds of the last `length`."""
+        """Return the last `length` seconds."""
         return [second for second in self.seconds if second.at > self.now - length]
 
 
 def row_of(milliseconds: float) -> int:
-    """The row of the heat map that a latency falls into."""
+    """Return the row of the heat map for a latency."""
     if milliseconds <= LOWEST_MS:
         return 0
     return min(int(math.log10(milliseconds / LOWEST_MS) * ROWS_PER_DECADE), ROWS - 1)
 
 
 def coarse(buckets: Iterable[tuple[float, int]]) -> tuple[int, ...]:
-    """Buckets of a histogram (middle in seconds, count) as rows of the heat map."""
+    """Return the buckets of a histogram (middle in seconds, count) as rows of the heat map."""
     rows = [0] * ROWS
     for middle, count in buckets:
         rows[row_of(middle * 1000)] += count

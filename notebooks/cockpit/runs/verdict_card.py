@@ -1,4 +1,4 @@
-"""The verdict lamp of the desk: how the swarm stands, in words; and what was done to the service."""
+"""The verdict on a run, or its status while it runs, in words; and the faults injected into its service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from cockpit.runs.faults import Fault
 from cockpit.runs.progress import RunProgress
-from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, lamp
+from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, status_light
 from loadtest.measure.metrics import headlines
 
 COLORS = {"PASS": GREEN, "FAIL": VERMILLION, "INVALID": ORANGE}
@@ -23,7 +23,7 @@ PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "mea
 
 
 class VerdictCard:
-    """Running, or judged; the reasons one below the other; the faults with their times."""
+    """Status or verdict, the reasons below, and the faults with their times."""
 
     def __init__(self) -> None:
         self._state = widgets.HTML()
@@ -31,30 +31,32 @@ class VerdictCard:
         self._faults = widgets.HTML()
         self.widget = card("Verdict", self._state, self._words, self._faults, flex="0 0 auto")
 
-    def draw(self, course: RunProgress | None, faults: Sequence[Fault], *, running: bool) -> None:
-        """Show how the run stands; None where there was none yet."""
-        color, title, lines = state(course, running=running)
+    def draw(self, progress: RunProgress | None, faults: Sequence[Fault], *, running: bool) -> None:
+        """Show the run; None if there was none yet."""
+        color, title, lines = state(progress, running=running)
         self._state.value = (
             f'<div class="cockpit-state" style="font-size:18px" data-verdict="{title.split(" ")[0]}">'
-            f"{lamp(color)}<span>{html.escape(title)}</span></div>"
+            f"{status_light(color)}<span>{html.escape(title)}</span></div>"
         )
         body = "<br>".join(html.escape(text) for text in lines)
         self._words.value = f'<div class="cockpit-words" style="min-height:44px">{body}</div>'
-        told = "".join(f"<div>{html.escape(str(fault))}</div>" for fault in faults[-FAULTS_SHOWN:])
-        self._faults.value = f'<div class="cockpit-words cockpit-faults" style="min-height:24px">{told}</div>'
+        lines_of_faults = "".join(f"<div>{html.escape(str(fault))}</div>" for fault in faults[-FAULTS_SHOWN:])
+        self._faults.value = (
+            f'<div class="cockpit-words cockpit-faults" style="min-height:24px">{lines_of_faults}</div>'
+        )
 
 
-def state(course: RunProgress | None, *, running: bool) -> tuple[str, str, list[str]]:
-    """Colour, title and lines of a run."""
-    if course is None:
+def state(progress: RunProgress | None, *, running: bool) -> tuple[str, str, list[str]]:
+    """Return colour, title and lines for a run."""
+    if progress is None:
         return GREY, "no swarm yet", ["Choose players and rate, then press Start swarm."]
-    if (verdict := course.verdict) is not None:
-        outside = [] if course.outside is None else course.outside.lines
+    if (verdict := progress.verdict) is not None:
+        outside = [] if progress.outside is None else progress.outside.lines
         title = f"{verdict.name} – {MEANS[verdict.name]}"
         return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(headlines(verdict.metrics)), *outside]
     if not running:
         return GREY, "ended without a verdict", []
-    last = course.last
+    last = progress.last
     if last is None:
         return ORANGE, "starting …", ["Locust loads, the players come."]
     late = "" if last.p99 is None else f", p50 {last.p50:.1f} ms, p99 {last.p99:.1f} ms"

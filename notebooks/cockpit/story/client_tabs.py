@@ -1,4 +1,4 @@
-"""The story's stage in the notebook: three clients of the cockpit's own as its tabs."""
+"""The story's tabs in the notebook: three clients of the cockpit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cockpit.ui.plurals import listed, noun
 from cockpit.ui.tasks import Report, Tasks
 
 EMPTY_WITHIN = 5.0  # seconds
-LOOK_EVERY = 0.05  # seconds
+POLL_TIME = 0.05  # seconds
 
 
 class SessionOccupied(RuntimeError):
-    """Somebody else plays in the session, so arrivals and ranks would not be the story's. Says who and what to do."""
+    """Other players are in the session, so arrivals and ranks would not be the story's. The text names them."""
 
 
 class ClientTab(Sight):
-    """A tab without a browser: one client, and what a page would show of what it receives."""
+    """A tab without a browser: one client, and what a page would show of its messages."""
 
     def __init__(self, name: str, ws_url: str, session: str, tasks: Tasks) -> None:
         super().__init__(name)
@@ -39,7 +39,7 @@ class ClientTab(Sight):
         await self._client.join(user)
 
     async def score(self, points: int) -> None:
-        """Add points; returns with the service's answer."""
+        """Add points; return when the service has answered."""
         await self._client.score(points)
 
     async def drop(self) -> None:
@@ -61,10 +61,10 @@ class ClientTab(Sight):
 
 
 class ClientTabs:
-    """`async with ClientTabs(...) as stage:` has three tabs that watch, and closes them in the end.
+    """`async with ClientTabs(...) as tabs:` opens three tabs that watch, and closes them at the end.
 
-    Raises `SessionOccupied` when players are connected who are not the story's; `arrived` tells the
-    names (by user) of who came and was not seen to go, for its text.
+    Raises `SessionOccupied` when other players are connected; `connected` returns the names of those that the
+    caller knows, by user, for its text.
     """
 
     def __init__(
@@ -73,19 +73,19 @@ class ClientTabs:
         ws_url: str,
         session: str,
         report: Report,
-        arrived: Callable[[], Mapping[str, str]] = dict,
+        connected: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.url = url
         self.session = session
-        self.tabs: tuple[ClientTab, ...] = ()
+        self.all: tuple[ClientTab, ...] = ()
         self._ws_url = ws_url
-        self._arrived = arrived
+        self._connected = connected
         self._tasks = Tasks(report)
 
     async def __aenter__(self) -> Self:
         await self._nobody_plays()
-        self.tabs = tuple(ClientTab(f"tab {n}", self._ws_url, self.session, self._tasks) for n in (1, 2, 3))
-        await asyncio.gather(*(tab.live() for tab in self.tabs))
+        self.all = tuple(ClientTab(f"tab {n}", self._ws_url, self.session, self._tasks) for n in (1, 2, 3))
+        await asyncio.gather(*(tab.live() for tab in self.all))
         return self
 
     async def __aexit__(
@@ -102,26 +102,26 @@ class ClientTabs:
         await post(f"{self.url}/api/demo/reset?sessionId={self.session}")
 
     async def _nobody_plays(self) -> None:
-        # Who has just left is still being counted for a moment.
+        # The service counts a player that has just left for a moment longer.
         address = f"{self.url}/api/leaderboard/{self.session}?limit=1000"
         about = await get(address)
         try:
             async with asyncio.timeout(EMPTY_WITHIN):
                 while about["totalParticipants"]:
-                    await asyncio.sleep(LOOK_EVERY)
+                    await asyncio.sleep(POLL_TIME)
                     about = await get(address)
         except TimeoutError:
             raise SessionOccupied(self._who_plays(about)) from None
 
     def _who_plays(self, about: Mapping[str, Any]) -> str:
-        """The sentence with their names, as far as they are known; else with their number."""
+        """Return the sentence with their names, or with their number if a name is unknown."""
         count = about["totalParticipants"]
-        # The board knows who of the ranked is connected; of the others only their arrival is known.
+        # The board says which ranked players are connected; the others are known only by their arrival.
         ranked = {entry["userId"] for entry in about["leaderboard"]}
         names = [entry["username"] for entry in about["leaderboard"] if entry["isConnected"]]
-        names += [name for user, name in self._arrived().items() if user not in ranked]
+        names += [name for user, name in self._connected().items() if user not in ranked]
         who = listed(names) if len(names) == count else f"{count} {noun(count, 'player')}"
         return (
-            f"{who} {'plays' if count == 1 else 'play'} in another tab, and the story needs the stage to itself: "
+            f"{who} {'plays' if count == 1 else 'play'} in another tab, and the story needs the session to itself: "
             "press Leave there or close it, then press Play story again."
         )

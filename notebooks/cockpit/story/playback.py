@@ -17,15 +17,15 @@ from cockpit.ui.theme import BLUE, card
 
 SPEEDS = (("× 1 – four minutes", 1.0), ("× 2", 2.0), ("× 4", 4.0), ("× 10", 10.0), ("× 60", 60.0))
 CHECKED_FOR = 0.4  # seconds that the ✓ of a step can be seen, at any speed
-NewStage = Callable[[], AbstractAsyncContextManager[ClientTabs]]
+OpenTabs = Callable[[], AbstractAsyncContextManager[ClientTabs]]
 
 
 class StoryPlayback:
-    """One play of the story at a time. `new_stage` clears the stage and opens its tabs."""
+    """Plays the story once at a time. `open_tabs` clears the session and opens the tabs."""
 
-    def __init__(self, new_stage: NewStage, tasks: Tasks, story: Sequence[Step] = STORY) -> None:
+    def __init__(self, open_tabs: OpenTabs, tasks: Tasks, story: Sequence[Step] = STORY) -> None:
         self.story = tuple(story)
-        self._new_stage = new_stage
+        self._open_tabs = open_tabs
         self._tasks = tasks
         self._playing: asyncio.Task[object] | None = None
         self._next = asyncio.Event()
@@ -54,16 +54,16 @@ class StoryPlayback:
 
     @property
     def playing(self) -> bool:
-        """Whether the story is being played."""
+        """Whether the story is playing."""
         return self._playing is not None and not self._playing.done()
 
     def start(self, speed: float) -> None:
-        """Play the story in the background, unless it is being played."""
+        """Play the story in the background, unless it is playing."""
         if not self.playing:
             self._playing = self._tasks.start(self._play_if_free(speed), "the story")
 
     def stop(self) -> None:
-        """End the play, if there is one."""
+        """Ask the story to end early; without effect when it is not playing."""
         if self._playing is not None:
             self._playing.cancel()
 
@@ -71,22 +71,22 @@ class StoryPlayback:
         """Play the whole story and return what was measured; raises `StoryFailed`, `SessionOccupied`."""
         self._buttons(playing=True)
         self._progress.bar_style = ""
-        self._idle("Clearing the stage …", "The simulated players leave, everybody else only watches.")
+        self._idle("Clearing the session …", "The simulated players leave, and the notebook only watches.")
         try:
-            async with self._new_stage() as stage:
+            async with self._open_tabs() as tabs:
                 record = await play(
                     self.story,
-                    stage,
+                    tabs,
                     speed=speed,
-                    on_step=lambda number, step: self._show_step(number, step, stage),
-                    on_played=lambda number, played: self._show_played(number, played, stage),
+                    on_step=lambda number, step: self._show_step(number, step, tabs),
+                    on_played=lambda number, played: self._show_played(number, played, tabs),
                     pause=self._pause,
                 )
         except asyncio.CancelledError:
             self._idle("The story was stopped", "Play it again at any time: it starts with an empty board.")
             raise
         except SessionOccupied as occupied:
-            self._idle("The stage is not free yet", str(occupied))
+            self._idle("Other players are in the session", str(occupied))
             raise
         except BaseException as error:
             self._progress.bar_style = "danger"
@@ -104,14 +104,14 @@ class StoryPlayback:
             self._buttons(playing=False)
 
     def disable(self) -> None:
-        """Nothing can be played any more: everything was stopped."""
+        """Disable the buttons: everything was stopped."""
         self._progress.bar_style = ""
         self._idle("The demo is stopped", "Run the first cell again to start a new one.")
         for widget in (self.play_button, self.next_button, self.stop_button, self.speed):
             widget.disabled = True
 
     async def _play_if_free(self, speed: float) -> None:
-        # Nothing has failed then: the panel says whom to ask to leave.
+        # Not a failure: the panel names the players that have to leave.
         with contextlib.suppress(SessionOccupied):
             await self.play(speed)
 
@@ -130,23 +130,23 @@ class StoryPlayback:
         if not keep_progress:
             self._progress.value = 0
 
-    def _show_step(self, number: int, step: Step, stage: ClientTabs) -> None:
+    def _show_step(self, number: int, step: Step, tabs: ClientTabs) -> None:
         self._checked = False
         self._progress.value = number - 1
         self._caption.value = _words(f"{number} / {len(self.story)}", step.caption, step.note)
         self._seen.value = _measured("…")
-        self._show_tabs(stage)
+        self._show_tabs(tabs)
 
-    def _show_played(self, number: int, played: Played, stage: ClientTabs) -> None:
+    def _show_played(self, number: int, played: Played, tabs: ClientTabs) -> None:
         self._checked = True
         self._progress.value = number
         times = ", ".join(f"{name} {after * 1000:.0f} ms" for name, after in played.seen_after.items())
         self._seen.value = _measured(f"✓ seen and checked: {times}")
-        self._show_tabs(stage)
+        self._show_tabs(tabs)
 
-    def _show_tabs(self, stage: ClientTabs) -> None:
-        tabs = "".join(_tab(tab.name, tab.seen) for tab in stage.tabs)
-        self._tabs.value = f'<div class="cockpit-tabs">{tabs}</div>'
+    def _show_tabs(self, tabs: ClientTabs) -> None:
+        shown = "".join(_tab(tab.name, tab.seen) for tab in tabs.all)
+        self._tabs.value = f'<div class="cockpit-tabs">{shown}</div>'
 
     def _buttons(self, *, playing: bool) -> None:
         self.play_button.disabled = self.speed.disabled = playing

@@ -1,8 +1,8 @@
 """The demo story: a list of steps, and how it is played and checked.
 
-A step says what is done (`act`) and what every tab must see then, how soon (`expect`). It knows
-tabs and a stage only through the two small protocols below, so the notebook plays the very list
-that the tests play in three real browser pages and over a foreign client library.
+A step says what is done (`act`), and what every tab must see afterwards and how soon (`expect`). It knows
+its tabs only through the two protocols below, so the notebook plays the same list that the tests play in
+three real browser pages and over another client library.
 
 Law of the file: a claim in a caption is an expectation in its step. One that already holds before
 the step's act proves nothing and fails, unless it says that it describes a beginning.
@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-AT_ONCE = 1.0  # second: what "at once" means to somebody who watches a screen
-TOLD_WITHIN = 2.0  # seconds: a player whose rank others changed is told within one, plus the way to the screen
-BY_ITSELF = 15.0  # seconds: the longest first waits of a reconnect, with room for a busy machine
+AT_ONCE = 1.0  # second: what "at once" means to a person at a screen
+RANK_WITHIN = 2.0  # seconds: the service sends a rank that others changed within one; the rest is the way
+BY_ITSELF = 15.0  # seconds: the first waits of a reconnect at their longest, with room for a busy machine
 PEOPLE = {"alice": "Alice", "bob": "Bob", "charlie": "Charlie"}
 POPULATED = {"alice": 145, "bob": 132, "charlie": 128, "diana": 115, "eve": 98, "frank": 87}
 
@@ -35,7 +35,7 @@ class TabRow:
 class TabState:
     """What one tab shows at one instant.
 
-    `arrivals` are all notices of somebody joining since the tab was opened, as a person reads
+    `arrivals` are all notices of a player joining since the tab was opened, as a person reads
     them; `lives` counts how often its connection came up; `own` is its own panel, None while it
     only watches.
     """
@@ -57,18 +57,18 @@ class TabState:
 
 
 class Tab(Protocol):
-    """A player's view of the session: a browser page, or a client that keeps the same things."""
+    """A player's view of the session: a browser page, or a client that keeps the same state."""
 
     @property
     def name(self) -> str:
-        """How a caption calls it: `tab 1`."""
+        """Its name in a caption: `tab 1`."""
 
     @property
     def seen(self) -> TabState:
         """What it shows now."""
 
     def when(self, condition: Callable[[TabState], bool]) -> asyncio.Future[float]:
-        """A future of the loop's time when `condition` first holds for what the tab shows."""
+        """Return a future of the loop's time when `condition` first holds for what the tab shows."""
 
     async def join(self, user: str) -> None:
         """Play as `user`."""
@@ -81,10 +81,10 @@ class Tab(Protocol):
 
 
 class StoryTabs(Protocol):
-    """Where the story is played: three open tabs that watch, and the two buttons for everyone."""
+    """Three open tabs that watch, and the two buttons for everyone."""
 
     @property
-    def tabs(self) -> Sequence[Tab]:
+    def all(self) -> Sequence[Tab]:
         """Tab 1, 2 and 3."""
 
     async def populate(self) -> None:
@@ -95,7 +95,7 @@ class StoryTabs(Protocol):
 
 
 class Sight:
-    """Keeps what a tab shows and wakes those who wait for a condition: the common half of every tab.
+    """Keeps what a tab shows and resolves the futures of conditions: the common half of every tab.
 
     Call `see` on the loop with each new state; no state is missed, however short it lasts.
     """
@@ -106,7 +106,7 @@ class Sight:
         self._waiting: list[tuple[Callable[[TabState], bool], asyncio.Future[float]]] = []
 
     def see(self, seen: TabState) -> None:
-        """The tab shows `seen` from now on."""
+        """Take `seen` as what the tab shows from now on."""
         self.seen = seen
         now = asyncio.get_running_loop().time()
         for waiting in tuple(self._waiting):
@@ -144,9 +144,9 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One beat: what is said, what is done, what everybody must see, and its own pace in seconds.
+    """One step: its caption, what is done, what every tab must see, and how long it takes at normal speed.
 
-    `timed` is whether its seconds from click to screen are figures of the service: not while a tab reconnects.
+    `timed` is False for a step in which a tab reconnects: its times say nothing about the service.
     """
 
     caption: str
@@ -159,7 +159,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A step that was played: tab name to seconds from the act until the tab had seen all of it."""
+    """A step that was played: for each tab the seconds from the act until the tab had seen all of it."""
 
     step: Step
     seen_after: dict[str, float]
@@ -171,22 +171,22 @@ class Played:
 
 
 class StoryFailed(AssertionError):
-    """A step's claim did not come true; the text names the step, the tab and what it shows instead."""
+    """A claim did not come true; the text names the step, the tab and what it shows instead."""
 
 
-async def perform(step: Step, stage: StoryTabs) -> Played:
+async def perform(step: Step, tabs: StoryTabs) -> Played:
     """Play one step and check each of its claims. Raises `StoryFailed`."""
-    befores = [tab.seen for tab in stage.tabs]
+    befores = [tab.seen for tab in tabs.all]
     claims: list[tuple[Expect, Tab, asyncio.Future[float]]] = []
     for expect in step.expect:
         for index in expect.tabs:
-            tab, before = stage.tabs[index], befores[index]
+            tab, before = tabs.all[index], befores[index]
             if not expect.beginning and expect.holds(before, before):
                 raise StoryFailed(f"“{step.caption}”: {tab.name} saw {expect.says} before anything was done")
             claims.append((expect, tab, tab.when(_since(before, expect))))
     began = asyncio.get_running_loop().time()
     try:
-        await step.act(stage)
+        await step.act(tabs)
         seen_after: dict[str, float] = {}
         for expect, tab, future in claims:
             left = began + expect.within - asyncio.get_running_loop().time()
@@ -206,24 +206,24 @@ async def perform(step: Step, stage: StoryTabs) -> Played:
 
 async def play(
     story: Sequence[Step],
-    stage: StoryTabs,
+    tabs: StoryTabs,
     *,
     speed: float = 1.0,
     on_step: Callable[[int, Step], None] = lambda *_: None,
     on_played: Callable[[int, Played], None] = lambda *_: None,
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> tuple[Played, ...]:
-    """Play the story at `speed` times its own pace (`math.inf`: as fast as it can be seen).
+    """Play the story at `speed` times its own pace; `math.inf` leaves no pauses.
 
-    Of a step's seconds a quarter passes between caption and act, so that the audience knows what to
-    look at; `pause` waits them out (a presenter's Next may end it early). Raises `StoryFailed` at
+    A quarter of a step's seconds passes between caption and act, so that the audience knows where to
+    look; `pause` waits (a presenter's Next may end it early). Raises `StoryFailed` at
     the first claim that does not come true.
     """
     record: list[Played] = []
     for number, step in enumerate(story, start=1):
         on_step(number, step)
         await pause(step.seconds / speed / 4)
-        played = await perform(step, stage)
+        played = await perform(step, tabs)
         record.append(played)
         on_played(number, played)
         await pause(step.seconds / speed * 3 / 4)
@@ -234,19 +234,19 @@ def _since(before: TabState, expect: Expect) -> Callable[[TabState], bool]:
     return lambda now: expect.holds(before, now)
 
 
-# What the steps are made of.
+# The parts of the steps.
 
 
 def _joins(tab: int, user: str) -> Callable[[StoryTabs], Awaitable[None]]:
-    return lambda stage: stage.tabs[tab].join(user)
+    return lambda tabs: tabs.all[tab].join(user)
 
 
 def _scores(tab: int, points: int) -> Callable[[StoryTabs], Awaitable[None]]:
-    return lambda stage: stage.tabs[tab].score(points)
+    return lambda tabs: tabs.all[tab].score(points)
 
 
-async def _alice_drops_and_bob_goes_on(stage: StoryTabs) -> None:
-    alice, bob, _ = stage.tabs
+async def _alice_drops_and_bob_goes_on(tabs: StoryTabs) -> None:
+    alice, bob, _ = tabs.all
     lost = alice.when(lambda seen: seen.connection != "live")
     await alice.drop()
     async with asyncio.timeout(BY_ITSELF):
@@ -312,12 +312,12 @@ STORY: tuple[Step, ...] = (
         "Three tabs, one empty board",
         "Three browser tabs watch the same quiz. Nobody plays yet, so nobody is ranked.",
         15,
-        lambda stage: stage.reset(),
+        lambda tabs: tabs.reset(),
         (_all_live(), _empty(beginning=True)),
     ),
     Step(
         "Tab 1 plays Alice",
-        "Alice picks her name. Everybody is told that she is here, the watchers too.",
+        "Alice picks her name. Every tab gets a notice, those that only watch too.",
         15,
         _joins(0, "alice"),
         (_arrival("alice"), _playing(0, "alice")),
@@ -348,7 +348,7 @@ STORY: tuple[Step, ...] = (
         "Points from another tab change the ranking for everyone.",
         20,
         _scores(1, 50),
-        (_board(bob=50, alice=25), _own(1, 1, 50), _own(0, 2, 25, TOLD_WITHIN)),
+        (_board(bob=50, alice=25), _own(1, 1, 50), _own(0, 2, 25, RANK_WITHIN)),
     ),
     Step(
         "Charlie scores +100 and leads",
@@ -368,8 +368,8 @@ STORY: tuple[Step, ...] = (
         "Populate Demo Data fills the board",
         "Six players with known scores. Pressing it twice gives the same board.",
         20,
-        lambda stage: stage.populate(),
-        (_board(**POPULATED), _own(0, 1, 145, TOLD_WITHIN)),
+        lambda tabs: tabs.populate(),
+        (_board(**POPULATED), _own(0, 1, 145, RANK_WITHIN)),
     ),
     Step(
         "Charlie scores +25 and takes the lead back",
@@ -382,7 +382,7 @@ STORY: tuple[Step, ...] = (
         "Reset Leaderboard clears it for everyone",
         "All scores are gone in every tab. The players stay.",
         15,
-        lambda stage: stage.reset(),
+        lambda tabs: tabs.reset(),
         (_empty(),),
     ),
     Step(

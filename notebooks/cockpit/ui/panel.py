@@ -1,4 +1,4 @@
-"""A panel that says in plain text what it shows, where there is no display."""
+"""A panel of widgets that is plain text where there is no display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cockpit.ui.theme import STYLE
 
 
 class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets carries no types
-    """Rows of widgets in the cockpit's look; `text` says them in words."""
+    """Rows of widgets in the cockpit's style; `text` returns their content as text."""
 
     def __init__(self, rows: Sequence[widgets.Widget], text: Callable[[], str]) -> None:
         self._text = text
@@ -25,5 +25,5 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets carries no types
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         if bundle is not None:
-            bundle["text/plain"] = self._text()  # whole: ipywidgets would cut it off
+            bundle["text/plain"] = self._text()  # in full: ipywidgets would truncate it
         return bundle

@@ -17,10 +17,10 @@ Report = Callable[[str, BaseException], None]
 
 
 class Tasks:
-    """Starts tasks, tells `report(name, error)` of each that fails, and ends them all. Made on the owner's loop.
+    """Starts tasks, calls `report(name, error)` for each that fails, and ends them all. Made on the owner's loop.
 
-    A failed background task says nothing in a notebook: asyncio mentions it when the task is
-    collected, if ever. Here the report comes the moment the task ends.
+    In a notebook a failed background task is silent: asyncio reports it when the task is collected,
+    if ever. Here it is reported when it ends.
     """
 
     def __init__(self, report: Report) -> None:
@@ -35,9 +35,9 @@ class Tasks:
         return len(self._running)
 
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run `work`; `name` says in words what it does ("drawing the charts").
+        """Run `work`; `name` says what it does ("drawing the charts").
 
-        To be called on the owner's loop, else `RuntimeError`; from anywhere else use `begin`.
+        Raises `RuntimeError` on another loop than the owner's; use `begin` there.
         """
         if asyncio.get_running_loop() is not self._loop:
             work.close()
@@ -61,7 +61,7 @@ class Tasks:
         others = [task for task in self._running if task is not mine]
         for task in others:
             task.cancel()
-        # Their failures were reported by _ended; here only the end counts.
+        # _ended has reported their failures.
         await asyncio.gather(*others, return_exceptions=True)
 
     def _call(self, function: Callable[[], object], name: str) -> None:

@@ -1,7 +1,7 @@
 """Colours and style of the cockpit, in JupyterLab light and dark.
 
-The colours of things are Okabe and Ito's, which colour-blind people can tell apart; everything
-else comes from JupyterLab's own variables, so that it follows the theme by itself.
+Data has the colours of Okabe and Ito, which colour-blind people can distinguish; everything else uses
+JupyterLab's variables, so that it follows the theme.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipywidgets as widgets
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
-# Lines and dots take the three that stand out (3:1) on white and on JupyterLab's dark ground alike.
+# Lines and dots use the three with a contrast of 3:1 on white and on JupyterLab's dark background.
 RATE = TYPICAL = GREEN
 WORST = VERMILLION
 OWN = PURPLE
@@ -41,7 +41,8 @@ STYLE = """
 .cockpit-strip b { font-size: 17px; font-variant-numeric: tabular-nums; font-weight: 650; }
 .cockpit-strip span { color: var(--jp-ui-font-color2, #666); white-space: nowrap; }
 .cockpit-strip a { color: var(--jp-content-link-color, #0072b2); }
-.cockpit-lamp { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; flex: none; }
+.cockpit-status-light { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px;
+  flex: none; }
 .cockpit-state { font-size: 13px; font-weight: 600; min-height: 36px; display: flex; align-items: center; }
 .cockpit-words { font-size: 13px; color: var(--jp-ui-font-color2, #666); font-variant-numeric: tabular-nums;
   min-height: 70px; }
@@ -61,9 +62,9 @@ STYLE = """
 """
 
 
-def lamp(color: str) -> str:
+def status_light(color: str) -> str:
     """A small round light, as HTML."""
-    return f'<i class="cockpit-lamp" style="background:{color}"></i>'
+    return f'<i class="cockpit-status-light" style="background:{color}"></i>'
 
 
 def card(title: str, *children: widgets.Widget, **layout: str) -> widgets.VBox:

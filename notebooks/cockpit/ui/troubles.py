@@ -1,4 +1,4 @@
-"""What went wrong in the background, shown in words until it is dismissed."""
+"""What failed in the background, shown until it is dismissed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TROUBLES_KEPT = 5
 
 
 class Troubles:
-    """The failures of the background, newest last, until dismissed. Hidden without any."""
+    """The failures in the background, newest last, until dismissed. Hidden when there is none."""
 
     def __init__(self) -> None:
         self._kept: Counter[str] = Counter()
@@ -25,7 +25,7 @@ class Troubles:
         return list(self._kept)
 
     def report(self, what: str, error: BaseException) -> None:
-        """Show that `what` failed, and why. The same failure again is counted, not repeated."""
+        """Show that `what` failed, and why. A repeated failure is counted."""
         self._kept[f"{what} failed: {type(error).__name__}: {error}"] += 1
         while len(self._kept) > TROUBLES_KEPT:
             del self._kept[next(iter(self._kept))]

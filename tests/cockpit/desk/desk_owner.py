@@ -17,7 +17,7 @@ from cockpit import SwarmDesk  # noqa: E402 - after the filter, for what it impo
 async def main() -> None:
     desk = await SwarmDesk.start(sys.argv[1])
     run = asyncio.create_task(desk.run(players=20, rate=10, duration=120, storage="redis", workers=2))
-    while not (desk.course and desk.course.last and desk.course.last.sent):
+    while not (desk.progress and desk.progress.last and desk.progress.last.sent):
         assert not run.done(), run.result()
         await asyncio.sleep(0.05)
     print(desk.target.service.pid, desk.target.redis.pid, desk.swarm.pid, flush=True)  # noqa: T201 - for the test

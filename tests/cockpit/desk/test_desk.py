@@ -46,7 +46,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[SwarmDesk]:
 
 
 def measuring(desk: SwarmDesk) -> bool:
-    return bool(desk.course and desk.course.last and desk.course.last.phase == "measure")
+    return bool(desk.progress and desk.progress.last and desk.progress.last.phase == "measure")
 
 
 async def test_a_run_is_sent_judged_and_kept(desk: SwarmDesk) -> None:
@@ -63,10 +63,10 @@ async def test_a_run_is_sent_judged_and_kept(desk: SwarmDesk) -> None:
     verdict = desk.swarm.verdict
     assert verdict.name in {"FAIL", "INVALID"}
     assert "latency_p99<1us" in verdict.reasons[-1]
-    await until(lambda: f'data-verdict="{verdict.name}"' in desk._lamp._state.value)
-    assert "latency_p99&lt;1us: it was" in desk._lamp._words.value
+    await until(lambda: f'data-verdict="{verdict.name}"' in desk._display.verdict_card._state.value)
+    assert "latency_p99&lt;1us: it was" in desk._display.verdict_card._words.value
     assert verdict.name in repr(desk.panel())
-    assert any(second.pairs for second in desk.course.seconds)
+    assert any(second.pairs for second in desk.progress.seconds)
 
 
 async def test_the_buttons_start_and_stop_a_swarm(desk: SwarmDesk) -> None:
@@ -76,14 +76,14 @@ async def test_the_buttons_start_and_stop_a_swarm(desk: SwarmDesk) -> None:
     controls.scenario.value = "audience"
     controls.start.click()
     await until(lambda: measuring(desk))
-    facts = desk.course.facts
+    facts = desk.progress.facts
     assert (facts["scenario"], facts["arguments"]["players"], facts["arguments"]["measureSeconds"]) == (
         "audience", 30, 60.0,
     )  # fmt: skip
     assert controls.start.disabled
     assert not controls.stop.disabled
-    assert controls.redis.disabled
-    assert controls.kill.disabled
+    assert controls.faults.redis.disabled
+    assert controls.faults.kill.disabled
     pid = desk.target.service.pid
     controls.stop.click()
     await until(lambda: desk.swarm.verdict and not controls.start.disabled)
@@ -96,12 +96,12 @@ async def test_stop_is_heard_while_a_swarm_is_only_being_started(desk: SwarmDesk
     """Pressed before there is a swarm, it ends the one that comes; nothing is measured and nothing has failed."""
     controls = desk._controls
     controls.start.click()
-    await until(lambda: desk._busy)
+    await until(lambda: desk.busy)
     assert desk.swarm is None
     controls.stop.click()
     await until(lambda: desk.swarm and not controls.start.disabled, 15)
     assert not desk.swarm.running
-    assert not any(second.phase == "measure" for second in desk.course.seconds)
+    assert not any(second.phase == "measure" for second in desk.progress.seconds)
 
 
 async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
@@ -112,29 +112,29 @@ async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
     controls.players.value, controls.rate.value, controls.duration.value = 20, 10, 300
     controls.start.click()
     await until(lambda: measuring(desk))
-    assert await desk.target.wrong() is None
+    assert await desk.target.problem() is None
 
-    controls.redis.click()
-    await until(lambda: controls.redis.description == "Start Redis" and desk.faults[0].detected_at)
+    controls.faults.redis.click()
+    await until(lambda: controls.faults.redis.description == "Start Redis" and desk.faults[0].detected_at)
     assert not desk.target.redis.alive
-    controls.redis.click()
-    await until(lambda: desk.faults[0].over and controls.redis.description == "Stop Redis")
+    controls.faults.redis.click()
+    await until(lambda: desk.faults[0].over and controls.faults.redis.description == "Stop Redis")
     assert desk.faults[0].seen_as == "degraded"
 
-    controls.freeze.click()
+    controls.faults.freeze.click()
     await until(lambda: len(desk.faults) == 2 and desk.faults[1].over)
     assert 0.2 < desk.faults[1].detected_after < 1.3
     assert "no answer" in desk.faults[1].seen_as
 
     before = desk.target.workers()
-    controls.kill.click()
+    controls.faults.kill.click()
     await until(lambda: len(desk.faults) == 3 and desk.faults[2].over)
     after = desk.target.workers()
     assert before[0] not in after
     assert len(after) == 2
     assert desk.faults[2].detected_after < 2
 
-    controls.stall.click()
+    controls.faults.stall.click()
     await until(lambda: len(desk.faults) == 4)
     await until(lambda: desk.faults[3].over)
     assert str(desk.faults[3]).startswith("1 reader stalled")
@@ -144,36 +144,38 @@ async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
     marks = [line["text"] for line in read(desk.swarm.path) if line["kind"] == "mark"]
     for text in ("Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed", "1 reader stalled"):
         assert text in marks
-    assert "recovered after" in desk._lamp._faults.value
+    assert "recovered after" in desk._display.verdict_card._faults.value
     ends = {line["text"]: line["until"] for line in read(desk.swarm.path) if "until" in line}
     assert ends == {fault.name: fault.recovered_at for fault in desk.faults}
     # Stopped early, the run is INVALID; it is judged outside its faults all the same, and both are shown.
-    outside = desk.course.outside
+    outside = desk.progress.outside
     assert outside.left_out[0][0] == pytest.approx(desk.faults[0].at, abs=0.001)
     assert outside.judgement.verdict is Verdict.INVALID
-    assert outside.lines[0] in desk._lamp._words.value
+    assert outside.lines[0] in desk._display.verdict_card._words.value
     assert outside.lines[-1] in repr(desk)
     assert "Outside the faults" in desk.swarm.path.with_suffix(".html").read_text("utf-8")
 
 
 async def test_a_search_plays_rising_numbers_and_draws_each_run(desk: SwarmDesk) -> None:
-    """Each number is a run on file against a service of its own; what the file says is what is drawn."""
+    """Each number is a run on file against a service of its own; the chart shows what the files say."""
     gates = ("latency_p99<1us",)
     drawn: list[object] = []
-    desk._ascent_chart._now.observe(lambda change: drawn.append(change.new), "y")
-    ascent = await desk.find_knee(8, 16, rate=8, duration=2, tick_ms=20, gates=gates, trials=2)
+    desk._display.knee_chart._now.observe(lambda change: drawn.append(change.new), "y")
+    search = await desk.find_knee(8, 16, rate=8, duration=2, tick_ms=20, gates=gates, trials=2)
     lines = [read(path) for path in sorted(desk.folder.glob("*.jsonl"))]
     verdicts = [line[-1]["verdict"] for line in lines]
-    assert [line[0]["arguments"]["players"] for line in lines] == [trial.players for trial in ascent.trials]
+    assert [line[0]["arguments"]["players"] for line in lines] == [trial.players for trial in search.trials]
     assert len({line[0]["target"] for line in lines}) == len(lines) == 2
-    assert [OUTCOMES[verdict] for verdict in verdicts] == [trial.outcome for trial in ascent.trials]
+    assert [OUTCOMES[verdict] for verdict in verdicts] == [trial.outcome for trial in search.trials]
     assert all(line[-1]["gates"] == [{"gate": gates[0], "held": False}] for line in lines)
-    assert Outcome.HELD not in {trial.outcome for trial in ascent.trials}  # one microsecond holds for nobody
-    assert ascent.knee.holds is ascent.breaks_after is None
-    assert ascent.over
+    assert Outcome.HELD not in {trial.outcome for trial in search.trials}  # one microsecond holds for nobody
+    assert search.knee.holds is search.breaks_after is None
+    assert search.over
     assert drawn  # while it played
-    await until(lambda: "no knee" in desk._ascent_chart._words.value or "no run" in desk._ascent_chart._words.value)
-    assert repr(ascent) in repr(desk.panel())
+    await until(
+        lambda: "no knee" in desk._display.knee_chart._words.value or "no run" in desk._display.knee_chart._words.value
+    )
+    assert repr(search) in repr(desk.panel())
     assert desk.target is None
 
 
@@ -183,16 +185,16 @@ async def test_a_search_is_begun_and_stopped_by_its_buttons(desk: SwarmDesk) -> 
     controls.players.value, controls.rate.value, controls.bound.value = 20, 10, 70
     controls.knee.click()
     await until(lambda: measuring(desk))
-    facts = desk.course.facts
+    facts = desk.progress.facts
     assert (facts["arguments"]["players"], facts["arguments"]["measureSeconds"]) == (20, KNEE_SECONDS)
     assert facts["arguments"]["gates"][0] == "latency_p99<70ms"
-    assert desk.ascent.playing == 20
+    assert desk.knee_search.playing == 20
     assert controls.knee.disabled
     assert controls.start.disabled
     pid = desk.target.service.pid
     controls.stop.click()
-    await until(lambda: desk.ascent.over and not controls.knee.disabled)
-    assert desk.ascent.trials == []
+    await until(lambda: desk.knee_search.over and not controls.knee.disabled)
+    assert desk.knee_search.trials == []
     assert desk.swarm.verdict.name == "INVALID"
     assert not psutil.pid_exists(pid)
     with pytest.raises(ValueError, match="expected a gate like latency_p99<100ms"):
@@ -207,18 +209,18 @@ async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> No
     # A browser or a service that other tests share lives on, whichever tests ran before this one.
     others = psutil.Process().children(recursive=True)
     controls.start.click()
-    await until(lambda: desk.course and desk.course.last)
+    await until(lambda: desk.progress and desk.progress.last)
     controls.locust.click()
     await until(lambda: "href" in controls.link.value)
     address = controls.link.value.split('"')[3]
     async with httpx.AsyncClient() as http:
         assert "Locust" in (await http.get(address)).text
     family = [child for child in psutil.Process().children(recursive=True) if child not in others]
-    # The swarm's, the web UI's, and the leash that the latter is on.
+    # The swarm's, the web UI's, and the parent watch of the latter.
     assert len([child for child in family if _is_locust(child)]) == 3
-    controls.off.click()
+    controls.stop_all.click()
     await until(lambda: not [child for child in family if _runs(child)])
-    assert controls.off.disabled
+    assert controls.stop_all.disabled
     with pytest.raises(RuntimeError, match="the desk was stopped"):
         await desk.run()
 

@@ -1,4 +1,4 @@
-"""A search for the knee as it is told and drawn: no run is taken for what it is not."""
+"""A search for the knee in words and as a chart: no run is shown as what it is not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from loadtest.judge.knee_search import Outcome, Search
 GATES = ("latency_p99<100ms", "lost==0")
 
 
-def play(ascent: KneeTrials, holds: int, capable: int = 10_000) -> KneeTrials:
+def play(trials: KneeTrials, holds: int, capable: int = 10_000) -> KneeTrials:
     """All runs of a service that holds so many players, by a generator that can play so many."""
-    while (players := ascent.next()) is not None:
-        ascent.take(verdict(players, holds, capable))
-    ascent.end()
-    return ascent
+    while (players := trials.next()) is not None:
+        trials.take(verdict(players, holds, capable))
+    trials.finish()
+    return trials
 
 
 def verdict(players: int, holds: int, capable: int = 10_000) -> RunVerdict:
@@ -42,19 +42,19 @@ def drawn(chart: KneeChart, outcome: Outcome) -> list[int]:
 
 def test_the_knee_is_a_line_with_its_number_of_players() -> None:
     """Where the gate breaks stands an upright line at the most players that hold, and the words say so."""
-    ascent = play(KneeTrials(GATES, search()), 500)
-    players = ascent.breaks_after
+    trials = play(KneeTrials(GATES, search()), 500)
+    players = trials.breaks_after
     assert players is not None
     assert 500 / 1.2 <= players <= 500
     chart = KneeChart()
-    chart.draw(ascent, None)
+    chart.draw(trials, None)
     assert set(chart._knee.x) == {players}
     assert list(chart._knee_word.text) == [f"knee: {players} players"]
     assert list(chart._gate.y) == [pytest.approx(2.0)] * 2
     assert chart._up.tick_labels["2"] == "100"
     assert list(chart._gate_word.text) == ["gate: latency_p99<100ms"]
-    assert f"knee: {players} players hold all gates, {ascent.knee.fails} break one" in chart._words.value
-    assert "at 75% confidence" in repr(ascent)
+    assert f"knee: {players} players hold all gates, {trials.knee.fails} break one" in chart._words.value
+    assert "at 75% confidence" in repr(trials)
     assert max(drawn(chart, Outcome.HELD)) == players < min(drawn(chart, Outcome.MISSED))
     assert drawn(chart, Outcome.SPOILED) == []
     assert len({(points.marker, *points.colors) for points in chart._points.values()}) == 3
@@ -62,37 +62,37 @@ def test_the_knee_is_a_line_with_its_number_of_players() -> None:
 
 def test_an_invalid_run_is_never_drawn_as_held() -> None:
     """However good its figures look: it is a point of its own kind, and the generator's limit is no knee."""
-    ascent = play(KneeTrials(GATES, search()), 5000, capable=300)
+    trials = play(KneeTrials(GATES, search()), 5000, capable=300)
     chart = KneeChart()
-    chart.draw(ascent, None)
+    chart.draw(trials, None)
     assert min(drawn(chart, Outcome.SPOILED)) > 300 >= max(drawn(chart, Outcome.HELD))
     assert drawn(chart, Outcome.MISSED) == []
-    assert ascent.breaks_after is None
+    assert trials.breaks_after is None
     assert list(chart._knee_word.text) == [""]
     assert max(chart._knee.y) < chart._late.min
-    assert "the generator is the bottleneck" in ascent.sentence()
-    assert "INVALID" in ascent.tally()
+    assert "the generator is the bottleneck" in trials.sentence()
+    assert "INVALID" in trials.tally()
     assert "INVALID  the generator lagged" in chart._words.value
 
 
 def test_a_search_is_drawn_while_it_goes_on() -> None:
     """What plays now is a point of its own; what is known is `so far`; nothing known is said so."""
-    ascent, chart = KneeTrials(GATES, search()), KneeChart()
+    trials, chart = KneeTrials(GATES, search()), KneeChart()
     assert chart.widget.children == ()
-    assert ascent.next() == 50
-    chart.draw(ascent, RunProgress())
+    assert trials.next() == 50
+    chart.draw(trials, RunProgress())
     assert "no run has ended yet" in chart._words.value
     assert "50 players play" in chart._words.value
-    ascent.take(verdict(50, 70))
-    assert ascent.next() == 100
-    chart.draw(ascent, None)
+    trials.take(verdict(50, 70))
+    assert trials.next() == 100
+    chart.draw(trials, None)
     assert "more were not tried (so far)" in chart._words.value
-    ascent.take(verdict(100, 70))
-    ascent.next()
-    chart.draw(ascent, None)
+    trials.take(verdict(100, 70))
+    trials.next()
+    chart.draw(trials, None)
     assert list(chart._knee_word.text) == ["knee so far: 50 players"]
-    ascent.end()
-    assert "not sure: more runs are needed" in ascent.sentence()
+    trials.finish()
+    assert "not sure: more runs are needed" in trials.sentence()
 
 
 @pytest.mark.parametrize("gates", [(), ("lost==0",), ("latency_p99>1ms",)])

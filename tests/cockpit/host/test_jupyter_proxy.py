@@ -110,9 +110,9 @@ async def test_a_demo_behind_a_hub_s_proxy(note: Note, monkeypatch: pytest.Monke
     demo = await Demo.start()
     try:
         base = f"/user/alice/proxy/{urlsplit(demo.url).port}/?"
-        assert demo._page.value.count(f'src="{base}') == 2
-        assert demo._links.value.count(f'href="{base}') == 4
-        assert "expected another Host" in demo._page.value
+        assert demo._page.widget.value.count(f'src="{base}') == 2
+        assert demo._page.links.value.count(f'href="{base}') == 4
+        assert "expected another Host" in demo._page.widget.value
         async with httpx.AsyncClient() as http:
             assert (await http.get(demo.url, headers={"Host": "lab.example"})).status_code == 200
             assert (await http.get(demo.url, headers={"Host": "other.example"})).status_code == 400
@@ -127,9 +127,9 @@ async def test_a_demo_that_cannot_be_framed_says_why(monkeypatch: pytest.MonkeyP
     demo = await Demo.start()
     try:
         await demo.play_as("bob")
-        assert "<iframe" not in demo._page.value
-        assert f'href="{demo.url}/?session=DEMO123&amp;user=bob"' in demo._page.value
-        assert "cannot be framed here" in demo._page.value
+        assert "<iframe" not in demo._page.widget.value
+        assert f'href="{demo.url}/?session=DEMO123&amp;user=bob"' in demo._page.widget.value
+        assert "cannot be framed here" in demo._page.widget.value
         await demo.score(25)
         assert demo.troubles == []
     finally:

@@ -69,7 +69,7 @@ async def test_start_and_stop_leave_nothing(demo: Demo) -> None:
     assert demo.service.alive
     assert (await demo.score(25)).score == 25
     demo.simulate(players=3, rate=5)
-    await until(lambda: demo.crowd.connected == 3)
+    await until(lambda: demo.bots.connected == 3)
     await demo.stop()
     assert not demo.service.alive
     assert refuses(demo.url)
@@ -142,7 +142,7 @@ async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
     controls = demo._controls
     demo.panel()
     await deliver(lambda: setattr(controls.join_as, "value", "bob"))
-    await until(lambda: demo.client.user == "bob" and not controls.points[0].disabled)
+    await until(lambda: demo.player.client.user == "bob" and not controls.points[0].disabled)
     for button in controls.points:
         await deliver(button.click)
     await until(lambda: (e := demo.state.board.entry("bob")) is not None and e.score == 185)
@@ -152,15 +152,15 @@ async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
     await deliver(controls.reset.click)
     await until(lambda: demo.state.board.players == 0)
     await deliver(lambda: (setattr(controls.players, "value", 5), setattr(controls.rate, "value", 20)))
-    await deliver(lambda: setattr(controls.crowd, "value", True))
-    await until(lambda: demo.crowd.connected == 5 and demo.state.board.players > 0)
+    await deliver(lambda: setattr(controls.bots, "value", True))
+    await until(lambda: demo.bots.connected == 5 and demo.state.board.players > 0)
     await deliver(lambda: setattr(controls.players, "value", 2))
-    await until(lambda: demo.crowd.connected == 2)
-    await deliver(lambda: setattr(controls.crowd, "value", False))
-    await until(lambda: demo.crowd.players == demo.crowd.connected == 0)
-    await deliver(controls.stop.click)
+    await until(lambda: demo.bots.connected == 2)
+    await deliver(lambda: setattr(controls.bots, "value", False))
+    await until(lambda: demo.bots.players == demo.bots.connected == 0)
+    await deliver(controls.stop_all.click)
     await until(lambda: not demo.service.alive)
-    await until(lambda: controls.stop.disabled and all(button.disabled for button in controls.points))
+    await until(lambda: controls.stop_all.disabled and all(button.disabled for button in controls.points))
     assert demo.troubles == []
 
 
@@ -171,7 +171,7 @@ async def test_showing_what_is_asks_for_nothing(demo: Demo) -> None:
     asked = asyncio.get_running_loop().create_future()
     demo._tasks.call(lambda: asked.set_result(None), "asking")  # after all that the widgets have asked for
     await asked
-    assert (demo.crowd.players, demo.crowd.rate, demo.user) == (4, 0.4, "bob")
+    assert (demo.bots.players, demo.bots.rate, demo.user) == (4, 0.4, "bob")
     assert len(demo._tasks) == 3
 
 
@@ -179,23 +179,23 @@ async def test_a_stopped_demo_offers_nothing_that_is_gone(demo: Demo) -> None:
     """After Stop everything the panel says so and what to do; links, frame and earlier troubles are gone."""
     demo.panel()
     demo._troubles.report("the story", RuntimeError("an earlier one"))
-    assert str(urlsplit(demo.url).port) in demo._links.value
+    assert str(urlsplit(demo.url).port) in demo._page.links.value
     await demo.stop()
-    assert "stopped</b> – run the first cell again" in demo._status.widget.value
-    assert demo._links.value == ""
-    assert "<iframe" not in demo._page.value
+    assert "stopped</b> – run the first cell again" in demo._dashboard.status.widget.value
+    assert demo._page.links.value == ""
+    assert "<iframe" not in demo._page.widget.value
     assert demo.troubles == []
     assert demo._troubles.widget.layout.display == "none"
-    assert "The demo is stopped" in demo._presenter._caption.value
+    assert "The demo is stopped" in demo._story._caption.value
 
 
 async def test_the_charts_move_at_most_ten_times_a_second(demo: Demo) -> None:
     """A score reaches the board chart; a flood of changes is drawn at most ten times a second."""
     demo.panel()
     await demo.score(25)
-    await until(lambda: 25.0 in demo._board._bars.x)
+    await until(lambda: 25.0 in demo._dashboard.board._bars.x)
     drawn: list[float] = []
-    demo._board._bars.observe(lambda _: drawn.append(asyncio.get_running_loop().time()), "x")
+    demo._dashboard.board._bars.observe(lambda _: drawn.append(asyncio.get_running_loop().time()), "x")
     demo.simulate(players=20, rate=100)
     await demo.run_for(1.5)
     assert 3 <= len(drawn) <= 16
@@ -213,11 +213,11 @@ async def test_run_for_says_what_happened(demo: Demo) -> None:
 
 async def test_the_frame_shows_the_page_in_the_notebook_s_theme(demo: Demo) -> None:
     """The page is framed once for each theme, hidden ones are lazy, and it plays as the notebook does."""
-    assert demo._page.value.count("<iframe") == demo._page.value.count('loading="lazy"') == 2
+    assert demo._page.widget.value.count("<iframe") == demo._page.widget.value.count('loading="lazy"') == 2
     for part in ("view=embed", "user=alice", "theme=light", "theme=dark", "session=DEMO123"):
-        assert part in demo._page.value
+        assert part in demo._page.widget.value
     await demo.play_as(None)
-    assert "user=" not in demo._page.value
+    assert "user=" not in demo._page.widget.value
 
 
 async def test_says_the_board_without_a_display(demo: Demo) -> None:
@@ -228,25 +228,25 @@ async def test_says_the_board_without_a_display(demo: Demo) -> None:
     assert "1. Alice" in repr(demo)
 
 
-async def test_the_story_clears_the_stage_and_gives_it_back(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_story_clears_the_session_and_gives_it_back(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the story plays the crowd is gone and the notebook watches; afterwards it plays as before."""
     monkeypatch.setattr("cockpit.story.playback.CHECKED_FOR", 0)
     demo.panel()
     demo.simulate(players=4, rate=10)
-    await until(lambda: demo.crowd.connected == 4)
+    await until(lambda: demo.bots.connected == 4)
     record = await demo.play(speed=1000)
-    assert len(record) == len(demo._presenter.story)
-    assert demo._presenter._progress.value == len(record)
-    assert "every claim was checked" in demo._presenter._caption.value
-    assert demo.crowd.players == 0
-    assert demo.user == demo.client.user == "alice"
+    assert len(record) == len(demo._story.story)
+    assert demo._story._progress.value == len(record)
+    assert "every claim was checked" in demo._story._caption.value
+    assert demo.bots.players == 0
+    assert demo.user == demo.player.client.user == "alice"
     assert demo.troubles == []
 
 
 @deliveries
 async def test_the_story_can_be_stepped_stopped_and_played_again(demo: Demo, deliver: Deliver) -> None:
     """Next ends the pauses of a step, Stop ends the story and frees the buttons, again and again, from any thread."""
-    presenter = demo._presenter
+    presenter = demo._story
     demo.panel()
     for delivered in (here, deliver, deliver):
         await delivered(presenter.play_button.click)
@@ -261,19 +261,19 @@ async def test_the_story_can_be_stepped_stopped_and_played_again(demo: Demo, del
         assert demo.troubles == []
 
 
-async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_story_needs_an_empty_session(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """With players in other tabs the story does not begin; the panel names them calmly and nothing has failed."""
     monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.5)
-    presenter = demo._presenter
+    presenter = demo._story
     demo.panel()
     await demo.play_as(None)
     async with asyncio.timeout(30), ClientTabs(demo.url, demo.service.ws_url, demo.session, print, dict) as others:
-        await others.tabs[0].join("charlie")
-        await others.tabs[0].score(5)
-        await others.tabs[1].join("bob")
-        await until(lambda: {"charlie", "bob"} <= set(demo.state.present))
+        await others.all[0].join("charlie")
+        await others.all[0].score(5)
+        await others.all[1].join("bob")
+        await until(lambda: {"charlie", "bob"} <= set(demo.state.connected))
         presenter.play_button.click()
-        await until(lambda: "The stage is not free yet" in presenter._caption.value)
+        await until(lambda: "Other players are in the session" in presenter._caption.value)
         assert "Charlie and Bob play in another tab" in presenter._caption.value
         assert "SessionOccupied" not in presenter._caption.value
         await until(lambda: not presenter.playing)
@@ -282,7 +282,7 @@ async def test_the_story_needs_an_empty_stage(demo: Demo, monkeypatch: pytest.Mo
             await demo.play(speed=1000)
 
 
-async def test_the_stage_counts_whom_it_cannot_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_tabs_count_players_without_a_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where names are missing the sentence gives the number."""
     monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.2)
     with pytest.raises(SessionOccupied, match=r"^1 player plays in another tab"):
@@ -292,11 +292,11 @@ async def test_the_stage_counts_whom_it_cannot_name(demo: Demo, monkeypatch: pyt
 async def test_a_crowd_keeps_its_rate_and_bounds(demo: Demo) -> None:
     """Simulated players score about as often as asked; more than can be is refused in words."""
     demo.simulate(players=20, rate=100)
-    await until(lambda: demo.crowd.connected == 20)
+    await until(lambda: demo.bots.connected == 20)
     before = demo.state.updates_total
     await demo.run_for(2)
     assert 130 <= demo.state.updates_total - before <= 270
-    assert not demo.crowd.refusals
+    assert not demo.bots.refusals
     with pytest.raises(ValueError, match="0 to 200"):
         demo.simulate(players=201, rate=1)
     with pytest.raises(ValueError, match="at most 20 times"):

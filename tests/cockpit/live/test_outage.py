@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cockpit.live.live_state import BoardView, LiveState
 from cockpit.live.outage import MARKS_KEPT, OPEN_KEPT, Moment, Outage, Outages
-from cockpit.live.redis_card import told
+from cockpit.live.redis_card import outage_lines
 
 
 def switched(outages: Outages, at: float) -> None:
@@ -102,10 +102,10 @@ def test_a_view_has_the_marks_of_its_window() -> None:
 
 def test_an_outage_is_told_in_words() -> None:
     """The card says how long it took, and what became of the scores; nothing before anything happened."""
-    assert told(Outage()) == told(Outage(stopped_at=1.0)) == []
-    assert told(Outage(1.0, 1.05, alone=1)) == [
+    assert outage_lines(Outage()) == outage_lines(Outage(stopped_at=1.0)) == []
+    assert outage_lines(Outage(1.0, 1.05, alone=1)) == [
         "noticed after <b>0.05 s</b>",
         "<b>1</b> score answered <i>durable: false</i>, <b>0</b> made durable since",
     ]
-    assert told(Outage(1.0, 1.05, 4.0, 4.8)) == ["noticed after <b>0.05 s</b>, whole again after <b>0.80 s</b>"]
-    assert told(Outage(noticed_at=1.0, whole_at=2.0)) == ["it went away by itself, it came back by itself"]
+    assert outage_lines(Outage(1.0, 1.05, 4.0, 4.8)) == ["noticed after <b>0.05 s</b>, whole again after <b>0.80 s</b>"]
+    assert outage_lines(Outage(noticed_at=1.0, whole_at=2.0)) == ["it went away by itself, it came back by itself"]

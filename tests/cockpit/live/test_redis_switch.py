@@ -42,9 +42,9 @@ def on_the_board(demo: Demo) -> dict[str, int]:
 
 async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) -> None:
     """Stopped: shown as degraded, scores counted alone. Started, empty: all is there again, and in Redis too."""
-    card = demo._redis_card
+    card = demo._dashboard.redis_card
     await until(lambda: card.button.description == "Stop Redis")
-    await until(lambda: "in <b>Redis</b>" in demo._status.widget.value)
+    await until(lambda: "in <b>Redis</b>" in demo._dashboard.status.widget.value)
     demo.simulate(players=8, rate=40)
     answers = [await demo.score(10)]
     await until(lambda: demo.state.board.players == 9)
@@ -58,7 +58,7 @@ async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) ->
     answers += [await demo.score(20), await demo.score(30)]
     await until(lambda: on_the_board(demo)["alice"] == 60)
     assert "degraded: scores only in this process" in card._state.value
-    await until(lambda: "degraded" in demo._status.widget.value)
+    await until(lambda: "degraded" in demo._dashboard.status.widget.value)
     assert "noticed after" in card.words.value
     assert "whole again" not in card.words.value
 
@@ -66,7 +66,7 @@ async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) ->
     await until(lambda: not demo.state.board.degraded and card.button.description == "Stop Redis")
     answers.append(await demo.score(40))
     demo.simulate(players=0, rate=0)
-    await until(lambda: demo.crowd.connected == 0)
+    await until(lambda: demo.bots.connected == 0)
     await until(lambda: on_the_board(demo) == in_redis(demo))
     assert [answer.durable for answer in answers] == [True, False, False, True]
     assert on_the_board(demo)["alice"] == sum(answer.points for answer in answers)
@@ -86,10 +86,10 @@ async def test_a_redis_that_crashes_can_be_started_by_the_button(demo: Demo) -> 
     """Ended by something else than the button it is shown as away, and comes back at the button's press."""
     await demo.score(10)
     os.kill(demo.redis.pid, signal.SIGKILL)
-    await until(lambda: demo.state.board.degraded and demo._redis_card.button.description == "Start Redis")
-    demo._redis_card.button.click()
+    await until(lambda: demo.state.board.degraded and demo._dashboard.redis_card.button.description == "Start Redis")
+    demo._dashboard.redis_card.button.click()
     await until(lambda: not demo.state.board.degraded and in_redis(demo) == {"alice": 10})
-    await until(lambda: "it went away by itself, whole again after" in demo._redis_card.words.value)
+    await until(lambda: "it went away by itself, whole again after" in demo._dashboard.redis_card.words.value)
     assert demo.troubles == []
 
 
@@ -102,7 +102,7 @@ async def test_stopping_everything_ends_a_redis_that_is_being_started(demo: Demo
     await asyncio.gather(starting)
     assert not demo.redis.alive
     assert not demo.service.alive
-    assert demo._redis_card.button.disabled
+    assert demo._dashboard.redis_card.button.disabled
     await demo.redis.switch_on()
     assert not demo.redis.alive
 
@@ -112,8 +112,8 @@ async def test_without_being_asked_for_there_is_no_redis(monkeypatch: pytest.Mon
     monkeypatch.setenv(WITH_REDIS, "0")
     demo = await Demo.start()
     demo.panel()
-    assert demo.redis is demo._redis_card is None
-    await until(lambda: "in <b>memory</b>" in demo._status.widget.value)
+    assert demo.redis is demo._dashboard.redis_card is None
+    await until(lambda: "in <b>memory</b>" in demo._dashboard.status.widget.value)
     with pytest.raises(RuntimeError, match="redis=True"):
         await demo.stop_redis()
     await demo.stop()

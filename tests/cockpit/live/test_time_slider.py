@@ -55,30 +55,30 @@ async def test_the_slider_goes_back_and_to_live(demo: Demo) -> None:
     await demo.score(10)
 
     def drawn() -> float:
-        return float(demo._board._bars.x.max())
+        return float(demo._dashboard.board._bars.x.max())
 
     await until(lambda: drawn() == 10)
-    began = demo._service_time()
-    await until(lambda: demo._service_time() >= began + 2.2)
+    began = demo.player.now()
+    await until(lambda: demo.player.now() >= began + 2.2)
     await demo.score(50)
     await until(lambda: drawn() == 60)
-    demo._rewind.slider.value = -2
+    demo._dashboard.time_slider.slider.value = -2
     await until(lambda: drawn() == 10)
-    assert not demo._rewind.live.disabled
+    assert not demo._dashboard.time_slider.live.disabled
     await demo.score(100)
     await until(lambda: demo.state.board.entries[0].score == 160)
     assert drawn() == 10
-    demo._rewind.live.click()
+    demo._dashboard.time_slider.live.click()
     await until(lambda: drawn() == 160)
-    assert demo._rewind.live.disabled
-    assert "LIVE" in demo._rewind._words.value
+    assert demo._dashboard.time_slider.live.disabled
+    assert "LIVE" in demo._dashboard.time_slider._words.value
 
 
 async def test_a_swarm_plays_on_the_demo(demo: Demo) -> None:
     """Its players are on the demo's own board; stopped early it says so; a running one ends with the demo."""
     swarm = await demo.swarm(players=30, rate=30, duration=60)
     panel = swarm.panel()
-    await until(lambda: swarm.course.last and swarm.course.last.phase == "measure")
+    await until(lambda: swarm.progress.last and swarm.progress.last.phase == "measure")
     await until(lambda: demo.state.board.players > 10 and demo.state.board.participants == 31)
     assert "30 connected" in repr(swarm)
     await swarm.stop()
@@ -86,7 +86,7 @@ async def test_a_swarm_plays_on_the_demo(demo: Demo) -> None:
     assert "INVALID – " in repr(panel)
     assert swarm.path.parent == Path("runs")
     again = await demo.swarm(players=10, rate=10)
-    await until(lambda: again.course.facts)
+    await until(lambda: again.progress.facts)
     family = psutil.Process(again.pid).children(recursive=True)
     assert family
     await demo.stop()

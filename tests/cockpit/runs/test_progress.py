@@ -24,26 +24,26 @@ def second(at: int, *latencies: float) -> dict:
 
 def test_a_second_is_what_its_line_says() -> None:
     """Percentiles in ms, reach of what was owed, the service's CPU over all addresses, pairs by latency."""
-    course = RunProgress()
-    course.take(second(100, 0.005, 0.005, 0.5))
-    last = course.last
+    progress = RunProgress()
+    progress.take(second(100, 0.005, 0.005, 0.5))
+    last = progress.last
     assert (last.players, last.pairs, last.reach, last.generator) == (3, 3, 0.9, 0.3)
     assert abs(last.service - 0.3) < 1e-9
     assert abs(last.p50 - 5) < 0.1
     assert [count for count in last.heat if count] == [2, 1]
     assert last.heat[row_of(5)] == 2
-    assert course.total == list(last.heat)
+    assert progress.total == list(last.heat)
 
 
 def test_a_long_run_keeps_what_a_short_one_does() -> None:
     """Seconds and marks are rings; the distribution goes on counting."""
-    course = RunProgress()
+    progress = RunProgress()
     for at in range(SECONDS_KEPT + 50):
-        course.take(second(at, 0.01))
-        course.take({"kind": "mark", "at": at, "text": "x"})
-    assert len(course.seconds) == SECONDS_KEPT
-    assert len(course.marks) == MARKS_KEPT
-    assert sum(course.total) == SECONDS_KEPT + 50
+        progress.take(second(at, 0.01))
+        progress.take({"kind": "mark", "at": at, "text": "x"})
+    assert len(progress.seconds) == SECONDS_KEPT
+    assert len(progress.marks) == MARKS_KEPT
+    assert sum(progress.total) == SECONDS_KEPT + 50
 
 
 def test_rows_of_the_heat_map_are_of_equal_ratio() -> None:
@@ -52,16 +52,16 @@ def test_rows_of_the_heat_map_are_of_equal_ratio() -> None:
 
 
 def test_the_charts_draw_a_run_and_an_empty_one() -> None:
-    """Each chart takes a course without seconds, and shows one with."""
+    """Each chart takes a progress without seconds, and shows one with."""
     charts = [Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu()]
-    course = RunProgress()
+    progress = RunProgress()
     for chart in charts:
-        chart.draw(course)
-    course.take(second(100, 0.005, 0.5))
-    course.take(second(102, 0.02))
-    course.mark(101.5, "Redis stopped")
+        chart.draw(progress)
+    progress.take(second(100, 0.005, 0.5))
+    progress.take(second(102, 0.02))
+    progress.mark(101.5, "Redis stopped")
     for chart in charts:
-        chart.draw(course)
+        chart.draw(progress)
     percentiles, heat, distribution, reach, cpu = charts
     assert list(percentiles._p50.x) == [-2, 0]
     assert abs(percentiles._p50.y[1] - 20) < 0.4
@@ -79,17 +79,17 @@ def test_a_fault_is_detected_and_over() -> None:
     """Times run from its beginning, and from the end of its cause to the first of a whole second of good looks."""
     faults = Faults()
     fault = faults.begin("Redis stopped", 10.0, kind=FaultKind.REDIS_STOPPED)
-    faults.look(10.1, None)
-    faults.look(10.4, "degraded")
-    faults.look(12.0, None)
-    faults.look(13.5, None)
+    faults.observe(10.1, None)
+    faults.observe(10.4, "degraded")
+    faults.observe(12.0, None)
+    faults.observe(13.5, None)
     assert faults.open  # it was well for long enough, but the cause is still there
     fault.mended_at = 14.0
-    faults.look(14.2, "degraded")
+    faults.observe(14.2, "degraded")
     for at in (14.5, 15.0, 15.4):
-        faults.look(at, None)
+        faults.observe(at, None)
     assert faults.open
-    faults.look(15.5, None)
+    faults.observe(15.5, None)
     assert not faults.open
     assert str(fault) == "Redis stopped, detected after 0.40 s (degraded), recovered after 0.50 s"
 
@@ -98,8 +98,8 @@ def test_a_fault_that_nobody_notices_says_so() -> None:
     """Well from its beginning on, it is over after a second."""
     faults = Faults()
     fault = faults.begin("a worker killed", 10.0)
-    faults.look(10.1, None)
-    faults.look(11.2, None)
+    faults.observe(10.1, None)
+    faults.observe(11.2, None)
     assert not faults.open
     assert str(fault) == "a worker killed, nothing was noticed of it"
 

@@ -1,4 +1,4 @@
-"""The story's stage in Chromium: three real pages of the real service, pressed as a person presses them."""
+"""The story's tabs in Chromium: three real pages of the real service, pressed as a person presses them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PageTab(Sight):
 
     async def open(self, url: str) -> None:
         """Load the page and wait until it is live."""
-        await self.page.expose_function("tellTest", self._told)
+        await self.page.expose_function("tellTest", self._take)
         await self.page.add_init_script(REPORT)
         await self.page.goto(url)
         await self.when(lambda seen: seen.connection == "live")
@@ -66,30 +66,30 @@ class PageTab(Sight):
         """Cut the page's socket as a fault."""
         await self.page.evaluate("window.leaderboard.drop()")
 
-    def _told(self, text: str) -> None:
+    def _take(self, text: str) -> None:
         self.see(seen_from(text))
 
 
 def seen_from(text: str) -> TabState:
-    """What the page told, as the story knows it."""
-    told = json.loads(text)
+    """What the page shows, as the story knows it."""
+    shown = json.loads(text)
     return TabState(
-        told["connection"],
-        told["user"],
-        tuple(TabRow(**line) for line in told["board"]),
-        told["own"] and TabRow(**told["own"]),
-        tuple(told["arrivals"]),
-        told["lives"],
+        shown["connection"],
+        shown["user"],
+        tuple(TabRow(**line) for line in shown["board"]),
+        shown["own"] and TabRow(**shown["own"]),
+        tuple(shown["arrivals"]),
+        shown["lives"],
     )
 
 
-class ChromiumStage:
-    """`async with ChromiumStage(browser, url) as stage:` has three live pages that watch."""
+class ChromiumTabs:
+    """`async with ChromiumTabs(browser, url) as tabs:` has three live pages that watch."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self.url = url
         self.errors: list[str] = []
-        self.tabs: tuple[PageTab, ...] = ()
+        self.all: tuple[PageTab, ...] = ()
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
@@ -103,7 +103,7 @@ class ChromiumStage:
             tab.page.on("dialog", lambda dialog: dialog.accept())
             await tab.open(self.url)
             tabs.append(tab)
-        self.tabs = tuple(tabs)
+        self.all = tuple(tabs)
         return self
 
     async def __aexit__(
@@ -114,8 +114,8 @@ class ChromiumStage:
 
     async def populate(self) -> None:
         """Press Populate Demo Data in tab 1."""
-        await self.tabs[0].page.click('button[data-action="populate"]')
+        await self.all[0].page.click('button[data-action="populate"]')
 
     async def reset(self) -> None:
         """Press Reset Leaderboard in tab 1."""
-        await self.tabs[0].page.click('button[data-action="reset"]')
+        await self.all[0].page.click('button[data-action="reset"]')

@@ -1,4 +1,4 @@
-"""The story's stage over `websocket-client`: a foreign library, a thread per tab, nothing of the cockpit's client."""
+"""The story's tabs over `websocket-client`: another library, a thread per tab, nothing of the cockpit's client."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ForeignTab(Sight):
 
     def _read(self) -> None:
         while not self._closed.is_set():
-            self._tell(connection="connecting")
+            self._show(connection="connecting")
             with contextlib.suppress(OSError, websocket.WebSocketException):
                 self._socket = websocket.create_connection(self._url, timeout=10)
                 if self._user is None:
@@ -70,21 +70,21 @@ class ForeignTab(Sight):
                     self._take(frame["type"], frame["data"])
             if self._socket is not None:
                 self._socket.shutdown()
-            self._tell(connection="waiting")
+            self._show(connection="waiting")
             self._closed.wait(AGAIN_AFTER)
 
     def _take(self, kind: str, data: dict[str, Any]) -> None:
         known = self._known
         if kind == "leaderboard-update":
             board = tuple(TabRow(entry["userId"], entry["rank"], entry["score"]) for entry in data["leaderboard"])
-            self._tell(board=board, connection="live", lives=known.lives + (known.connection != "live"))
+            self._show(board=board, connection="live", lives=known.lives + (known.connection != "live"))
         elif kind == "user-rank-update":
             own = None if data["rank"] is None else TabRow(data["userId"], data["rank"], data["score"])
-            self._tell(user=data["userId"], own=own)
+            self._show(user=data["userId"], own=own)
         elif kind == "participant-joined":
-            self._tell(arrivals=(*known.arrivals, f"{data['username']} joined"))
+            self._show(arrivals=(*known.arrivals, f"{data['username']} joined"))
 
-    def _tell(self, **changes: Any) -> None:
+    def _show(self, **changes: Any) -> None:
         self._known = replace(self._known, **changes)
         if not self._closed.is_set():
             self._loop.call_soon_threadsafe(self.see, self._known)
@@ -94,24 +94,24 @@ class ForeignTab(Sight):
         self._socket.send(json.dumps({"type": kind, "data": data}))
 
 
-class ForeignStage:
-    """`async with ForeignStage(url, ws_url) as stage:` has three live clients that watch."""
+class ForeignTabs:
+    """`async with ForeignTabs(url, ws_url) as tabs:` has three live clients that watch."""
 
     def __init__(self, url: str, ws_url: str) -> None:
         self.url = url
-        self.tabs: tuple[ForeignTab, ...] = ()
+        self.all: tuple[ForeignTab, ...] = ()
         self._ws_url = ws_url
 
     async def __aenter__(self) -> Self:
-        self.tabs = tuple(ForeignTab(f"tab {number}", self._ws_url) for number in (1, 2, 3))
-        for tab in self.tabs:
+        self.all = tuple(ForeignTab(f"tab {number}", self._ws_url) for number in (1, 2, 3))
+        for tab in self.all:
             await tab.when(lambda seen: seen.connection == "live")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for tab in self.tabs:
+        for tab in self.all:
             await asyncio.to_thread(tab.close)
 
     async def populate(self) -> None:

@@ -1,0 +1,63 @@
+"""The page of the players inside the notebook, and links to it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+import ipywidgets as widgets
+
+from cockpit.host.jupyter_proxy import Way
+
+LINKED = 3  # people with a link of their own
+CLOSED = '<div class="cockpit-card">Everything was stopped. Run the first cell to start again.</div>'
+
+
+class PageFrame:
+    """`widget` frames the page of the session, `height` pixels high, and `links` open it in new tabs.
+
+    `way` leads from the browser to the page; `people` are (name, id) pairs.
+    """
+
+    def __init__(self, way: Way, session: str, people: Sequence[tuple[str, str]], height: int) -> None:
+        self._way = way
+        self._session = session
+        self._height = height
+        self.widget = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{height}px"})
+        self.links = widgets.HTML(self._addresses(people[:LINKED]))
+
+    def show(self, user: str | None) -> None:
+        """Let the framed page play as `user`, or only watch with None."""
+        self.widget.value = self._frames(user)
+
+    def close(self) -> None:
+        """Say that there is no page any more, and what to do."""
+        self.widget.layout.min_height = None
+        self.widget.value = CLOSED
+        self.links.value = ""
+
+    def _address(self, **query: str | None) -> str:
+        known = {"session": self._session} | {key: value for key, value in query.items() if value is not None}
+        return f"{self._way.base}?{urlencode(known)}"
+
+    def _frames(self, user: str | None) -> str:
+        note = f'<div class="cockpit-note">{html.escape(self._way.note)}</div>' * bool(self._way.note)
+        if not self._way.framed:
+            address = html.escape(self._address(user=user))
+            link = f'<div class="cockpit-caption"><a href="{address}" target="_blank">{address}</a></div>'
+            return f'<div class="cockpit-card">{link}{note}</div>'
+        # One frame per theme; the hidden one is lazy and is never loaded, so it is no second client.
+        return (
+            "".join(
+                f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{self._height}" '
+                f'title="Leaderboard" src="{self._address(view="embed", user=user, theme=theme)}"></iframe>'
+                for theme in ("light", "dark")
+            )
+            + note
+        )
+
+    def _addresses(self, people: Sequence[tuple[str, str]]) -> str:
+        links = "".join(f' <a href="{self._address(user=user)}" target="_blank">{name}</a>' for name, user in people)
+        board = f'<a href="{self._address(view="board")}" target="_blank">big screen</a>'
+        return f'<div class="cockpit-strip"><span>new tab:{links} · {board}</span></div>'
