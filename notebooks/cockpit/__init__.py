@@ -1,18 +1,18 @@
 """The cockpit: everything behind the notebooks.
 
 >>> from cockpit import Demo
->>> demo = await Demo.start()          # a service of its own, on a free port; redis=True: over a Redis
+>>> demo = await Demo.start()          # starts a service on a free port; redis=True: with a Redis
 >>> demo.panel()                       # the page, the controls, the charts
 >>> demo.simulate(players=25, rate=20)
->>> await demo.run_for(30)             # the charts go on moving while the cell waits
->>> swarm = await demo.swarm(players=500, rate=200)    # Locust, in processes of its own
->>> await demo.stop()
+>>> await demo.run_for(30)             # the charts keep moving while the cell waits
+>>> swarm = await demo.swarm(players=500, rate=200)    # Locust, in other processes
+>>> await demo.close()
 
->>> desk = await SwarmDesk.start()     # swarms against services of their own, measured and judged
+>>> desk = await SwarmDesk.start()     # load tests, each against a fresh service, with a verdict
 >>> runs = await desk.take_turns({"storage": "memory"}, {"storage": "redis"}, players=60, duration=3)
 >>> Results.load(*runs).compare("memory", "redis")
->>> await desk.find_knee()             # the most players with whom the gates hold, drawn in the panel
->>> await BroadcastBenchmark.hold()    # what a delivered board costs, beside the usual broadcast
+>>> await desk.find_knee()             # the most players at which the gates hold, drawn in the panel
+>>> await BroadcastBenchmark.hold()    # the cost of a delivered board, against the usual broadcast
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """`python -m cockpit [--redis] [NOTEBOOK] [JupyterLab options]`: JupyterLab on the live demo, ready to present.
 
-With `--redis` the demo keeps its scores in a Redis of its own, and its panel has a button to stop it.
+With `--redis` the demo keeps its scores in its own Redis, and its panel has a button to stop it.
 
-Without NOTEBOOK it opens a copy of its own of the live demo, because JupyterLab saves what cells
-put out: the checkout stays as it is, and the copy keeps the picture of this show. A NOTEBOOK that is
-named is opened in place. The news prompt and every look for updates are off, so nothing leaves the
-machine; Ctrl-C ends it without a question. The first line on stdout is the notebook's URL, the
+Without NOTEBOOK it opens a new copy of the live demo, because JupyterLab saves the output of cells: the
+checkout stays unchanged, and the copy keeps the picture of this demo. A named NOTEBOOK is opened in
+place. The news prompt and the update checks are off, so nothing leaves the machine; Ctrl-C ends it
+without a question. The first line on stdout is the notebook's URL, the
 second its file.
 """
 
@@ -71,14 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def as_root() -> list[str]:
     """The option without which JupyterLab refuses to run as root, where this is root (in a container, say)."""
-    # It listens on loopback and asks for a token, so who could reach it could be root already.
+    # It listens on loopback and asks for a token, so a client that gets in has root's token.
     return ["--ServerApp.allow_root=True"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
 
 
 def find_notebook(given: str | None) -> Path:
-    """The notebook that was asked for, else the live demo of this folder or of this checkout.
+    """Return the notebook `given`, by default the live demo of this folder or of this checkout.
 
-    Raises `FileNotFoundError` with the places that were looked at.
+    Raises `FileNotFoundError` with the places searched.
     """
     here = Path.cwd()
     places = [
@@ -95,7 +95,7 @@ def find_notebook(given: str | None) -> Path:
 
 
 def working_copy(notebook: Path) -> Path:
-    """A new copy under the user's Jupyter data (`JUPYTER_DATA_DIR`), in a folder named by the time."""
+    """Make a copy under the user's Jupyter data (`JUPYTER_DATA_DIR`), in a folder named by the time."""
     shows = Path(jupyter_data_dir()) / "leaderboard-demo"
     shows.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d-%H%M%S-"), dir=shows))
@@ -103,9 +103,9 @@ def working_copy(notebook: Path) -> Path:
 
 
 def quiet_jupyter(folder: Path) -> None:
-    """Set this process' environment: defaults without news from `folder`, and a kernel that finds the packages.
+    """Set this process's environment: defaults without news in `folder`, and a kernel that finds the packages.
 
-    These are defaults only: what a user has set in JupyterLab stays as it is.
+    A user's own settings in JupyterLab take precedence.
     """
     (folder / "labconfig").mkdir()
     (folder / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(QUIET), encoding="utf-8")

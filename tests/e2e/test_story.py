@@ -87,14 +87,14 @@ async def test_the_own_pace_is_four_minutes() -> None:
     async def pause(seconds: float) -> None:
         paused.append(seconds)
 
-    class NoStage:
-        tabs = ()
+    class NoTabs:
+        all = ()
 
     async def nothing(tabs: object) -> None:
         return None
 
     quiet = tuple(replace(step, act=nothing, expect=()) for step in STORY)
-    await play(quiet, NoStage(), speed=60, pause=pause)
+    await play(quiet, NoTabs(), speed=60, pause=pause)
     assert sum(paused) == pytest.approx(4.0)
 
 

@@ -196,7 +196,7 @@ class SwarmDesk(LivePanel):
         """Add one reader that stops reading for each twenty players, until the service ends them."""
         injection = self._faulty()
         if self.swarm is None:
-            raise RuntimeError("the players are still coming: wait until the swarm has begun")
+            raise RuntimeError("the players are still connecting: wait until the swarm has begun")
         await injection.stall_readers(self.swarm)
 
     async def open_locust(self) -> None:

@@ -13,7 +13,7 @@ from cockpit.ui.plurals import noun
 
 POLL_TIME = 0.1  # seconds between two observations of a service with an open fault
 STALLED_FOR = 20.0  # seconds at most; the service ends stalled readers after five
-ONE_IN = 20  # one stalled reader for so many players
+ONE_IN = 20  # players for each stalled reader
 
 
 class FaultInjection:
@@ -74,7 +74,7 @@ class FaultInjection:
         Raises `RuntimeError` before `run` has begun.
         """
         if "session" not in run.progress.facts:
-            raise RuntimeError("the players are still coming: wait until the swarm has begun")
+            raise RuntimeError("the players are still connecting: wait until the swarm has begun")
         count = min(max((run.spec.players or 0) // ONE_IN, 1), MOST_STALLED)
         fault = Fault(f"{count} {noun(count, 'reader')} stalled", time.time())
         async with stalled(self._target.service.ws_url, run.progress.facts["session"], count) as connected:

@@ -38,7 +38,7 @@ class Setting:
         if self.storage not in ("memory", "redis"):
             raise ValueError(f"expected memory or redis as storage, got {self.storage}")
         if self.workers > 1 and self.storage == "memory":
-            raise ValueError(f"{self.workers} workers need Redis: in memory each would have a board of its own")
+            raise ValueError(f"{self.workers} workers need Redis: in memory each would have its own board")
 
     @property
     def label(self) -> str:

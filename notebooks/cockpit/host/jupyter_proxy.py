@@ -1,8 +1,8 @@
 """The Jupyter server around this kernel, and the way through it from a browser to a port of this machine.
 
-A browser on this machine opens the port itself. One elsewhere – a JupyterHub, a server that listens
-to others – cannot; jupyter-server-proxy, where that server has it, hands the port on under a path of
-the server's own. It hands it on unchanged, so a service behind it has to answer to the public name.
+A browser on this machine opens the port directly. A remote one (a JupyterHub, a server that listens
+beyond loopback) cannot; if the server has jupyter-server-proxy, it forwards a path of the server to the
+port. It keeps the Host header, so the service behind it has to accept the public name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAME_IT = (
 class Way:
     """Where a browser finds the page: `base` ends with a slash; `framed` is whether a notebook can show it.
 
-    `note` says in words what stands in the way, or may.
+    `note` says what prevents it, or may.
     """
 
     base: str
@@ -53,9 +53,9 @@ class JupyterServer:
 
     @classmethod
     def find(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Look for it, and ask it whether it hands ports on; a kernel without one is taken to be local."""
+        """Find it, and ask it whether it forwards ports; a kernel without a server counts as local."""
         prefix = environment.get(HUB)
-        # A server notes its address in a file by its process id; a kernel knows that of its parent.
+        # A server writes its address into a file named by its process id, which a kernel knows as its parent's.
         file = Path(jupyter_runtime_dir()) / f"jpserver-{environment.get('JPY_PARENT_PID', '')}.json"
         try:
             known = json.loads(file.read_text("utf-8"))
@@ -63,10 +63,10 @@ class JupyterServer:
         except (OSError, ValueError, KeyError):
             return cls(prefix or "/", remote=prefix is not None)
         remote = prefix is not None or host not in LOOPBACK
-        return cls(base, remote, _hands_on("localhost" if host in EVERYWHERE else host, port, base, secure=secure))
+        return cls(base, remote, _forwards("localhost" if host in EVERYWHERE else host, port, base, secure=secure))
 
     def way(self, port: int) -> Way:
-        """From a browser to the page of the service at `port`."""
+        """Return the way from a browser to the page of the service at `port`."""
         direct = f"http://127.0.0.1:{port}/"
         if self.proxies:
             return Way(f"{self.base_url}proxy/{port}/", note=NAME_IT if self.remote else "")
@@ -81,17 +81,17 @@ class JupyterServer:
 
 
 def public_hosts(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The names that a JupyterHub says it is called by from outside, without ports."""
+    """Return the public host names of a JupyterHub, without ports."""
     addresses = [urlsplit(environment.get(name, "")).hostname for name in PUBLIC_ADDRESSES]
     return list(dict.fromkeys(name for name in addresses if name))
 
 
-def _hands_on(host: str, port: int, base: str, *, secure: bool) -> bool:
-    """Whether a path of jupyter-server-proxy is known there: who is not logged in is sent to log in, or is refused."""
+def _forwards(host: str, port: int, base: str, *, secure: bool) -> bool:
+    """Whether the server has jupyter-server-proxy: its path is not 404, even for a client without a login."""
     with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, UnicodeError):
         url = httpx.URL(scheme="https" if secure else "http", host=host, port=port, path=f"{base}proxy/{port}")
-        # Nothing is told or believed but a status, and a certificate for this name there need not be. The server is
-        # on this machine, whatever its name, so no proxy is asked for it.
+        # Only a status is read, nothing secret is sent, and the certificate need not be for this name. The server
+        # is on this machine, whatever its name, so no proxy is used.
         answer = httpx.get(url, timeout=ANSWER_WITHIN, verify=False, trust_env=False)  # noqa: S501
         return answer.status_code != httpx.codes.NOT_FOUND
     return False

@@ -1,6 +1,6 @@
 """Simulated players inside the notebook: enough to make a board move, not to measure it.
 
-Load to measure with belongs in a process of its own (`loadtest`). These bots share the kernel's loop with
+A load for measurements belongs in other processes (`loadtest`). These bots share the kernel's loop with
 the charts, so they are few, and they never parse the boards that they receive.
 """
 

@@ -20,8 +20,8 @@ from cockpit.ui.theme import GREY, OWN, RATE, TYPICAL, WORST
 BARS = 10
 THICKNESS = 18  # pixels of a bar; the chart's height gives each place 25
 LABEL = 16  # characters of a name that fit beside its bar
-MOVE = 350  # ms that a bar takes to its new place
-FREE = BARS + 1.0  # where a bar waits that nobody needs: below the chart
+MOVE = 350  # ms in which a bar moves to its new place
+FREE = BARS + 1.0  # where an unused bar is: below the chart
 EMPTY = "#00000000"
 OUT_OF_SIGHT = -120.0  # seconds, left of the chart
 
@@ -38,15 +38,15 @@ class LiveChart(Protocol):
 class Slots:
     """Gives each listed player a place in the arrays that stays the same while the player is listed.
 
-    bqplot moves line i from where it was to where it is: only with fixed places does a bar that
-    overtakes another move, instead of both changing colour.
+    bqplot animates each line by its index: with fixed places a bar that overtakes another moves; otherwise
+    both would change colour.
     """
 
     def __init__(self, size: int) -> None:
         self._users: list[str | None] = [None] * size
 
     def place(self, entries: Sequence[BoardRow]) -> list[tuple[int, BoardRow] | None]:
-        """For each slot the position on the board (0 is the top) and the entry, or None where it is free."""
+        """Return for each slot the position on the board (0 is the top) and the entry, or None if it is free."""
         listed = {entry.user: (position, entry) for position, entry in enumerate(entries[: len(self._users)])}
         self._users = [user if user in listed else None for user in self._users]
         for user in listed:
@@ -65,8 +65,8 @@ class BoardChart:
         self._scores = bq.LinearScale(min=0.0, max=100.0)
         free = np.full(BARS, FREE)
         scales = {"x": self._scores, "y": self._places}
-        # Thick lines: bqplot's own bars are the thicker the fewer there are, until one covers another, and leave
-        # an element behind in the page with each draw.
+        # Thick lines: bqplot's own bars grow thicker the fewer there are, until they overlap, and leave an
+        # element behind in the page with each draw.
         self._bars = bq.Lines(
             x=_ends(np.zeros(BARS), np.zeros(BARS)), y=_ends(free, free), scales=scales, colors=[GREY] * BARS,
             stroke_width=THICKNESS,
@@ -108,7 +108,7 @@ class BoardChart:
 
 
 class Moments:
-    """The moments of an outage on a chart over time: upright lines, each with its word on a height of its own."""
+    """The moments of an outage on a chart over time: vertical lines, each label at another height."""
 
     def __init__(self, time: bq.Scale, top: float = 0.97) -> None:
         self._top = top
@@ -134,7 +134,7 @@ class Moments:
         self.marks = [self._lines, self._words]
 
     def draw(self, view: View) -> None:
-        """Show those of `view`; nothing is sent while there are none."""
+        """Show the moments of `view`; nothing is sent while there are none."""
         if not view.marks and not self._shown:
             return
         self._shown = bool(view.marks)
@@ -203,7 +203,7 @@ class LatencyChart:
 
 
 def _ends(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """A line's two ends in each row."""
+    """Return the two ends of a line in each row."""
     return np.column_stack([one, other])
 
 

@@ -35,7 +35,7 @@ from cockpit.ui.plurals import noun
 FIRST_BOARD_WITHIN = 10.0  # seconds
 FRAME_HEIGHT = 560  # pixels
 CARD_HEIGHT = 170  # pixels that the card of Redis takes beside the frame
-WITH_REDIS = "COCKPIT_REDIS"  # in the environment, as 1: demos have a Redis where the cell does not say
+WITH_REDIS = "COCKPIT_REDIS"  # in the environment, as 1: demos have a Redis by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Summary:
 
 
 class Demo(LivePanel):
-    """A running demo. `await Demo.start()` is the way to get one; `await demo.stop()` ends all of it.
+    """A running demo. `await Demo.start()` is the way to get one; `await demo.close()` ends all of it.
 
     There is one at a time: starting another closes the earlier one first, so a cell may be run
     again. What fails in the background appears in the panel and in `troubles`.
@@ -85,8 +85,8 @@ class Demo(LivePanel):
     ) -> Self:
         """Start a service with `arguments` (as for `python -m service`) and show it; `user` is played at once.
 
-        With `redis` it keeps its scores in a Redis of its own, which the panel can stop and start.
-        By default the environment decides: `COCKPIT_REDIS=1` asks for one.
+        With `redis` it keeps its scores in a Redis that belongs to the demo and that the panel can stop and start.
+        The default is `COCKPIT_REDIS=1` in the environment.
         Raises `processes.ServiceFailed` when the service, or the Redis, does not start.
         """
         await cls._close_earlier()
@@ -169,8 +169,8 @@ class Demo(LivePanel):
     async def swarm(
         self, players: int = 200, rate: float = 40.0, duration: float = 60.0, *, scenario: str = "steady"
     ) -> LoadRun:
-        """Send a measured swarm into the demo's own session: Locust in a process of its own, `rate` scores a
-        second of all together, for `duration` seconds. It ends with the demo; a second one ends the first.
+        """Send a measured swarm into the demo's own session: Locust in its own processes, `rate` scores a second
+        from all players together, for `duration` seconds. It ends with the demo; a second one ends the first.
 
         >>> swarm = await demo.swarm(players=500, rate=200)
         >>> swarm.panel()
@@ -274,5 +274,5 @@ class Demo(LivePanel):
 
     def _own_redis(self) -> RedisSwitch:
         if self._redis_switch is None:
-            raise RuntimeError("this demo has no Redis of its own: start one with Demo.start(redis=True)")
+            raise RuntimeError("this demo has no Redis: start one with Demo.start(redis=True)")
         return self._redis_switch

@@ -1,4 +1,4 @@
-"""A picture of a `View` that stays in the saved notebook: SVG by matplotlib, readable on light and dark."""
+"""A picture of a `View` for the saved notebook: SVG by matplotlib, readable on light and dark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTED = 10
 
 
 def picture(view: View) -> Picture:
-    """The board, the rate and the latency of `view` side by side."""
+    """Draw the board, the rate and the latency of `view` side by side."""
 
     def draw(places: Sequence[Axes]) -> None:
         for part, axes in zip((_board, _rate, _latency), places, strict=True):

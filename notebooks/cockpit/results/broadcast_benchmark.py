@@ -1,9 +1,9 @@
-"""What a delivered board costs this service and the usual FastAPI broadcast, measured in turn; a picture that stays.
+"""The cost of a delivered board, of this service and of the usual FastAPI broadcast, measured in turn.
 
->>> await Contest.hold(clients=200, rounds=3)
+>>> await BroadcastBenchmark.hold(clients=200, rounds=3)
 
-The usual broadcast is `send_text(json.dumps(board))` for each client. The measuring is the benchmark's
-own, `python -m loadtest.bench fanout`, in a process of its own.
+The usual broadcast is `send_text(json.dumps(board))` for each client. The measurement is that of
+`python -m loadtest.bench fanout`, in a child process.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from loadtest.target.processes import ServiceFailed
 
 OURS, USUAL = "this-service", "usual"
 SIZE = (12.5, 2.6)  # inches
-FEWEST = 10  # clients: what they cost is measured between so many and all
-LOOK_EVERY = 0.2  # seconds
+FEWEST = 10  # clients: the cost is the difference between this number and all of them
+POLL_TIME = 0.2  # seconds
 NOT_ON_THIS_MACHINE = 2  # the benchmark's exit status
-ALL_OF_THEM = 0.9  # of the boards that were due; below it a figure is not to be relied on
+ALL_OF_THEM = 0.9  # of the boards that were due; below it a figure is not reliable
 HEAD = ("server", "CPU per delivery", "range", "this service ÷ it", "range", "delivered")
 
 
 @dataclass(frozen=True, slots=True)
 class BroadcastBenchmark:
-    """What was found: a picture in a notebook, a table in text. `await Contest.hold()` is the way to get one.
+    """The figures: a picture in a notebook, a table as text. `await BroadcastBenchmark.hold()` is the way to get one.
 
-    Where this machine cannot measure it, `rows` is empty and `reason` says why.
+    If this machine cannot measure them, `rows` is empty and `reason` says why.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -49,9 +49,9 @@ class BroadcastBenchmark:
 
     @classmethod
     async def hold(cls, *, clients: int = 200, size: int = 1024, rounds: int = 3, window: float = 1.2) -> Self:
-        """Send boards of `size` bytes to so many clients, both servers in turn, `window` seconds in each round.
+        """Send boards of `size` bytes to `clients` clients, from both servers in turn, for `window` seconds a round.
 
-        Raises ValueError for what cannot be measured, `processes.ServiceFailed` with the benchmark's last words.
+        Raises ValueError for arguments out of range, `processes.ServiceFailed` with the benchmark's last words.
         """
         if clients <= FEWEST or min(size, rounds) < 1 or window <= 0:
             raise ValueError(
@@ -63,9 +63,9 @@ class BroadcastBenchmark:
             command = ("-m", "loadtest.bench", "fanout", "--only", f"{OURS},{USUAL}", "--output", folder)
             bench = await started(lambda: OwnedCommand("the benchmark", *command, *map(str, arguments)))
             try:
-                # It is no child of this loop that could be awaited.
+                # It is not a child of this loop, so it cannot be awaited.
                 while bench.alive:  # noqa: ASYNC110
-                    await asyncio.sleep(LOOK_EVERY)
+                    await asyncio.sleep(POLL_TIME)
             finally:
                 await asyncio.to_thread(bench.stop)
             status = bench.process.returncode
@@ -78,13 +78,13 @@ class BroadcastBenchmark:
 
     @classmethod
     def read(cls, fanout: Mapping[str, Any]) -> Self:
-        """Take the `fanout` part of a benchmark.json, which is about one number of clients and one size."""
+        """Take the `fanout` part of a benchmark.json for one number of clients and one size."""
         found = cls(fanout["table"], fanout["labels"], fanout["rounds"])
         drawn = on_paper(SIZE, (1,), lambda places: found.draw(places[0]))
         return cls(found.rows, found.labels, found.rounds, picture=drawn)
 
     def table(self) -> Table:
-        """The same in figures: medians of the rounds, with their ranges."""
+        """Return the medians of the rounds, with their ranges."""
         notes = [
             f"{self.labels[row['name']]} delivered {row['delivered']:.0%} of what was due"
             for row in self.rows
@@ -93,7 +93,7 @@ class BroadcastBenchmark:
         return Table(HEAD, [self._line(row) for row in self.rows], notes)
 
     def sentence(self) -> str:
-        """The ratio in words, with the range of the rounds."""
+        """Return the ratio in words, with the range of the rounds."""
         usual = next(row for row in self.rows if row["name"] == USUAL)
         ratio = usual["ours_to_this"]
         return (
@@ -102,7 +102,7 @@ class BroadcastBenchmark:
         )
 
     def draw(self, axes: Axes) -> None:
-        """A bar for each server, with the range of its rounds."""
+        """Draw a bar for each server, with the range of its rounds."""
         names = [row["name"] for row in self.rows]
         costs = [row["us_per_delivery"] for row in self.rows]
         whiskers = [

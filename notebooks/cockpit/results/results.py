@@ -1,4 +1,4 @@
-"""What runs of the load test say, read from their files: tables, comparisons, a picture that stays.
+"""Finished runs of the load test, read from their files: tables, comparisons, a picture to save.
 
 >>> results = Results.load("runs")          # files, folders, or what `desk.run` returned
 >>> results.summary()
@@ -29,14 +29,14 @@ from loadtest.report.run_file import read
 SIZE = (12.5, 3.8)  # inches
 COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#56b4e9")
 NINES = {"50 %": 50.0, "90 %": 90.0, "99 %": 99.0, "99.9 %": 99.9}
-_STAMP = re.compile(r"^\d{8}-\d{6}(-\d+)?-")  # of a file's name: what stands behind it names the kind of run
+_STAMP = re.compile(r"^\d{8}-\d{6}(-\d+)?-")  # at the start of a file's name; the rest names the kind of run
 
 HEAD = ("run", "verdict", "players", *(metric.headline for metric in HEADLINES))
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """One run: the first line of its file and the last, which is None where it did not end."""
+    """One run: the first line of its file, and the last one, None for an unfinished run."""
 
     name: str
     facts: Mapping[str, Any]
@@ -44,7 +44,7 @@ class FinishedRun:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Take a run.jsonl. Raises ValueError for a file that is none."""
+        """Read a run.jsonl. Raises ValueError for another kind of file."""
         try:
             lines = read(path)
             facts, last = lines[0], lines[-1]
@@ -52,7 +52,7 @@ class FinishedRun:
         except (ValueError, KeyError, IndexError, TypeError):
             kinds = ("", "")
         if kinds[0] != "run":
-            raise ValueError(f"{path}: expected a run.jsonl, got a file of something else")
+            raise ValueError(f"{path}: expected a run.jsonl, got another kind of file")
         return cls(_STAMP.sub("", path.stem), facts, last if kinds[1] == "result" else None)
 
     @property
@@ -62,29 +62,29 @@ class FinishedRun:
 
     @property
     def judged(self) -> bool:
-        """Whether its figures speak of the service."""
+        """Whether its figures say something about the service."""
         return self.verdict in {"PASS", "FAIL"}
 
     @property
     def metrics(self) -> Mapping[str, float | None]:
-        """What it measured, as docs/measuring.md names it; times in seconds."""
+        """What it measured, by the names of docs/measuring.md; times in seconds."""
         return {} if self.result is None else self.result["metrics"]
 
     @property
     def latency(self) -> Histogram:
-        """All its pairs."""
+        """The latencies of all its pairs."""
         return Histogram() if self.result is None else Histogram.from_dict(self.result["totals"]["latency"])
 
 
 class Results:
-    """Runs, told apart by name: those of one name are runs of the same kind."""
+    """Runs, grouped by name: runs of one name are of the same kind."""
 
     def __init__(self, runs: Sequence[FinishedRun]) -> None:
         self.runs = tuple(runs)
 
     @classmethod
     def load(cls, *files: str | Path) -> Self:
-        """The runs in the files and folders. Raises ValueError, also where there is none."""
+        """Read the runs in the files and folders. Raises ValueError, also if there is none."""
         paths = [
             path for file in map(Path, files) for path in (sorted(file.glob("*.jsonl")) if file.is_dir() else [file])
         ]
@@ -94,11 +94,11 @@ class Results:
 
     @property
     def names(self) -> list[str]:
-        """The names, in the order in which they were loaded."""
+        """The names, in the order of loading."""
         return list(dict.fromkeys(run.name for run in self.runs))
 
     def summary(self) -> Table:
-        """One line for each run."""
+        """Return a table with a row for each run."""
         notes = [
             f"{run.name}: {run.verdict}, {run.result['reasons'][0]}"
             for run in self.runs
@@ -107,10 +107,10 @@ class Results:
         return Table(HEAD, [_line(run) for run in self.runs], list(dict.fromkeys(notes)))
 
     def compare(self, a: str | None = None, b: str | None = None) -> Table:
-        """B to A for each metric, with 95 % intervals over runs; A and B are parts of their names.
+        """Return B to A for each metric, with 95 % intervals over runs; `a` and `b` are parts of names.
 
-        Not said, they are the first two. INVALID runs are left out. Raises ValueError for a name that
-        fits none, or several.
+        By default they are the first two names. INVALID runs are left out. Raises ValueError for a part that
+        fits no name, or several.
         """
         first, second = (self._only(part, place) for place, part in enumerate((a, b)))
         lots = [[run for run in self.runs if run.name == name] for name in (first, second)]
@@ -126,7 +126,7 @@ class Results:
         return Table(head, [_compared(row) for row in rows], [*out, *doubts(*heads)])
 
     def picture(self) -> Picture:
-        """Latency by percentile for each name, and the p99 of each run; it stays in the saved notebook."""
+        """Return a picture of latency by percentile for each name, and the p99 of each run."""
         return on_paper(SIZE, (1.4, 1), lambda places: self._draw(*places))
 
     def __repr__(self) -> str:
@@ -158,7 +158,7 @@ class Results:
         curves.set_yscale("log")
         curves.yaxis.set_major_formatter("{x:g}")
         curves.set_xticks(places, NINES)
-        curves.set_title("Score → other screens, milliseconds: so many pairs were no later")
+        curves.set_title("Score → other screens, milliseconds, by percentile")
         curves.legend(frameon=False, labelcolor="#8a8f98", fontsize=9)
         dots.set_yticks(range(len(names)), names)
         dots.set_ylim(len(names) - 0.5, -0.5)

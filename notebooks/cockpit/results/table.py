@@ -11,7 +11,7 @@ STYLE = "font-variant-numeric:tabular-nums;border-collapse:collapse"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of texts under a head; the first column is named, the others are figures. `notes` stand below."""
+    """Rows of text under a head; the first column holds names, the others figures. `notes` are below."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -19,7 +19,7 @@ MEANS = {
     "INVALID": "no verdict on the service: the figures prove nothing",
 }
 FAULTS_SHOWN = 8
-PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "measuring", "settle": "settling"}
+PHASES = {"connect": "players connect", "warm-up": "warming up", "measure": "measuring", "settle": "draining"}
 
 
 class VerdictCard:
@@ -58,7 +58,7 @@ def state(progress: RunProgress | None, *, running: bool) -> tuple[str, str, lis
         return GREY, "ended without a verdict", []
     last = progress.last
     if last is None:
-        return ORANGE, "starting …", ["Locust loads, the players come."]
+        return ORANGE, "starting …", ["Locust starts, the players connect."]
     late = "" if last.p99 is None else f", p50 {last.p50:.1f} ms, p99 {last.p99:.1f} ms"
     text = f"{last.players} players, {last.sent} scores/s, {last.pairs:,} pairs/s{late}"
     return GREY if last.phase != "measure" else GREEN, f"{PHASES[last.phase]} …", [text]

@@ -1,4 +1,4 @@
-"""What the live charts have in common: scales, axes that do not twitch, lines with gaps, the figure around them."""
+"""What the live charts share: scales, axes that keep round limits, lines with gaps, the figure around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEIGHT = "330px"
 
 
 def above(value: float) -> float:
-    """The next of 10, 20, 50, 100, … at or above `value`, so that an axis does not twitch."""
+    """Return a round number at or above `value` and 10, so that an axis changes seldom."""
     if value <= 10:
         return 10.0
     decade = 10.0 ** math.floor(math.log10(value))
@@ -20,9 +20,9 @@ def above(value: float) -> float:
 
 
 def with_gaps(seconds: Sequence[int], values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
-    """X and y from the first known value to the last, NaN between them where nothing is known.
+    """Return x and y from the first known value to the last, with NaN for unknown values between them.
 
-    Not beyond: bqplot looks for a line's end at its last point, and one without a place is an error there.
+    bqplot fails on a line whose last point is NaN.
     """
     known = [index for index, value in enumerate(values) if value is not None]
     if not known:
@@ -33,20 +33,20 @@ def with_gaps(seconds: Sequence[int], values: Sequence[float | None]) -> tuple[n
 
 
 def last_minute() -> bq.LinearScale:
-    """The x axis of a chart over time."""
+    """Return the x scale of a chart over time."""
     return bq.LinearScale(min=-60.0, max=0.0)
 
 
 def line(scales: dict[str, bq.Scale], color: str, label: str) -> bq.Lines:
-    """A line that the legend names."""
+    """Return a line that is in the legend."""
     return bq.Lines(
         x=[0.0], y=[0.0], scales=scales, colors=[color], stroke_width=2.2, labels=[label], display_legend=True
     )
 
 
 def axes(scales: dict[str, bq.Scale]) -> list[bq.Axis]:
-    """Seconds ago below, values on the left."""
-    # Ticks are given, not counted: bqplot would divide a domain that it has widened for the marks' sizes.
+    """Return the axes: seconds ago below, values on the left."""
+    # Ticks are given: bqplot would place them in a domain that it has widened for the size of the marks.
     return [
         bq.Axis(scale=scales["x"], grid_lines="none", tick_values=[-60, -45, -30, -15, 0], tick_format="d",
                 label="seconds ago", label_offset="30px"),
@@ -55,7 +55,7 @@ def axes(scales: dict[str, bq.Scale]) -> list[bq.Axis]:
 
 
 def grow(scale: bq.LinearScale, axis: bq.Axis, highest: float) -> None:
-    """Let the axis reach to a round number above `highest`."""
+    """Extend the axis to a round number above `highest`."""
     high = above(highest * 1.15)
     if scale.max != high:
         scale.max = high
@@ -63,12 +63,12 @@ def grow(scale: bq.LinearScale, axis: bq.Axis, highest: float) -> None:
 
 
 def ticks(high: float) -> np.ndarray:
-    """Six places from 0 to `high`."""
+    """Return six ticks from 0 to `high`."""
     return np.linspace(0.0, high, 6)
 
 
 def figure(marks: list[bq.Mark], sides: list[bq.Axis], title: str, move: int = 0, left: int = 44) -> bq.Figure:
-    """A figure that shares a row with others; its marks take `move` ms to their new places."""
+    """Return a figure that shares a row with others; its marks move to new places within `move` ms."""
     drawn = bq.Figure(
         marks=marks,
         axes=sides,

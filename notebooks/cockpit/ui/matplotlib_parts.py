@@ -1,4 +1,4 @@
-"""What the pictures of a notebook have in common: SVG by matplotlib that stays, readable on light and dark."""
+"""What the pictures of a notebook share: SVG by matplotlib that is saved with it, readable on light and dark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOTS = 110  # an inch, of the PNG
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture as a notebook keeps it: SVG, and PNG for a reader who does not trust the file, and sees no SVG."""
+    """A picture as a notebook saves it: SVG, and PNG because SVG is not shown in an untrusted notebook."""
 
     data: str
     png: bytes
@@ -36,14 +36,14 @@ class Picture:
 
 
 def on_paper(size: tuple[float, float], widths: Sequence[float], draw: Callable[[Sequence[Axes]], None]) -> Picture:
-    """What `draw` draws on places of these widths side by side, as a picture of `size` inches."""
+    """Let `draw` draw on axes of these relative widths, side by side; return a picture of `size` inches."""
     with rc_context({"font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": "cockpit", "font.size": 10}):
         figure = Figure(size, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0])
         text, dots = io.BytesIO(), io.BytesIO()
         with warnings.catch_warnings():
-            # A name may have letters that matplotlib's font lacks; the SVG holds text, the browser has them.
+            # A name may have letters that matplotlib's font lacks; the SVG holds text, and the browser has them.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
             figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
             figure.savefig(dots, format="png", transparent=True, metadata={"Software": None}, dpi=DOTS)
@@ -51,12 +51,12 @@ def on_paper(size: tuple[float, float], widths: Sequence[float], draw: Callable[
 
 
 def _fitting(svg: str) -> str:
-    """The same picture, as small as its place needs: it is never cut off at the right."""
+    """Let the picture shrink to the width of its place, so that it is never cut off."""
     return svg.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
 
 
 def plain(axes: Axes, along: Literal["x", "y", "both"] = "y") -> None:
-    """Grey words, no frame, and a light grid `along` the axis: readable on light and dark."""
+    """Use grey text, no frame, and a light grid `along` the axis: readable on light and dark."""
     axes.title.set_color(GREY)
     axes.xaxis.label.set_color(GREY)
     axes.yaxis.label.set_color(GREY)

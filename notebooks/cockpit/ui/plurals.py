@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def noun(count: float, one: str) -> str:
-    """`one` in the number that `count` asks for as it is shown, rounded: `player`, `players`."""
+    """Return `one` in singular or plural, for `count` as it is shown, rounded: `player`, `players`."""
     return one if round(count) == 1 else f"{one}s"
 
 

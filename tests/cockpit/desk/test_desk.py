@@ -1,4 +1,4 @@
-"""The swarm desk: real services, a real Redis, real swarms; every button in what it does to them."""
+"""The desk: real services, a real Redis, real swarms, and what each button does to them."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> No
         await desk.run()
 
 
-async def test_what_cannot_be_played_is_said(desk: SwarmDesk) -> None:
+async def test_what_cannot_be_played_is_refused_in_words(desk: SwarmDesk) -> None:
     """Several workers in memory, an unknown scenario, a rate that no player may send at: refused in words."""
     with pytest.raises(ValueError, match="2 workers need Redis"):
         Setting(workers=2)
@@ -254,10 +254,10 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     async with asyncio.timeout(40):
-        told = [int(pid) for pid in (await owner.stdout.readline()).split()]
+        printed = [int(pid) for pid in (await owner.stdout.readline()).split()]
     family = psutil.Process(owner.pid).children(recursive=True)
-    assert len(told) == 3
-    assert set(told) <= {child.pid for child in family}
+    assert len(printed) == 3
+    assert set(printed) <= {child.pid for child in family}
     assert [child for child in family if _is_locust(child)]
     owner.send_signal(how)
     await owner.wait()
@@ -267,10 +267,10 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
 def test_the_desk_loads_neither_locust_nor_gevent() -> None:
     """Importing the cockpit, the parts of the load test it uses included, patches nothing."""
     code = "import cockpit, sys; print([m for m in ('locust', 'gevent', 'service.app') if m in sys.modules])"
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == "[]"
+    assert printed.stdout.strip() == "[]"
 
 
 def _is_locust(child: psutil.Process) -> bool:

@@ -103,12 +103,12 @@ async def test_the_service_ends_with_its_kernel(how: signal.Signals, children: t
     )  # fmt: skip
     assert owner.stdout is not None
     async with asyncio.timeout(30):
-        told = [(await owner.stdout.readline()).decode().split() for _ in children]
-    assert not any(refuses(url) for _, url in told)
+        printed = [(await owner.stdout.readline()).decode().split() for _ in children]
+    assert not any(refuses(url) for _, url in printed)
     owner.send_signal(how)
     await owner.wait()
-    await until(lambda: all(refuses(url) for _, url in told))
-    await until(lambda: not any(_runs(int(pid)) for pid, _ in told))
+    await until(lambda: all(refuses(url) for _, url in printed))
+    await until(lambda: not any(_runs(int(pid)) for pid, _ in printed))
 
 
 async def test_a_service_that_dies_is_shown(demo: Demo) -> None:
@@ -138,7 +138,7 @@ async def test_a_failed_button_is_shown_until_dismissed(demo: Demo) -> None:
 
 @deliveries
 async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
-    """Each control acts on the service, on whatever thread its click comes: join, points, populate, reset, crowd."""
+    """Each control acts on the service, on whatever thread its click comes: join, points, populate, reset, bots."""
     controls = demo._controls
     demo.panel()
     await deliver(lambda: setattr(controls.join_as, "value", "bob"))
@@ -165,11 +165,11 @@ async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
 
 
 async def test_showing_what_is_asks_for_nothing(demo: Demo) -> None:
-    """A crowd and a player set from a cell are shown by the widgets, and the widgets do not set them again."""
+    """Bots and a player set from a cell are shown by the widgets, and the widgets do not set them again."""
     demo.simulate(players=4, rate=0.4)
     await demo.play_as("bob")
     asked = asyncio.get_running_loop().create_future()
-    demo._tasks.call(lambda: asked.set_result(None), "asking")  # after all that the widgets have asked for
+    demo._tasks.call(lambda: asked.set_result(None), "asking")  # after everything that the widgets have asked for
     await asked
     assert (demo.bots.players, demo.bots.rate, demo.user) == (4, 0.4, "bob")
     assert len(demo._tasks) == 3
@@ -229,7 +229,7 @@ async def test_says_the_board_without_a_display(demo: Demo) -> None:
 
 
 async def test_the_story_clears_the_session_and_gives_it_back(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the story plays the crowd is gone and the notebook watches; afterwards it plays as before."""
+    """While the story plays, the bots are gone and the notebook watches; afterwards it plays as before."""
     monkeypatch.setattr("cockpit.story.playback.CHECKED_FOR", 0)
     demo.panel()
     demo.simulate(players=4, rate=10)
@@ -262,7 +262,7 @@ async def test_the_story_can_be_stepped_stopped_and_played_again(demo: Demo, del
 
 
 async def test_the_story_needs_an_empty_session(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With players in other tabs the story does not begin; the panel names them calmly and nothing has failed."""
+    """With players in other tabs the story does not begin; the panel names them and nothing has failed."""
     monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.5)
     presenter = demo._story
     demo.panel()
@@ -283,13 +283,13 @@ async def test_the_story_needs_an_empty_session(demo: Demo, monkeypatch: pytest.
 
 
 async def test_the_tabs_count_players_without_a_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where names are missing the sentence gives the number."""
+    """If a name is missing, the sentence gives the number."""
     monkeypatch.setattr("cockpit.story.client_tabs.EMPTY_WITHIN", 0.2)
     with pytest.raises(SessionOccupied, match=r"^1 player plays in another tab"):
         await ClientTabs(demo.url, demo.service.ws_url, demo.session, print).__aenter__()
 
 
-async def test_a_crowd_keeps_its_rate_and_bounds(demo: Demo) -> None:
+async def test_bots_keep_their_rate_and_bounds(demo: Demo) -> None:
     """Simulated players score about as often as asked; more than can be is refused in words."""
     demo.simulate(players=20, rate=100)
     await until(lambda: demo.bots.connected == 20)

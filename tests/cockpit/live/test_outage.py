@@ -100,7 +100,7 @@ def test_a_view_has_the_marks_of_its_window() -> None:
     assert view.outage == Outage(stopped_at=99.0, noticed_at=100.0, whole_at=130.0)
 
 
-def test_an_outage_is_told_in_words() -> None:
+def test_an_outage_is_described_in_words() -> None:
     """The card says how long it took, and what became of the scores; nothing before anything happened."""
     assert outage_lines(Outage()) == outage_lines(Outage(stopped_at=1.0)) == []
     assert outage_lines(Outage(1.0, 1.05, alone=1)) == [

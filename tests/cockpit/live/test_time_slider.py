@@ -51,7 +51,7 @@ def test_the_past_is_as_it_was() -> None:
 
 
 async def test_the_slider_goes_back_and_to_live(demo: Demo) -> None:
-    """Back in time the charts stand still while the board goes on; LIVE shows the present again."""
+    """Back in time the charts stand still while the board moves on; LIVE shows the current board again."""
     await demo.score(10)
 
     def drawn() -> float:

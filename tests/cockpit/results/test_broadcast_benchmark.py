@@ -27,9 +27,9 @@ def test_picture_and_text_say_the_cost_and_the_ratio() -> None:
     ours, usual = given["table"]
     contest = BroadcastBenchmark.read(given)
     ratio = usual["ours_to_this"]
-    told = f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f}; 5 rounds, 1000 clients"
+    sentence = f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f}; 5 rounds, 1000 clients"
     for text in (repr(contest), contest._repr_svg_()):
-        assert told in text
+        assert sentence in text
         assert "FastAPI, json.dumps per client" in text
         for row in (ours, usual):
             assert f"{row['us_per_delivery']['median']:.1f} µs" in text
@@ -37,7 +37,7 @@ def test_picture_and_text_say_the_cost_and_the_ratio() -> None:
     assert "mind:" not in repr(contest)
 
 
-def test_boards_that_were_not_delivered_are_told() -> None:
+def test_boards_that_were_not_delivered_are_reported() -> None:
     """A server that fell behind is cheap for the wrong reason: the text says so."""
     assert "mind: this service delivered 60% of what was due" in repr(BroadcastBenchmark.read(fanout(delivered=0.6)))
 
@@ -61,7 +61,7 @@ async def test_a_contest_that_is_cut_short_leaves_nothing() -> None:
     holding = asyncio.create_task(BroadcastBenchmark.hold(clients=20))
     family: list[psutil.Process] = []
     async with asyncio.timeout(30):
-        while len(family) < 3:  # the leash, the benchmark, a server
+        while len(family) < 3:  # the parent watch, the benchmark, a server
             assert not holding.done()
             await asyncio.sleep(0.05)
             family = [child for child in psutil.Process().children(recursive=True) if child not in before]

@@ -52,7 +52,7 @@ def test_rows_of_the_heat_map_are_of_equal_ratio() -> None:
 
 
 def test_the_charts_draw_a_run_and_an_empty_one() -> None:
-    """Each chart takes a progress without seconds, and shows one with."""
+    """Each chart takes a run without seconds, and shows one with."""
     charts = [Percentiles(), HeatMap(), Distribution(), ReachAndSkew(), Cpu()]
     progress = RunProgress()
     for chart in charts:
@@ -76,7 +76,7 @@ def test_the_charts_draw_a_run_and_an_empty_one() -> None:
 
 
 def test_a_fault_is_detected_and_over() -> None:
-    """Times run from its beginning, and from the end of its cause to the first of a whole second of good looks."""
+    """Times run from its beginning, and from the end of its cause to the first of a second of healthy observations."""
     faults = Faults()
     fault = faults.begin("Redis stopped", 10.0, kind=FaultKind.REDIS_STOPPED)
     faults.observe(10.1, None)
