@@ -6,9 +6,7 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from hypothesis import settings
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
-from loadtest.target.processes import RedisServer, Service
+from loadtest.target.processes import RedisServer, Service, WatchedCommand
 from service.stores.embedded_redis import binary_of_wheel
 
 # How long an example takes says how busy the machine is; speed is the benchmarks' business.
@@ -133,23 +131,11 @@ def shared_service() -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def plain_service() -> Iterator[str]:
     """The URL of `uvicorn service.main:app`, which has no fan-out extension and none of our own server's settings."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "service.main:app", "--port", "0"], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        found = re.search(r"running on (http://\S+)", line)
-        if found:
-            break
-    else:
-        pytest.fail(f"uvicorn ended with {process.wait()}")
-    drain = threading.Thread(target=process.stderr.read, daemon=True)
-    drain.start()
-    yield found[1]
-    process.terminate()
-    process.wait(10)
-    drain.join(10)
-    process.stderr.close()
+    command = [sys.executable, "-m", "uvicorn", "service.main:app", "--port", "0"]
+    with WatchedCommand("uvicorn", command, heard=lambda line: "running on" in line, together=True) as uvicorn:
+        found = re.search(r"running on (http://\S+)", uvicorn.hear(30.0))
+        assert found is not None
+        yield found[1]
 
 
 @pytest.fixture(params=["wire", "plain"])

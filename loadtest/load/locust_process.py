@@ -85,6 +85,8 @@ def on_cores(cores: frozenset[int]) -> Iterator[None]:
 def _to_its_end(command: list[str], environment: dict[str, str], *, quiet: bool) -> int:
     """Run Locust; return its exit status. Raises KeyboardInterrupt when it was interrupted before it could judge.
 
+    No `processes.Child`: what Locust prints is what this command prints, as it comes.
+
     SIGINT and SIGTERM reach it as one SIGTERM. Once Locust is ready it ends the run on that: it settles and
     judges what there is. Before, while it imports, it just dies of it, and without a traceback.
     """

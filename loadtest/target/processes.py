@@ -1,17 +1,19 @@
-"""Start a service, or a Redis server, of our own and end it again.
+"""Start processes of our own – a service, a Redis server, a program of the benchmark – and end them again.
 
-The one launcher of the kit: the swarm, the replay, the notebooks and the tests all start
-`python -m service`, and `python -m service.stores.embedded_redis`, through it. Two rules make it clean however
-its owner ends:
+The one launcher of the kit: the load test, its benchmark, the notebooks and the tests start their children through
+it. Three rules make it clean however the owner ends:
 
 - the child gets a pipe as stdin and stops when it closes: when the owner dies, even by SIGKILL,
-  the kernel closes the pipe and the child stops by itself;
+  the kernel closes the pipe and the child stops by itself. For a program that does not look at its
+  stdin `parent_watch` does;
+- what the child says is read all the time, so that it never waits for a reader;
 - port 0 is the default and the child's first line on stdout is the URL, so nobody has to
   guess a free port or to poll for one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -20,13 +22,16 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
+from loadtest.target import parent_watch
+
 TAIL_LINES = 200  # of the child's log, kept for an error message or a log pane
+STARTS_WITHIN = 20.0  # seconds
 
 
 class ServiceFailed(RuntimeError):
@@ -34,7 +39,7 @@ class ServiceFailed(RuntimeError):
 
 
 class Child:
-    """A process of the kit, owned by this one, that says its URL first and stops when its stdin closes."""
+    """A process of the kit, owned by this one, that stops when its stdin closes."""
 
     process: subprocess.Popen[str]
 
@@ -42,6 +47,7 @@ class Child:
         self._name = name
         self._tail: list[str] = []
         self._readers: list[threading.Thread] = []
+        self._heard: queue.Queue[str | None] = queue.Queue()  # None: it says nothing any more
 
     @property
     def alive(self) -> bool:
@@ -61,20 +67,36 @@ class Child:
     ) -> None:
         self._end()
 
+    def hear(self, timeout: float | None = None) -> str:
+        """The next line for its owner. Raises `ServiceFailed` when there is none in `timeout` seconds, and ends it."""
+        try:
+            line = self._heard.get(timeout=timeout)
+        except queue.Empty:
+            self._end()
+            raise ServiceFailed(f"{self._name} printed nothing within {timeout:g} s{self._last_words()}") from None
+        if line is None:
+            self._heard.put(None)
+            status = self._end()
+            raise ServiceFailed(f"{self._name} ended with status {status} before it answered{self._last_words()}")
+        return line
+
     def _launch(
         self,
         command: Iterable[str],
         *,
-        heading: int = 1,
+        heard: Callable[[str], bool],
         environment: Mapping[str, str] | None = None,
-        timeout: float,
-    ) -> list[str]:
-        """Start it and return the first lines of its stdout, `heading` of them. Raises `ServiceFailed`."""
+        together: bool = False,
+    ) -> None:
+        """Start it. Lines of its stdout that are `heard` are for its owner (`hear`), all others are its log.
+
+        With `together` the lines of its stderr may be heard as well.
+        """
         self.process = subprocess.Popen(
             [*command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if together else subprocess.PIPE,
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -83,50 +105,63 @@ class Child:
             # Line by line, also where the child's stdout is a pipe.
             env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
         )
-        said: queue.Queue[list[str]] = queue.Queue(1)
-        self._readers = [
-            threading.Thread(
-                target=self._read, args=(self.process.stdout, heading, said), name="child-stdout", daemon=True
-            ),
-            threading.Thread(target=self._read, args=(self.process.stderr,), name="child-stderr", daemon=True),
-        ]
+        self._heard = queue.Queue()  # another one, as something may still hold the stdout of the process before
+        reads: list[tuple[Any, ...]] = [(self.process.stdout, heard, self._heard)]
+        if not together:
+            reads.append((self.process.stderr,))
+        self._readers = [threading.Thread(target=self._read, args=each, name="child", daemon=True) for each in reads]
         for reader in self._readers:
             reader.start()
-        try:
-            lines = said.get(timeout=timeout)
-        except queue.Empty:
-            self._end()
-            raise ServiceFailed(f"{self._name} printed no URL within {timeout:g} s{self._last_words()}") from None
-        if not lines[-1]:
-            status = self._end()
-            raise ServiceFailed(f"{self._name} ended with status {status} before it served{self._last_words()}")
-        return lines
+
+    def _tell(self, line: str) -> None:
+        """Write a line to its stdin. One that has ended does not hear it, which its next answer shows."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
 
     def _end(self, timeout: float = 10.0) -> int:
-        """End it by closing its stdin, by force after `timeout` seconds; return its exit status."""
-        if self.process.stdin is not None and not self.process.stdin.closed:
-            self.process.stdin.close()
+        """End it by closing its stdin, and its group by force after `timeout` seconds; return its exit status."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # something that it no longer reads
+                self.process.stdin.close()
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        for reader, stream in zip(self._readers, (self.process.stdout, self.process.stderr), strict=True):
+        for reader, stream in zip(self._readers, filter(None, (self.process.stdout, self.process.stderr)), strict=True):
             reader.join(timeout=1.0)
             # While something else holds the other end, its reader waits, and closing would wait for the reader.
-            if stream is not None and not reader.is_alive():
+            if not reader.is_alive():
                 stream.close()
         return self.process.returncode
 
-    def _read(self, stream: IO[str], heading: int = 0, said: queue.Queue[list[str]] | None = None) -> None:
-        if said is not None:
-            said.put([stream.readline().strip() for _ in range(heading)])
+    def _read(
+        self,
+        stream: IO[str],
+        heard: Callable[[str], bool] = lambda _: False,
+        owner: queue.Queue[str | None] | None = None,
+    ) -> None:
         for line in stream:
-            self._tail.append(line.rstrip("\n"))
-            del self._tail[:-TAIL_LINES]
+            text = line.rstrip("\n")
+            if owner is not None and heard(text):
+                owner.put(text)
+            else:
+                self._tail.append(text)
+                del self._tail[:-TAIL_LINES]
+        if owner is not None:
+            owner.put(None)
 
     def _last_words(self) -> str:
         return ":\n" + "\n".join(self._tail[-10:]) if self._tail else " and said nothing"
+
+
+def _first(count: int, start: str = "") -> Callable[[str], bool]:
+    """Whether a line is one of the first so many that start like this."""
+    left = iter(range(count))
+    return lambda line: line.startswith(start) and next(left, None) is not None
 
 
 class Service(Child):
@@ -148,7 +183,8 @@ class Service(Child):
     ) -> None:
         super().__init__("the service")
         command = [*prefix, sys.executable, "-m", "service", "--port", str(port), "--until-stdin-closes", *arguments]
-        (self.url,) = self._launch(command, environment=environment, timeout=timeout)
+        self._launch(command, heard=_first(1), environment=environment)
+        self.url = self.hear(timeout)
 
     @property
     def pid(self) -> int:
@@ -213,7 +249,8 @@ class RedisServer(Child):
 
     def _launch_server(self) -> None:
         command = [sys.executable, "-m", "service.stores.embedded_redis", "--port", str(self.port), *self._options]
-        self.url, pid = self._launch(command, heading=2, timeout=self._timeout)
+        self._launch(command, heard=_first(2))
+        self.url, pid = self.hear(self._timeout), self.hear(self._timeout)
         self.port = urlsplit(self.url).port or 0
         self.pid = int(pid.removeprefix("pid "))
 
@@ -241,3 +278,33 @@ class RedisServer(Child):
         place.bind(("127.0.0.1", 0))
         port: int = place.getsockname()[1]
         return port
+
+
+class WatchedCommand(Child):
+    """Any command, run by `parent_watch`, so that it ends with this process although it does not look at its stdin.
+
+    `pid` is the command's. Lines that are `heard` are for `hear`. Raises `ServiceFailed` when it does not start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Iterable[str],
+        *,
+        heard: Callable[[str], bool] = lambda _: False,
+        environment: Mapping[str, str] | None = None,
+        together: bool = False,
+    ) -> None:
+        super().__init__(name)
+        watched, first = [sys.executable, "-P", parent_watch.__file__, *command], _first(1, "pid ")
+        self._launch(watched, heard=lambda line: first(line) or heard(line), environment=environment, together=together)
+        self.pid = int(self.hear(STARTS_WITHIN).removeprefix("pid "))
+
+    def interrupt(self) -> None:
+        """Ask it to end: SIGTERM, once."""
+        if self.alive:
+            self.process.terminate()
+
+    def stop(self, timeout: float = 10.0) -> int:
+        """End it, by force after `timeout` seconds; return its exit status."""
+        return self._end(timeout)

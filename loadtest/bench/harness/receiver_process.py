@@ -4,60 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from loadtest.bench.harness.machine import Cores, Gauge
+from loadtest.target.processes import Child
 
 ALL = 1 << 30  # as a `stop`: every socket
 
 
 class ReceiverFailed(RuntimeError):
-    """The sockets could not be opened, or the receiving process ended."""
+    """The sockets could not be opened."""
 
 
-class ReceiverProcess:
+class ReceiverProcess(Child):
     """A receiving process of our own. Sockets are numbered from 0 in the order of their opening."""
 
     def __init__(self, cores: Cores) -> None:
+        super().__init__("the receiving process")
         os.sched_setaffinity(0, {cores.clients})  # the child inherits it
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "loadtest.bench.harness.receiver"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._gauge = Gauge(self._process.pid)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self._launch([sys.executable, "-m", "loadtest.bench.harness.receiver"], heard=lambda _: True)
+        self._gauge = Gauge(self.process.pid)
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
-        """Give one command and return its answer. Raises `ReceiverFailed`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise ReceiverFailed(f"the receiving process ended with {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
+        """Give one command and return its answer. Raises `ServiceFailed` when the process has ended."""
+        self._tell(json.dumps({"do": what, **arguments}))
+        answer: dict[str, Any] = json.loads(self.hear())
         return answer
 
     def connect(self, count: int, in_flight: int = 32) -> float:

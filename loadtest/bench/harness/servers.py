@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -20,12 +18,12 @@ from loadtest.bench.harness import machine
 from loadtest.bench.harness.machine import Gauge, on_core
 from loadtest.bench.harness.receiver_process import ReceiverProcess
 from loadtest.bench.peers import nginx_nchan
-from loadtest.target.processes import Service
+from loadtest.target.processes import Child, Service
 from service.core.protocol import Entry, LeaderboardUpdate, ScoreChange, encode
 
 PEERS = Path(peers.__file__).parent
 NODE_PACKAGES = ("ws@8", "socket.io@4")
-START_SECONDS = 20.0
+START_SECONDS, STOP_SECONDS = 20.0, 2.0
 MARK = '{"type":"leaderboard-update","data":{"version":'
 SOCKETIO_MARK = '42["leaderboard-update",{"version":'
 SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
@@ -33,10 +31,6 @@ SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
 
 class NotHere(Exception):
     """A contestant cannot run on this machine; the text says what is missing."""
-
-
-class StartFailed(RuntimeError):
-    """A contestant did not start."""
 
 
 class RunningServer(Protocol):
@@ -96,8 +90,19 @@ def rows_for(size: int) -> int:
     return max(1, 1 + round((size - len('{"type":"leaderboard-update","data":}') - sizes[1]) / row))
 
 
-class Program:
-    """A program of `loadtest.bench.peers`, or any other that says its port in its first line."""
+def _announced(line: str) -> tuple[int, int | None] | None:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return (said["port"], said.get("pid")) if isinstance(said, dict) and "port" in said else None
+
+
+class Program(Child):
+    """A program of `loadtest.bench.peers`, or any other that says its port in a line of its own.
+
+    Raises `ServiceFailed` when it does not.
+    """
 
     def __init__(
         self,
@@ -106,29 +111,20 @@ class Program:
         core: int,
         target: Mapping[str, Any],
         environment: Mapping[str, str] | None = None,
-        read_port: Callable[[str], tuple[int, int | None] | None] | None = None,
+        read_port: Callable[[str], tuple[int, int | None] | None] = _announced,
     ) -> None:
-        self._process = subprocess.Popen(
+        super().__init__(" ".join(command))
+        self._launch(
             [*on_core(core), *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **(environment or {})},
+            heard=lambda line: read_port(line) is not None,
+            environment=environment,
+            together=True,
         )
-        self._tail: list[str] = []
-        self._first = threading.Event()
-        self._found: tuple[int, int | None] | None = None
-        self._read_port = read_port or _announced
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        if not self._first.wait(START_SECONDS) or self._found is None:
-            self.stop()
-            raise StartFailed(f"{' '.join(command)}: no port within {START_SECONDS:g} s\n" + "\n".join(self._tail))
-        port, pid = self._found
+        found = read_port(self.hear(START_SECONDS))
+        assert found is not None
+        port, pid = found
         self.target: dict[str, Any] = {"port": port, **target}
-        self.gauge = Gauge(pid or self._process.pid)
-        self._hz = 0.0
+        self.gauge = Gauge(pid or self.process.pid)
 
     def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
         self._order({"hz": hz, "board": board(rows)})
@@ -137,41 +133,10 @@ class Program:
         self._order({"hz": 0, "board": {}})
 
     def stop(self) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join(2)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._end(STOP_SECONDS)
 
     def _order(self, order: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if self._found is None and (found := self._read_port(line)) is not None:
-                self._found = found
-                self._first.set()
-                continue
-            self._tail.append(line.rstrip())
-            del self._tail[:-20]
-        self._first.set()
-
-
-def _announced(line: str) -> tuple[int, int | None] | None:
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return None
-    return (said["port"], said.get("pid")) if isinstance(said, dict) and "port" in said else None
+        self._tell(json.dumps(order))
 
 
 class Ours:

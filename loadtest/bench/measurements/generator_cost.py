@@ -7,10 +7,8 @@ bookkeeping: every pair measured, every board stamped. The others only receive a
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +24,6 @@ from loadtest.bench.harness.servers import (
     NotHere,
     Ours,
     Program,
-    StartFailed,
     play_session,
     rows_for,
     target,
@@ -35,6 +32,7 @@ from loadtest.bench.harness.statistics import ratios, spread_of
 from loadtest.load import locust_process
 from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.report.run_file import read
+from loadtest.target.processes import ServiceFailed, WatchedCommand
 
 CONNECTIONS, FEW, SIZE = 1000, 100, 1024
 STARTS_WITHIN = 60.0  # seconds
@@ -173,42 +171,26 @@ def _socketio(connections: int, cores: Cores, seconds: float) -> GeneratorUse:
 
 def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -> GeneratorUse:
     """Start it, wait until all its connections are open, and watch it for so many seconds."""
-    lines: list[dict[str, Any]] = []
-    news = threading.Condition()
-    process = subprocess.Popen(
-        [*on_core(cores.clients), *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    receivers = WatchedCommand(
+        " ".join(command), [*on_core(cores.clients), *command], heard=lambda line: line.startswith('{"open"')
     )
 
-    def follow() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith('{"open"'):
-                with news:
-                    lines.append(json.loads(line))
-                    news.notify()
-
-    reader = threading.Thread(target=follow, daemon=True)
-    reader.start()
-
-    def wait_for(condition: Callable[[], bool]) -> None:
-        with news:
-            if not news.wait_for(condition, STARTS_WITHIN + seconds):
-                raise StartFailed(f"{' '.join(command)}: not ready within {STARTS_WITHIN:g} s, last {lines[-1:]}")
+    def wait_for(condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        ends = time.monotonic() + STARTS_WITHIN + seconds
+        said: dict[str, Any] = json.loads(receivers.hear(STARTS_WITHIN))
+        while not condition(said):
+            if time.monotonic() > ends:
+                raise ServiceFailed(f"{' '.join(command)}: not ready within {STARTS_WITHIN:g} s, last {said}")
+            said = json.loads(receivers.hear(STARTS_WITHIN))
+        return said
 
     try:
-        wait_for(lambda: bool(lines) and lines[-1]["open"] >= connections)
-        opened = lines[-1]["at"]
-        wait_for(lambda: lines[-1]["at"] >= opened + WARM_UP)
-        first = lines[-1]
-        wait_for(lambda: lines[-1]["at"] >= first["at"] + seconds)
-        last = lines[-1]
-        memory = Gauge(process.pid).memory()
+        opened = wait_for(lambda said: said["open"] >= connections)["at"]
+        first = wait_for(lambda said: said["at"] >= opened + WARM_UP)
+        last = wait_for(lambda said: said["at"] >= first["at"] + seconds)
+        memory = Gauge(receivers.pid).memory()
     finally:
-        process.kill()
-        process.wait()
-        reader.join()
-        if process.stdout is not None:
-            process.stdout.close()
+        receivers.stop(0)
     return GeneratorUse(last["boards"] - first["boards"], last["cpu"] - first["cpu"], memory, last["at"] - first["at"])
 
 
@@ -216,31 +198,28 @@ def _swarm(spec: RunSpec, service: Ours, cores: Cores) -> GeneratorUse:
     """This load test as it is, and its own account of boards and CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.jsonl"
-        process = subprocess.Popen(
-            [*on_core(cores.clients), *locust_process.command(replace(spec, urls=(service.url,), out=str(out)))],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=locust_process.environment(),
+        command = locust_process.command(replace(spec, urls=(service.url,), out=str(out)))
+        swarm = WatchedCommand(
+            "the swarm", [*on_core(cores.clients), *command], environment=locust_process.environment()
         )
         try:
-            memory = _memory_at_the_end(process, out, spec.duration or 0.0)
-            process.wait(STARTS_WITHIN)
+            memory = _memory_at_the_end(swarm, out, spec.duration or 0.0)
+            swarm.process.wait(STARTS_WITHIN)
         finally:
-            process.kill()
-            process.wait()
+            swarm.stop(0)
         totals = read(out)[-1]["totals"]
     cpu = sum(share["cpuSeconds"] for share in totals["shares"].values())
     return GeneratorUse(totals["boards_received"], cpu, memory, totals["seconds"])
 
 
-def _memory_at_the_end(process: subprocess.Popen[bytes], out: Path, seconds: float) -> float:
+def _memory_at_the_end(swarm: WatchedCommand, out: Path, seconds: float) -> float:
     """The memory in the last of the measured seconds."""
     ends = time.monotonic() + STARTS_WITHIN + seconds
-    while time.monotonic() < ends and process.poll() is None:
+    while time.monotonic() < ends and swarm.alive:
         if out.exists() and sum(line.get("phase") == "measure" for line in read(out)) >= seconds - 1:
-            return Gauge(process.pid).memory()
+            return Gauge(swarm.pid).memory()
         time.sleep(0.2)
-    raise StartFailed(f"the swarm did not measure within {STARTS_WITHIN:g} s")
+    raise ServiceFailed(f"the swarm did not measure within {STARTS_WITHIN:g} s")
 
 
 def _line(trial: dict[str, Any]) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 from loadtest.bench.harness.gc_probe import SAID
 from loadtest.bench.harness.machine import Cores, Gauge, on_core
 from loadtest.bench.harness.receiver_process import ReceiverProcess
-from loadtest.bench.harness.servers import StartFailed, target
+from loadtest.bench.harness.servers import target
 from loadtest.bench.harness.statistics import spread_of
 from loadtest.bench.measurements.fanout import FIRST_CLIENTS, SETTLE
-from loadtest.target.processes import Service
+from loadtest.target.processes import Service, ServiceFailed
 
 COLLECTIONS = 3
 WATCH = json.dumps({"type": "watch-demo", "data": {}})
@@ -42,7 +42,7 @@ class Probed(Service):
             if len(lines) > seen:
                 return float(lines[-1].removeprefix(SAID).split()[0])
             time.sleep(0.01)
-        raise StartFailed("the service did not answer the signal to collect")
+        raise ServiceFailed("the service did not answer the signal to collect")
 
 
 def run(counts: Sequence[int], cores: Cores, say: Callable[[str], None]) -> dict[str, Any]:

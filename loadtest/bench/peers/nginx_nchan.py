@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from loadtest.bench.peers.peer_contract import announce, boards
 from loadtest.target.ports import free_port, is_served
+from loadtest.target.processes import WatchedCommand
 
 MODULE_FOLDERS = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/nginx/modules")
 
@@ -73,15 +73,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nginx.conf"
         file.write_text(CONFIGURATION.format(module=path, folder=folder, port=port), encoding="utf-8")
-        nginx = subprocess.Popen([command, "-p", folder, "-c", str(file)])
-        try:
-            while nginx.poll() is None and not is_served(port):
+        with WatchedCommand("nginx", [command, "-p", folder, "-c", str(file)]) as nginx:
+            while not is_served(port):
+                if not nginx.alive:
+                    sys.stderr.write("\n".join(nginx.log) + "\n")
+                    return 1
                 time.sleep(0.02)
             announce(port, nginx.pid)
             asyncio.run(publish(port))
-        finally:
-            nginx.terminate()
-            nginx.wait()
     return 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,18 +16,17 @@ from pathlib import Path
 from typing import Self
 
 import loadtest
-from cockpit.host import parent_watch
 from cockpit.host.processes import started
 from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import RunProgress, RunVerdict
 from cockpit.runs.verdict_card import VerdictCard
 from cockpit.ui.panel import Panel
+from loadtest.load.locust_process import environment
 from loadtest.measure.metrics import headlines
 from loadtest.plan.run_spec import RunSpec
-from loadtest.target.processes import Child, ServiceFailed
+from loadtest.target.processes import ServiceFailed, WatchedCommand
 
 POLL_TIME = 0.2  # seconds
-STARTS_WITHIN = 20.0  # seconds
 WARM_UP = 2.0  # seconds
 SPAWN_SECONDS = 2.0  # within which all players connect
 LOG = Path(str(loadtest.__file__)).with_name("data") / "quiz_night.csv"
@@ -55,26 +53,14 @@ def shown_spec(
     return replace(spec, players=None, duration=None, log=str(LOG), speed=REPLAY_SPEED).completed()
 
 
-class OwnedCommand(Child):
-    """A command of this Python that ends with this process, however this process ends.
+class OwnedCommand(WatchedCommand):
+    """A command of this Python that finds the kit's packages and ends with this process, however this process ends.
 
     Raises `ServiceFailed` when it does not start.
     """
 
     def __init__(self, name: str, *arguments: str) -> None:
-        super().__init__(name)
-        command = [sys.executable, "-P", parent_watch.__file__, sys.executable, *arguments]
-        (line,) = self._launch(command, environment={"PYTHONPATH": _path()}, timeout=STARTS_WITHIN)
-        self.pid = int(line.removeprefix("pid "))
-
-    def interrupt(self) -> None:
-        """Ask it to end: SIGTERM, once."""
-        if self.alive:
-            self.process.terminate()
-
-    def stop(self) -> None:
-        """End it now and wait until it has ended."""
-        self._end()
+        super().__init__(name, [sys.executable, *arguments], environment=environment())
 
 
 class LoadRun:
@@ -186,9 +172,3 @@ def status_lines(progress: RunProgress) -> str:
         return "connecting"
     late = "" if last.p99 is None else f", p50 {last.p50:.1f} p99 {last.p99:.1f} ms"
     return f"{last.phase}, {last.players} connected, {last.pairs} pairs/s{late}"
-
-
-def _path() -> str:
-    """The PYTHONPATH of the child: where this process found the packages."""
-    here = [str(Path(str(loadtest.__file__)).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return os.pathsep.join(filter(None, here))

@@ -30,12 +30,12 @@ from loadtest.bench.harness.servers import (
     Ours,
     Program,
     RunningServer,
-    StartFailed,
     board,
 )
 from loadtest.bench.measurements import generator_cost, stuck_readers
 from loadtest.bench.measurements.fanout import Plan, run, table
 from loadtest.bench.measurements.idle_connections import Probed
+from loadtest.target.processes import ServiceFailed
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmark reads Linux' clocks")
 
@@ -212,7 +212,7 @@ def test_an_audience_that_cannot_connect_says_so(cores: Cores):
 
 def test_a_program_that_does_not_start_shows_its_last_words(cores: Cores):
     """A contestant that ends at once is reported with what it said."""
-    with pytest.raises(StartFailed, match="no such luck"):
+    with pytest.raises(ServiceFailed, match="no such luck"):
         Program([sys.executable, "-c", "raise SystemExit('no such luck')"], core=cores.server, target={})
 
 

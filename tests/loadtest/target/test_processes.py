@@ -1,4 +1,4 @@
-"""The launcher of the kit: Redis servers that can be stopped, started, killed and frozen."""
+"""The launcher of the kit: commands, and Redis servers that can be stopped, started, killed and frozen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from loadtest.target.processes import RedisServer, ServiceFailed
+from loadtest.target.processes import RedisServer, ServiceFailed, WatchedCommand
 
 PATIENCE = 15.0
 OWNER = """
@@ -24,6 +24,13 @@ server = RedisServer()
 print(server.pid, flush=True)
 time.sleep(1000)
 """
+OWNER_OF_A_COMMAND = """
+import time
+from loadtest.target.processes import WatchedCommand
+print(WatchedCommand("sleep", ["sleep", "1000"]).pid, flush=True)
+time.sleep(1000)
+"""
+DEAF = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
 
 
 def runs(pid: int) -> bool:
@@ -147,10 +154,11 @@ def test_a_port_in_use_is_told(start_redis):
         RedisServer(port=port)
 
 
+@pytest.mark.parametrize("code", [OWNER, OWNER_OF_A_COMMAND], ids=["a server", "a command"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_owner_leaves_no_server(how):
+def test_a_killed_owner_leaves_nothing(how, code):
     """The kernel closes the pipe, whatever happened to its other end."""
-    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as owner:
         pid = int(owner.stdout.readline())
         assert runs(pid)
         owner.send_signal(how)
@@ -159,3 +167,35 @@ def test_a_killed_owner_leaves_no_server(how):
         while runs(pid):
             assert time.monotonic() < deadline, "it still runs"
             time.sleep(0.01)
+
+
+def test_a_command_says_lines_to_its_owner_and_logs_the_others():
+    """Those that are heard come one by one, then its end does, with its status and its last words."""
+    code = "print('a: 1'); print('b'); print('a: 2'); raise SystemExit('no more')"
+    with WatchedCommand("it", [sys.executable, "-c", code], heard=lambda line: line.startswith("a")) as command:
+        assert [command.hear(PATIENCE), command.hear(PATIENCE)] == ["a: 1", "a: 2"]
+        for _ in range(2):
+            with pytest.raises(
+                ServiceFailed, match=r"it ended with status 1 before it answered:\n(b\nno more|no more\nb)"
+            ):
+                command.hear(PATIENCE)
+
+
+def test_a_command_that_says_nothing_is_ended():
+    """Whoever waits for its word is told so."""
+    command = WatchedCommand("it", ["sleep", "1000"])
+    with pytest.raises(ServiceFailed, match=r"it printed nothing within 0\.1 s and said nothing"):
+        command.hear(0.1)
+    assert not command.alive
+    assert not runs(command.pid)
+
+
+def test_a_command_is_ended_by_force_with_its_watcher():
+    """At once where nobody wants to wait, although it ignores what interrupts it."""
+    command = WatchedCommand("it", [sys.executable, "-c", DEAF], heard=lambda line: line == "deaf")
+    command.hear(PATIENCE)
+    assert command.stop(0) == -signal.SIGKILL
+    deadline = time.monotonic() + PATIENCE
+    while runs(command.pid):
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.01)
