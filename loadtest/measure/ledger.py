@@ -128,6 +128,13 @@ class Ledger:
         """Updates without an answer, or without the durable one."""
         return self._updates.waiting
 
+    def owes(self, receiver: int) -> bool:
+        """Whether the receiver waits for a board with an update that was meant before it left, by the last `resolve`.
+
+        An update that is sent late counts only once it was sent.
+        """
+        return self._pairs.wait_for(receiver) or self._updates.unreleased_before(self._participants.left(receiver))
+
     @property
     def open_pairs(self) -> int:
         """Pairs that wait for their board, as of the last `resolve`."""

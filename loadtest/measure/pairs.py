@@ -43,6 +43,10 @@ class Pairs:
         """The numbers of the updates that have open pairs."""
         return np.unique(self._update)
 
+    def wait_for(self, receiver: int) -> bool:
+        """Whether any of them waits for a board of this receiver."""
+        return bool((self._receiver == receiver).any())
+
     def open(self, update: int, receivers: Ints) -> None:
         """The update is owed to these receivers."""
         self._counts.pairs_owed += len(receivers)

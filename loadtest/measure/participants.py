@@ -26,8 +26,12 @@ class Participants:
         self._since[receiver] = min(self._since[receiver], now)
 
     def leave(self, receiver: int, now: float) -> None:
-        """The receiver takes part no longer."""
-        self._until[receiver] = now
+        """From now on the receiver takes part no longer; the earliest time counts."""
+        self._until[receiver] = min(self._until[receiver], now)
+
+    def left(self, receiver: int) -> float:
+        """When the receiver left, infinite if it did not."""
+        return float(self._until[receiver])
 
     @property
     def seen(self) -> int:

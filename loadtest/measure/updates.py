@@ -107,6 +107,10 @@ class Updates:
         """Updates without an answer, or without the durable one."""
         return sum(not update.released and not update.durable for update in self._open.values())
 
+    def unreleased_before(self, moment: float) -> bool:
+        """Whether an update that was meant before that moment has not been handed over to the pairs."""
+        return any(not update.released and update.intended < moment for update in self._open.values())
+
     def take_delays(self) -> tuple[Floats, Floats]:
         """Sent → first answer, and intended → sent, of the measured updates since the last call, in seconds."""
         acks, send_lags = np.array(self._acks), np.array(self._send_lags)

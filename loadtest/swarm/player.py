@@ -26,6 +26,7 @@ from loadtest.transport.gevent_socket import ConnectFailed, Socket, connect
 from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 
 JOIN_TIMEOUT: Final = 15.0  # seconds
+LATEST_SENDER: Final = 1.0  # seconds by which a generator that is fit for judgement may send an update late
 _RNG: Final = random.Random()
 
 OnRequest = Callable[[str, float, int, Exception | None], None]
@@ -182,11 +183,16 @@ class Player:
         self._joined = gevent.event.Event()
 
     def _go_out(self, seconds: float) -> None:
-        """Leave, with everything answered that was sent, and wait outside."""
-        ends = time.time() + 1.0
-        while self._pending and time.time() < ends:
-            gevent.sleep(0.01)
+        """Leave and wait outside.
+
+        The connection ends when it has brought what was meant before: a pair that is owed cannot come to a closed one.
+        """
         self._away = True
+        if self.takes_part:
+            self._shared.ledger.leave(self.seat, time.time())
+            gevent.sleep(LATEST_SENDER)
+            while self._socket is not None and self._socket.open and self._shared.ledger.owes(self.seat):
+                gevent.sleep(0.05)
         self._stand_up()
         if self._socket is not None:
             self._socket.close()

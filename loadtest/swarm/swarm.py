@@ -138,7 +138,10 @@ class Swarm:
         self.tally.players = sum(player.present for player in self.players)
 
     def _await_convergence(self, deadline: float) -> list[http_api.FetchedBoard]:
-        """The final boards, read until everyone holds them or the deadline (Unix seconds) has passed."""
+        """The final boards, read until everyone is there and holds them or the deadline (Unix seconds) has passed.
+
+        A player whose break ends as the run does is on its way back in.
+        """
         truths: list[http_api.FetchedBoard] = []
         behind = 0
         while True:
@@ -149,7 +152,8 @@ class Swarm:
                 break
             self.absorb()
             behind = count_behind(self.players, self._shared, truths)
-            if not behind or time.time() > deadline:
+            there = all(player.present for player in self.players)
+            if (there and not behind) or time.time() > deadline:
                 break
             gevent.sleep(0.1)
         if behind:

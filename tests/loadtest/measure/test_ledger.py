@@ -357,3 +357,22 @@ def test_who_has_no_place_yet_is_owed_nothing() -> None:
     assert (books.receivers, books.seen) == (1, 1)
     books.enter(1, 2.0)
     assert (books.receivers, books.seen) == (2, 2)
+
+
+def test_who_leaves_is_owed_what_was_meant_before_until_it_is_shown() -> None:
+    """`owes` follows an update from the moment it is sent, over its answer, to the receiver's board."""
+    books = ledger(2)
+    books.leave(1, 5.0)
+    books.leave(1, 6.0)  # it has left already
+    assert not books.owes(1)
+    books.sent(0, sender=0, intended=5.5, now=5.5, points=1)
+    assert not books.owes(1)
+    books.sent(1, sender=0, intended=4.0, now=5.5, points=1)
+    assert books.owes(1)
+    books.answered(1, "e", 1, durable=True, now=5.6)
+    books.resolve(5.7)
+    assert books.owes(1)
+    books.received(1, books.board(head(1)), 5.8)
+    books.resolve(5.9)
+    assert not books.owes(1)
+    assert (books.counts.pairs_owed, books.counts.pairs_received, books.counts.pairs_lost) == (2, 1, 0)

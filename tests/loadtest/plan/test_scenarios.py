@@ -135,6 +135,15 @@ async def test_a_scenario_ends_in_order(loadtest, tmp_path, scenario) -> None:
     assert receivers >= PLAYERS if scenario == "churn" else receivers == PLAYERS - (scenario == "slow")
 
 
+async def test_players_who_leave_lose_nothing_that_was_on_its_way(loadtest, tmp_path) -> None:
+    """A player who leaves stays until it was shown what was meant before, however many scores are under way."""
+    result = await play(loadtest, "churn", tmp_path / "run.jsonl", "--players", "40", "--rate", "200")
+    assert result["reasons"] == []
+    counts = result["totals"]["counts"]
+    assert counts["pairs_received"] == counts["pairs_owed"] > 0
+    assert result["totals"]["shares"]["generator 0"]["receivers"] > 40
+
+
 async def test_a_storm_is_owed_every_update(loadtest, tmp_path) -> None:
     """When all connections break, all come back, get late what was meant meanwhile, and the storm is marked."""
     out = tmp_path / "run.jsonl"
