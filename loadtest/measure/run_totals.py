@@ -140,7 +140,7 @@ COURSES: Final = ("latency", "ack", "skew", "inside", "lag")
 
 @dataclass(slots=True)
 class Second:
-    """One second of a run; `at` is the Unix second in which it ended.
+    """One second of a run, as wide as the line of `run.jsonl` that it fills; `at` is the Unix second in which it ended.
 
     What is counted became known in this second. `latency` holds the pairs of measured updates. `service` is,
     by address, its share of a core (`cpu`) and its resident bytes (`memory`).
