@@ -150,7 +150,7 @@ class Bots:
                     await socket.send(_frame("update-score", points=self._rng.choice(POINTS), **self._op_id()))
 
     def _op_id(self) -> dict[str, str]:
-        # Without a listener, answers need not be told apart.
+        # Without a listener, answers need not be distinguished.
         return {} if self._on_answer is None else {"opId": secrets.token_urlsafe(9)}
 
 
