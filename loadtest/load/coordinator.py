@@ -156,7 +156,7 @@ class Coordinator:
         )
         scenario = scenario_of(spec)
         if scenario.members and asked < scenario.members:
-            raise ValueError(f"expected --users {scenario.members}, one for each of the log's, got {asked}")
+            raise ValueError(f"expected --users {scenario.members}, one per user of the log, got {asked}")
         return replace(spec, duration=spec.duration or scenario.lasts or 0.0)
 
     def finish(self) -> None:

@@ -24,7 +24,7 @@ class MemoryStore(LocalStore):
     ) -> None:
         super().__init__(rules=rules, max_sessions=max_sessions, session_ttl=session_ttl)
         self._epoch = epoch
-        # A session that ended and begins again counts its versions anew, so it needs an epoch of its own.
+        # A session that ended and begins again counts its versions from 0, so it needs an epoch of its own.
         self._births = count(1)
 
     @property

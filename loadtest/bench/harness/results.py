@@ -22,7 +22,7 @@ SPREAD_BOUND = (1000, 1024, 8.0)
 
 
 def save(folder: Path, part: str, found: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
-    """Put one part into `benchmark.json` of the folder and draw the other files anew; return the whole result."""
+    """Put one part into `benchmark.json` of the folder and redraw the other files; return the whole result."""
     file = folder / "benchmark.json"
     folder.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
@@ -60,7 +60,7 @@ def markdown(result: dict[str, Any]) -> str:
         part = result["service"]
         lines += ["## The whole service", "", "1000 players, 200 score updates a second, the default board.", ""]
         lines += _table(
-            ("round", "CPU of a core", "boards a second", "board", "p99 from encoding to arrival"),
+            ("round", "share of a core", "boards a second", "board", "p99 from encoding to arrival"),
             [
                 (
                     str(number), f"{one['cpu']:.1%}", f"{one['boards_per_second']:.1f}",
@@ -74,20 +74,20 @@ def markdown(result: dict[str, Any]) -> str:
         lines += _stuck(result["stuck"])
     if "churn" in result:
         part = result["churn"]
-        lines += ["## Crowds", "", "2000 join at once; then 200 join and 200 leave, each second.", ""]
+        lines += ["## Mass joins", "", "2000 users join at once; then 200 join and 200 leave every second.", ""]
         lines += _table(
             ("phase", "longest wait for a board", "most notices in one tick"),
             [(name, f"{one['silence_ms']:.0f} ms", str(one["most_notices"])) for name, one in part["phases"].items()],
         )
         memory = part["memory_mb"]
-        now = "{before:.0f} MB before, {full:.0f} MB with all of them, {after:.0f} MB after".format(**memory)
+        now = "{before:.0f} MB before, {full:.0f} MB with all users, {after:.0f} MB after".format(**memory)
         lines += [f"Memory: {now}.", ""]
         lines += _held(part["bounds"]) + _where(part["environment"])
     if "idle" in result:
         part = result["idle"]
         lines += ["## Idle connections", ""]
         lines += _table(
-            ("connections", "kind", "memory each", "full collection, median", "most"),
+            ("connections", "kind", "memory each", "full collection, median", "maximum"),
             [
                 (
                     str(row["connections"]), row["kind"], f"{row['kb_per_connection']:.1f} KB",
@@ -106,12 +106,12 @@ def markdown(result: dict[str, Any]) -> str:
 
 def _stores(part: dict[str, Any]) -> list[str]:
     method = (
-        f"{part['players']} players, {part['updates_per_second']:g} updates a second, in turn; CPU of the service's "
-        "process. Redis has its own, on the receivers' core."
+        f"{part['players']} players, {part['updates_per_second']:g} updates a second; the stores are measured in turn. "
+        "CPU is that of the service's process; Redis runs in its own process, on the receivers' core."
     )
     lines = ["## Redis and memory", "", method, ""]
     lines += _table(
-        ("round", "store", "updates for a second of CPU", "CPU of a core", "scripts called for an update", "Redis"),
+        ("round", "store", "updates per second of CPU", "share of a core", "script calls per update", "Redis"),
         [
             (
                 str(number), name, f"{one['per_cpu_second']:.0f}", f"{one['cpu']:.1%}", f"{one['calls']:.3f}",
@@ -123,7 +123,7 @@ def _stores(part: dict[str, Any]) -> list[str]:
     )  # fmt: skip
     ratio = part["redis_to_memory"]
     lines += [
-        f"Updates for a second of CPU, Redis ÷ memory: {ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f}).",
+        f"Updates per second of CPU, Redis ÷ memory: {ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f}).",
         "",
     ]
     return lines + _held(part["bounds"]) + _where(part["environment"])
@@ -132,9 +132,9 @@ def _stores(part: dict[str, Any]) -> list[str]:
 def _generator(part: dict[str, Any]) -> list[str]:
     lines = [
         "## The load test itself", "",
-        ("CPU time of the receiving process for each board of 1 KB that it received on 1000 connections, alone on its "
-        "core; memory from 100 to 1000 connections. This load test measures every pair meanwhile, the others only "
-        "receive and count."), "",
+        ("CPU time of the receiving process per 1 KB board received on 1000 connections, alone on its core; memory per "
+        "connection from 100 to 1000 connections. This load test also measures every pair; the others only receive "
+        "and count."), "",
     ]  # fmt: skip
     rows = [
         (
@@ -146,20 +146,20 @@ def _generator(part: dict[str, Any]) -> list[str]:
         )
         for row in part["rows"]
     ]  # fmt: skip
-    head = ("receiver", "µs for a board", "range", "this load test ÷ it", "memory for a connection", "boards a second")
+    head = ("receiver", "µs per board", "range", "this load test ÷ it", "memory per connection", "boards a second")
     return lines + _table(head, rows) + _held(part["bounds"]) + _where(part["environment"])
 
 
 def _fanout(part: dict[str, Any]) -> list[str]:
     lines = [
-        "## One board to everybody",
+        "## Fan-out",
         "",
-        "CPU time of the server (user and system, all threads and children) for each delivered board, by the kernel's "
+        "CPU time of the server (user and system, all threads and children) per delivered board, by the kernel's "
         f"clock; median of {part['rounds']} interleaved rounds of {part['window_seconds']:g} s, with the range. All "
-        "send the same board, uncompressed, over loopback; the receivers have a core of their own"
-        + ("." if part["cores_apart"] else " where there is more than one; here there is not.")
+        "servers send the same board, uncompressed, over loopback; the receivers have their own core"
+        + ("." if part["cores_apart"] else " where there is more than one; here there is only one.")
         + " The smallest board that the wire contract allows is about 400 B. A ratio below 1 means that this service "
-        "is cheaper. For nchan only nginx is counted, not the program that publishes.",
+        "is cheaper. For nchan, only nginx is counted, not the program that publishes.",
         "",
         "![CPU per delivered board](benchmark.svg)",
         "",
@@ -177,9 +177,9 @@ def _fanout(part: dict[str, Any]) -> list[str]:
         )  # fmt: skip
     for name, reason in part["missing"].items():
         lines += [f"Left out: {name} – {reason}.", ""]
-    busy = "{median:.0%} of a core meanwhile (median; at most {max:.0%})".format(**part["others_cpu"])
-    again = "Where that is much, or boards were not delivered, measure again."
-    lines += [f"Other processes of the machine took {busy}. {again}", ""]
+    busy = "{median:.0%} of a core (median; at most {max:.0%})".format(**part["others_cpu"])
+    again = "If that is a lot, or boards were not delivered, measure again."
+    lines += [f"During the measurement, other processes on the machine used {busy}. {again}", ""]
     return lines + _held(bounds(part)) + _where(part["environment"] | part["versions"])
 
 
@@ -202,10 +202,13 @@ def _cells(row: dict[str, Any], labels: dict[str, str]) -> tuple[str, ...]:
 
 def _stuck(part: dict[str, Any]) -> list[str]:
     lines = [
-        "## Readers who stop reading",
+        "## Receivers that stop reading",
         "",
-        f"{part['stuck']} of {part['clients']} clients stop reading, for {part['seconds']:g} s, beside a run with all.",
-        "The last two are the control: they lack the mechanism and must not hold the bounds.",
+        (
+            f"{part['stuck']} of {part['clients']} clients stop reading for {part['seconds']:g} s; "
+            f"compared with a run in which all {part['clients']} read."
+        ),
+        "The last two servers are the control: they lack the mechanism and must miss a bound.",
         "",
     ]
     rows = []

@@ -108,8 +108,8 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         if row["name"] == OURS:
             cost, memory = row["us_per_board"], row["kb_per_connection"]
-            found.append({"what": "µs for a received board", "bound": US_BOUND, "found": cost["median"]} | cost)
-            found.append({"what": "KB for a connection", "bound": KB_BOUND, "found": memory["median"]} | memory)
+            found.append({"what": "µs per received board", "bound": US_BOUND, "found": cost["median"]} | cost)
+            found.append({"what": "KB per connection", "bound": KB_BOUND, "found": memory["median"]} | memory)
         if row["name"] in RATIO_BOUNDS and row["ours_to_this"] is not None:
             ratio = row["ours_to_this"]
             what = f"cost ÷ {row['label']}"

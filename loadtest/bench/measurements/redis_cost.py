@@ -53,8 +53,8 @@ def run(cores: Cores, say: Say, *, rounds: int, seconds: float) -> dict[str, Any
         "redis_to_memory": compared,
         "bounds": [
             # Bounds are upper ones, so that the throughput is told as the cost that it is the inverse of.
-            {"what": "CPU of an update, Redis ÷ memory", "bound": 1 / LEAST_RATIO, "found": 1 / compared["median"]},
-            {"what": "scripts called for an update", "bound": MOST_CALLS, "found": calls["median"]},
+            {"what": "CPU per update, Redis ÷ memory", "bound": 1 / LEAST_RATIO, "found": 1 / compared["median"]},
+            {"what": "script calls per update", "bound": MOST_CALLS, "found": calls["median"]},
         ],
     }
 

@@ -144,12 +144,12 @@ def _verdict(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     memory = spread_of([one["memory_mb"] for one in trials])["median"]
     late = None if None in ended else max(ended)
     return [
-        {"what": "p99 of the others, with ÷ without", "bound": P99_RATIO, "found": ratio,
+        {"what": "p99 of the other clients, with ÷ without", "bound": P99_RATIO, "found": ratio,
          "holds": ratio is not None and ratio <= P99_RATIO},
-        {"what": "boards the others got, with ÷ without, at least", "bound": 0.95, "found": share,
+        {"what": "boards that the others got, with ÷ without, at least", "bound": 0.95, "found": share,
          "holds": share >= 0.95},
-        {"what": "memory, MB more", "bound": MEMORY_MB, "found": memory, "holds": memory <= MEMORY_MB},
-        {"what": "seconds until all are ended as 4408", "bound": ENDED_SECONDS, "found": late,
+        {"what": "additional memory, MB", "bound": MEMORY_MB, "found": memory, "holds": memory <= MEMORY_MB},
+        {"what": "seconds until all are closed with 4408", "bound": ENDED_SECONDS, "found": late,
          "holds": late is not None and late <= ENDED_SECONDS},
     ]  # fmt: skip
 

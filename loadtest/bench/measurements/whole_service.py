@@ -131,7 +131,7 @@ def churn(cores: Cores, say: Say, *, seconds: float) -> dict[str, Any]:
                 "found": max(one["most_notices"] for one in phases.values()),
             },
             {
-                "what": "memory kept after the crowd has gone, MB",
+                "what": "memory kept after all have left, MB",
                 "bound": RETURN_MB,
                 "found": mb["after"] - mb["before"],
             },

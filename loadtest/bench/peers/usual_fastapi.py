@@ -1,4 +1,4 @@
-"""The usual FastAPI broadcast: one after the other, each client gets the message encoded anew."""
+"""The usual FastAPI broadcast: the message is encoded again for each client, one after the other."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Desk(Protocol):
         """Start a swarm."""
 
     async def start_search(self, spec: RunSpec, setting: Setting, gate: str) -> None:
-        """Find the most players with whom the gate holds."""
+        """Find the most players with which the gate holds."""
 
     async def stop_swarm(self) -> None:
         """Stop the swarm early, and the search."""

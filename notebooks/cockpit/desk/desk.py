@@ -117,7 +117,7 @@ class SwarmDesk(LivePanel):
         confidence: float = 0.75,
         trials: int = 16,
     ) -> KneeTrials:
-        """Find the most players with whom all gates hold, as `python -m loadtest ramp` does; the panel draws it.
+        """Find the most players with which all gates hold, as `python -m loadtest ramp` does; the panel draws it.
 
         Each number from `least` up is a run of `duration` seconds against a fresh service, at the same `rate`
         of all together, or at the most that so few can send. `knee_search.Search` has `resolution`, `confidence` and

@@ -64,7 +64,7 @@ class KneeTrials:
 
     @property
     def breaks_after(self) -> int | None:
-        """The most players with whom the gates hold, once a larger number is known to break one; else None."""
+        """The most players with which the gates hold, once a larger number is known to break one; else None."""
         knee = self.knee
         return None if knee.fails is None or knee.by_generator else knee.holds
 

@@ -27,14 +27,14 @@ class Table:
             for line in (self.head, *self.rows)
         ]
         rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-        return "\n".join([lines[0], rule, *lines[1:], *(f"mind: {note}" for note in self.notes)])
+        return "\n".join([lines[0], rule, *lines[1:], *(f"warning: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         def line(texts: Sequence[str], cell: str) -> str:
             return "<tr>" + "".join(_cell(text, cell, first=n == 0) for n, text in enumerate(texts)) + "</tr>"
 
         body = "".join(line(row, "td") for row in self.rows)
-        notes = "".join(f"<div><small>mind: {html.escape(note)}</small></div>" for note in self.notes)
+        notes = "".join(f"<div><small>warning: {html.escape(note)}</small></div>" for note in self.notes)
         return f'<table style="{STYLE}"><thead>{line(self.head, "th")}</thead><tbody>{body}</tbody></table>{notes}'
 
 

@@ -39,7 +39,7 @@ def test_picture_and_text_say_the_cost_and_the_ratio() -> None:
 
 def test_boards_that_were_not_delivered_are_reported() -> None:
     """A server that fell behind is cheap for the wrong reason: the text says so."""
-    assert "mind: this service delivered 60% of what was due" in repr(BroadcastBenchmark.read(fanout(delivered=0.6)))
+    assert "warning: this service delivered 60% of what was due" in repr(BroadcastBenchmark.read(fanout(delivered=0.6)))
 
 
 def test_a_machine_that_cannot_measure_says_why() -> None:

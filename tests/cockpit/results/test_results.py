@@ -103,6 +103,6 @@ def test_a_table_is_readable_without_a_display() -> None:
     """Columns stand one below the other; names of markup are names in HTML."""
     table = Table(("run", "p50"), [("<a>", "1.0 ms"), ("longer", "22.0 ms")], ["one"])
     assert repr(table).splitlines() == [
-        "run         p50", "───────────────", "<a>      1.0 ms", "longer  22.0 ms", "mind: one",
+        "run         p50", "───────────────", "<a>      1.0 ms", "longer  22.0 ms", "warning: one",
     ]  # fmt: skip
     assert "&lt;a&gt;" in table._repr_html_()
