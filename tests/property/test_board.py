@@ -210,7 +210,7 @@ class RedisAgainstOracle(StoreAgainstOracle):
         done = asyncio.get_running_loop().create_future()
         # A slow Redis makes it heard twice: shown here, then confirmed.
         shared.overwrite(Populate({user: score}), 0.0, lambda _: done.done() or done.set_result(None))
-        self.store._send(shared)
+        self.store._unconfirmed.add(shared)
         await done
         self.version += 1
 

@@ -9,15 +9,16 @@ from stores import SESSION, agreed, confirmed, scores, send, until, wipe
 from service.core.pn_counter import Populate
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
 from service.stores.redis import RedisStore
+from service.stores.redis_link_state import STOP
 
 
 async def kill(store: RedisStore) -> None:
     """End it as SIGKILL does: nothing is flushed, nobody is told."""
-    store._stopping = True
-    store._task.cancel()
-    await asyncio.wait({store._task})
-    store._waiting.clear()
-    store._drained.set()
+    store._connection.note(STOP)
+    store._connection._task.cancel()
+    await asyncio.wait({store._connection._task})
+    for session_id in store._shared.ids:
+        store._unconfirmed.forget(session_id)
 
 
 async def plays(store: RedisStore) -> RedisStore:
@@ -46,7 +47,7 @@ async def test_a_process_killed_before_redis_is_emptied_leaves_what_others_heard
     await agreed(one, two)
     await kill(one)
     wipe(server)
-    await until(lambda: two.get(SESSION).version > 0 and not two._unread)
+    await until(lambda: two.get(SESSION).version > 0 and not two._shared.unread)
     await confirmed(two, 1)
     assert scores(two) == {"a": 6}
     await kill(two)
@@ -95,7 +96,7 @@ async def test_processes_may_overshoot_the_largest_total_by_what_is_on_its_way(p
     one, two = pair
     done = asyncio.get_running_loop().create_future()
     one._shared[SESSION].overwrite(Populate({"a": MAX_TOTAL - MAX_POINTS}), 0.0, done.set_result)
-    one._send(one._shared[SESSION])
+    one._unconfirmed.add(one._shared[SESSION])
     await done
     await agreed(one, two)
     server.freeze()
