@@ -1,6 +1,6 @@
 """Starts the service with a fault: of its updates each `EVERY`-th is answered and then lost.
 
-`python losing.py EVERY python -m service …`: stands before the command that `drive.Service` gives.
+`python losing.py EVERY python -m service …`: stands before the command that `target.processes.Service` gives.
 """
 
 from __future__ import annotations
