@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidHandshake
 
 from loadtest.replay.score_log import LogRow
 from loadtest.transport.asyncio_socket import Ended, Wire
-from loadtest.transport.reconnect import NEVER_RETRY, wait_before
+from loadtest.transport.reconnect import closed_permanently, wait_before
 
 MAX_SOCKETS: Final = 1000
 CONNECTING_AT_ONCE: Final = 100
@@ -109,8 +109,8 @@ class ReplaySocket:
         `after` is the close code of the last connection. Raises `ServiceGone`, `ServiceRefused`.
         """
         if after is not None:
-            if after in NEVER_RETRY:
-                raise ServiceGone(f"the service closed a connection permanently ({after}): {NEVER_RETRY[after]}")
+            if (why := closed_permanently(after)) is not None:
+                raise ServiceGone(why)
             await asyncio.sleep(wait_before(0, after, _RNG))
         ends = time.monotonic() + GIVE_UP
         tries = 0

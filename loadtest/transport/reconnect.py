@@ -21,6 +21,13 @@ LONGEST_WAIT: Final = 10.0  # seconds
 WAIT_WHEN_TOO_FAST: Final = 5.0  # seconds that the wire contract demands after `TOO_FAST`
 
 
+def closed_permanently(close_code: int | None) -> str | None:
+    """Why the service does not want this client back, in words; None when a client should reconnect."""
+    if close_code is None or close_code not in NEVER_RETRY:
+        return None
+    return f"the service closed a connection permanently ({close_code}): {NEVER_RETRY[close_code]}"
+
+
 def wait_before(attempt: int, close_code: int | None, rng: random.Random) -> float:
     """Seconds to wait before connection attempt `attempt`; 0 is the first after a lost connection.
 

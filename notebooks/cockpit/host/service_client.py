@@ -20,7 +20,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from loadtest.transport.reconnect import NEVER_RETRY, wait_before
+from loadtest.transport.reconnect import closed_permanently, wait_before
 
 PING_EVERY = 2.0  # seconds
 ABNORMAL = 1006
@@ -102,8 +102,8 @@ class LeaderboardClient:
             while True:
                 self._change("connecting")
                 code = await self._one_connection()
-                if code is not None and code in NEVER_RETRY:
-                    raise Stopped(f"the service closed the connection for good ({code}): {NEVER_RETRY[code]}")
+                if (why := closed_permanently(code)) is not None:
+                    raise Stopped(why)
                 attempt = 0 if self.connection == "live" else attempt + 1
                 self._change("waiting")
                 await asyncio.sleep(wait_before(attempt, code, self._rng))

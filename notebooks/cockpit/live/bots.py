@@ -17,8 +17,9 @@ from collections.abc import Callable
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from cockpit.host.service_client import Stopped
 from cockpit.ui.tasks import Report, Tasks
-from loadtest.transport.reconnect import wait_before
+from loadtest.transport.reconnect import closed_permanently, wait_before
 
 MOST_PLAYERS = 200
 MOST_PER_PLAYER = 10.0  # scores a second: half of what the service allows a connection
@@ -102,12 +103,13 @@ class Bots:
         await self._tasks.cancel()
 
     async def _play(self, number: int) -> None:
-        """Stay connected as one player: reconnect after every fault."""
+        """Stay connected as one player: reconnect after every fault. Raises `Stopped` when the service forbids it."""
         name = f"{FIRST[number % len(FIRST)]} {number // len(FIRST) + 1}".removesuffix(" 1")
         user = f"sim-{number + 1:03}"
         attempt = 0
         while True:
-            with contextlib.suppress(OSError, TimeoutError, InvalidHandshake, ConnectionClosed):
+            code = None
+            try:
                 async with connect(self.url, compression=None, close_timeout=1) as socket:
                     await socket.send(_frame("join-demo", userId=user, sessionId=self.session, username=name))
                     self._sockets[number] = socket
@@ -119,7 +121,13 @@ class Bots:
                         # A successor with the same number may already be connected.
                         if self._sockets.get(number) is socket:
                             del self._sockets[number]
-            await asyncio.sleep(wait_before(attempt, None, self._rng))
+            except ConnectionClosed as closed:
+                code = None if closed.rcvd is None else closed.rcvd.code
+            except (OSError, TimeoutError, InvalidHandshake):
+                pass  # there was no connection, so no close code
+            if (why := closed_permanently(code)) is not None:
+                raise Stopped(why)
+            await asyncio.sleep(wait_before(attempt, code, self._rng))
             attempt += 1
 
     def _hear(self, frame: bytes) -> None:

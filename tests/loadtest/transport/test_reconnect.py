@@ -13,6 +13,7 @@ from loadtest.transport.reconnect import (
     TOO_FAST,
     TOO_MANY_WRONG,
     WAIT_WHEN_TOO_FAST,
+    closed_permanently,
     wait_before,
 )  # fmt: skip
 from service.core.errors import CloseCode
@@ -51,3 +52,7 @@ def test_final_codes_are_the_services() -> None:
     assert (TOO_MANY_WRONG, FOREIGN, TOO_FAST) == (CloseCode.WRONG_FRAMES, CloseCode.FORBIDDEN, CloseCode.TOO_FAST)
     assert set(NEVER_RETRY) == {TOO_MANY_WRONG, FOREIGN}
     assert TOO_FAST not in NEVER_RETRY
+    assert closed_permanently(FOREIGN) == (
+        "the service closed a connection permanently (4403): it does not accept this origin"
+    )
+    assert [closed_permanently(code) for code in (None, 1006, TOO_FAST)] == [None] * 3
