@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from loadtest.target import http_api
 from loadtest.target.http_api import Unreachable
+from loadtest.target.http_client import async_client
 from loadtest.target.prometheus_text import Samples
 
 
@@ -34,11 +37,14 @@ def test_a_page_that_is_not_prometheus_text_is_another_servers(other_server) -> 
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
-def test_a_service_on_this_machine_is_asked_without_a_proxy(service, nobody, monkeypatch, variable) -> None:
-    """Whatever proxy the environment names."""
+async def test_a_service_on_this_machine_is_asked_without_a_proxy(service, nobody, monkeypatch, variable) -> None:
+    """Whatever proxy the environment names; on asyncio, too."""
     monkeypatch.setenv(variable, nobody)
     for host in ("127.0.0.1", "localhost"):
-        http_api.identify(service.url.replace("127.0.0.1", host))
+        url = service.url.replace("127.0.0.1", host)
+        await asyncio.to_thread(http_api.identify, url)
+        async with async_client(url, timeout=10) as http:
+            assert (await http.get("/health")).is_success
 
 
 def test_a_service_elsewhere_is_asked_through_the_proxy(service, nobody, monkeypatch) -> None:
