@@ -1,4 +1,4 @@
-"""The store over Redis: everything is counted there, once, and shown here; without it the show goes on.
+"""The store over Redis: everything is counted there, once, and shown here. While it is away, this process goes on.
 
 One task owns the connection (`redis_connection`). While a connection holds, one task follows what all workers
 publish (`redis_stream`), and one takes turns (`redis_sync`): first it reads the sessions of which something was

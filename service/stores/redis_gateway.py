@@ -115,7 +115,7 @@ class RedisGateway:
         return [None if epoch is None else Stamp(epoch.decode(), int(version)) for epoch, version in pairs]
 
     async def publish(self, messages: Iterable[Sequence[Any]]) -> None:
-        """Tell all workers, this one too."""
+        """Publish to all workers, this one included."""
         async with self._client.pipeline(transaction=False) as pipeline:
             for message in messages:
                 pipeline.publish(self._channel, to_json(message))

@@ -1,4 +1,4 @@
-"""Who is connected, exchanged with the other workers over the stream, and the beat by which each is known to live."""
+"""Who is connected, exchanged with the other workers over the stream, and the beat that shows a worker is alive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PresenceExchange:
         self._beat_heard_at = time.monotonic()
 
     def begin(self) -> None:
-        """A connection holds: ask all others for their users, and say whose are here."""
+        """After a connection was read from: ask all workers for their users, and publish this one's."""
         self._beat_heard_at = time.monotonic()
         self._presence.excuse(self._beat_heard_at)
         self._replies = [self._presence.question("*"), self._presence.roster()]
@@ -37,7 +37,7 @@ class PresenceExchange:
         self._beat_heard_at = time.monotonic()
 
     def hear(self, message: list[Any]) -> None:
-        """Follow what another worker says. Raises ValueError for a message that is none about presence."""
+        """Follow another worker's message. Raises ValueError for a message that is not about presence."""
         if message[0] in {"changes", "roster"}:
             # A session that begins takes in the users that presence knows, so it has to begin before they are added.
             for session_id in {session_id for session_id, _, username in message[3] if username is not None}:

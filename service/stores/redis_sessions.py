@@ -14,14 +14,14 @@ from service.core.shared_session import SharedSession
 
 
 class SharedSessions:
-    """Sessions by id. `local` has what is shown of them and is kept in step; `presence` knows who is elsewhere."""
+    """Sessions by id. `local` gets the sessions that begin here; `presence` knows the users at other workers."""
 
     def __init__(self, local: dict[str, Session], *, rules: SessionRules, worker: str, presence: Presence) -> None:
         self.worker = worker
         self.wake = asyncio.Event()  # something is to be read or sent
         self.unread: set[str] = set()  # to be read before anything else is sent
         self.ended: list[tuple[str, Stamp]] = []  # ended here, and to be ended in Redis
-        self.occupied: Collection[str] = ()  # has somebody who looks at it here
+        self.occupied: Collection[str] = ()  # sessions that somebody plays or watches in this process
         self._local = local
         self._rules = rules
         self._presence = presence

@@ -1,4 +1,4 @@
-"""What this worker asks of Redis, turn by turn: end, read and restore sessions, send batches, say who is here, beat."""
+"""What this worker sends to Redis, turn by turn: end, read and restore sessions, send batches, presence, the beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations that Redis has not confirmed: which are due, which get a provisional answer, when all are home."""
+"""The operations that Redis has not confirmed: which are to be sent, and which get a provisional answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Show = Callable[[Session, Iterable[Event]], None]
 
 
 class UnconfirmedOperations:
-    """Those of all sessions, in the order of each one. `show` gets the events of what they change on a board."""
+    """The unconfirmed operations of all sessions. `show` gets a session and the events of what changed on its board."""
 
     def __init__(self, sessions: SharedSessions, connection: RedisConnection, show: Show) -> None:
         self._sessions = sessions

@@ -10,7 +10,7 @@ from stores import SESSION, agreed, confirmed, scores, send, until, wipe
 
 from service.core.session import SessionRules
 from service.metrics import Metrics
-from service.stores.redis import RedisStore
+from service.stores.redis import LAST_FLUSH_SECONDS, RedisStore
 
 
 async def test_what_one_counts_the_other_shows(pair):
@@ -192,6 +192,19 @@ async def test_what_waits_is_brought_home_before_the_end(pair, new_store, server
     await one.stop()
     assert all(answers)
     await until(lambda: scores(two) == {"a": 1000})
+
+
+async def test_a_session_that_ended_leaves_nothing_to_wait_for(new_store, server):
+    """The stop is immediate, although its operations were never confirmed."""
+    store = await new_store(server)
+    store.join(SESSION, "a", None, 0.0)
+    server.stop()
+    await until(lambda: store.degraded)
+    send(store, 5)
+    store.leave(SESSION, "a", 0.0)
+    store.sweep(10**10, ())
+    async with asyncio.timeout(LAST_FLUSH_SECONDS / 2):
+        await store.stop()
 
 
 async def test_without_redis_at_the_start_the_show_begins(new_store, server, tmp_path):
