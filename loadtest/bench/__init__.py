@@ -1,8 +1,8 @@
 """The benchmark: what a delivered board costs here, and what it costs elsewhere.
 
-    contestants ── start ──▶ a server, alone on its core
-    audience ── commands ──▶ receiver, one process on another core: N raw sockets, the same for every server
-    fanout · stuck · crowd · idle ── measure ──▶ figures ──▶ report ──▶ docs/benchmark.{json,md,svg}
+    harness.servers ── starts ──▶ one of the peers, or this service, alone on its core
+    harness.receiver_process ── commands ──▶ harness.receiver, on another core: N raw sockets, the same for every server
+    measurements ── figures ──▶ harness.statistics ──▶ harness.results ──▶ docs/benchmark.{json,md,svg}
 
 Linux only: it reads the CPU clocks of other processes and the kernel's receive stamps.
 """
