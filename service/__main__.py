@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from service.core.addresses import folder_of
+from service.core.local_addresses import folder_of
 from service.server.listening_socket import bind, is_everywhere
 from service.server.uvicorn_server import configure, serve
 from service.server.worker_processes import supervise

@@ -13,17 +13,17 @@ from typing import Any
 from fastapi import FastAPI
 
 from service import __version__
-from service.core.addresses import folder_of
+from service.core.local_addresses import folder_of
 from service.core.session import SessionRules
-from service.http.access import AccessMiddleware, AccessRules
-from service.http.admin import Admin
+from service.http.admin_permission import Admin
+from service.http.host_and_origin import AccessMiddleware, AccessRules
 from service.http.routes import add_routes
 from service.metrics import Metrics
 from service.realtime.connection import Connections, Limits
 from service.realtime.hub import Hubs
 from service.server.gc_freeze import GcFreezer
 from service.server.logging_config import drop_known_noise
-from service.server.shutdown import Draining, stop_with_parent
+from service.server.stop_signals import Draining, stop_with_parent
 from service.settings import BadSetting, Settings
 from service.stores.base import Store
 from service.stores.memory import MemoryStore

@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 from redis.connection import parse_url
 
-from service.core.addresses import folder_of, is_loopback
+from service.core.local_addresses import folder_of, is_loopback
 from service.core.protocol import MAX_POINTS
 from service.core.ranking import Ranking
 

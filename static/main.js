@@ -2,7 +2,7 @@
 
 import { NO_BOARD, NO_STANDING, boardOf, isNews, signed, standingOf, standingOn } from "./board.js";
 import { Connection } from "./connection.js";
-import { Notices } from "./notices.js";
+import { Notices } from "./join_leave_notices.js";
 import { DEFAULT_SESSION, isId, nameFault, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
 import { View } from "./view.js";
 

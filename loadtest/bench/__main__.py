@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.bench.harness import results
-from loadtest.bench.harness.machine import Cores, NotLinux, environment
+from loadtest.bench.harness.cores_and_usage import Cores, NotLinux, environment
 from loadtest.bench.harness.servers import COMPETITORS, rows_for
 from loadtest.bench.measurements import (
+    crowd_and_churn,
     fanout,
     generator_cost,
     idle_connections,
     redis_cost,
     stuck_readers,
-    whole_service,
 )
 from loadtest.bench.measurements.fanout import Plan
 from loadtest.target.open_files import TooManySockets, raise_file_limit
@@ -124,11 +124,11 @@ def _stuck(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
 
 def _service(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
     rounds = options.rounds or (1 if options.quick else 5)
-    return whole_service.whole(cores, say, rounds=rounds, seconds=options.window or 8.0)
+    return crowd_and_churn.whole(cores, say, rounds=rounds, seconds=options.window or 8.0)
 
 
 def _churn(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
-    return whole_service.churn(cores, say, seconds=options.window or (5.0 if options.quick else 60.0))
+    return crowd_and_churn.churn(cores, say, seconds=options.window or (5.0 if options.quick else 60.0))
 
 
 def _idle(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:

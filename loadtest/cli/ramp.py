@@ -13,7 +13,7 @@ from typing import Any, Final
 from loadtest.cli.run import USELESS, WRONG_USAGE
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Knee, Outcome, Search
-from loadtest.load import locust_process
+from loadtest.load import locust_launcher
 from loadtest.load.run_target import target_for
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     folder = options.out or Path(f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-ramp")
     try:
         search = Search(options.least, options.most, options.resolution, options.confidence, options.trials)
-        spec = locust_process.ready(
+        spec = locust_launcher.ready(
             RunSpec.from_options(options, players=options.most, duration=options.duration or DEFAULT_DURATION, out="")
         )
         with target_for(spec) as target:
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
             while (players := search.next()) is not None:
                 out = folder / f"{len(trials) + 1:03}-{players}.jsonl"
                 trial = target.named_in(replace(spec, players=players, out=str(out)))
-                locust_process.run(trial, options.beyond, cores=target.cores, quiet=True)
+                locust_launcher.run(trial, options.beyond, cores=target.cores, quiet=True)
                 if not out.exists():
                     raise ServiceFailed("Locust ended without writing the run")
                 result = read(out)[-1]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from loadtest.judge.outside_faults import judge_outside_faults
+from loadtest.judge.without_fault_seconds import judge_outside_faults
 from loadtest.report.html import page
 from loadtest.report.run_file import read
 from loadtest.report.text import outside_faults

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadtest.load import locust_process
+from loadtest.load import locust_launcher
 from loadtest.load.run_target import target_for
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec
@@ -45,11 +45,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the swarm; return its exit status."""
     try:
-        spec = locust_process.ready(RunSpec.from_options(options))
+        spec = locust_launcher.ready(RunSpec.from_options(options))
         out = Path(spec.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec.scenario}.jsonl")
         with target_for(spec) as target:
             sent = target.named_in(replace(spec, out=str(out)))
-            status = locust_process.run(sent, options.beyond, cores=target.cores)
+            status = locust_launcher.run(sent, options.beyond, cores=target.cores)
     except USELESS as error:
         sys.stderr.write(f"loadtest run: {error}\n")
         return WRONG_USAGE

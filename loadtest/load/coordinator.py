@@ -32,7 +32,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
 from loadtest.load.locust_stats import LocustStats
-from loadtest.load.run_environment import this_environment
+from loadtest.load.machine_and_versions import this_environment
 from loadtest.measure.metrics import metrics
 from loadtest.measure.resource_usage import Meter
 from loadtest.measure.run_totals import COURSES, Second, Tally

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from loadtest.load.locust_process import on_cores
+from loadtest.load.locust_launcher import on_cores
 from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.target import http_api
 from loadtest.target.processes import Service

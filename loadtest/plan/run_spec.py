@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from loadtest.judge.gates import DEFAULT_GATES, Gate, parse_gates
-from loadtest.plan.arrivals import PROCESSES
 from loadtest.plan.scenarios import PURPOSES, SCENARIOS, default_gates, scenario_of
+from loadtest.plan.score_times import PROCESSES
 
 Front = Literal["run", "locust"]  # the two command lines: that of `python -m loadtest`, and Locust's
 

@@ -20,7 +20,7 @@ from zlib import crc32
 import numpy as np
 
 from loadtest.judge.gates import DEFAULT_GATES
-from loadtest.plan.arrivals import Schedule
+from loadtest.plan.score_times import Schedule
 from loadtest.replay import score_log
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from loadtest.judge.outside_faults import judge_outside_faults
+from loadtest.judge.without_fault_seconds import judge_outside_faults
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import PERCENTILES

@@ -5,7 +5,7 @@
 - `run`, first: what ran where – arguments, versions, machine, target, session;
 - `second`, one per second: `run_totals.Second`;
 - `mark`, any number: what was done to the service or its players, and when (Unix seconds); for an injected fault also
-  `until`, when the service had recovered (`judge.outside_faults`);
+  `until`, when the service had recovered (`judge.without_fault_seconds`);
 - `result`, last: metrics, totals (`run_totals.Tally`) and the verdict.
 
 Everything that shows a run – the page at the end, live charts, comparisons – reads these lines.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.judge.gates import Judgement, Verdict
-from loadtest.judge.outside_faults import OutsideFaults
+from loadtest.judge.without_fault_seconds import OutsideFaults
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import Second, Tally
 

@@ -11,8 +11,8 @@ import re
 from array import array
 from typing import Final
 
-from loadtest.measure.boards import BoardHead
-from loadtest.measure.ledger import Ledger
+from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.pair_ledger import Ledger
 
 # The service writes `type` first and without blanks, so one letter tells the messages that are read from all others;
 # tests/loadtest/swarm/test_inbox.py holds that against every message of the protocol.

@@ -16,11 +16,11 @@ from typing import Any, Final
 import gevent
 import gevent.event
 
-from loadtest.measure.ledger import Ledger
+from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Tally
 from loadtest.plan.scenarios import Break, Role, Scenario
+from loadtest.swarm.client_messages import Outbox, join_message, update_text, watch_message
 from loadtest.swarm.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox
-from loadtest.swarm.outbox import Outbox, join_message, update_text, watch_message
 from loadtest.swarm.run_clock import RunClock
 from loadtest.transport.gevent_socket import ConnectFailed, Socket, connect
 from loadtest.transport.reconnect import NEVER_RETRY, wait_before

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtest.measure.histogram import Histogram
-from loadtest.measure.ledger import Ledger, Resolved
+from loadtest.measure.pair_ledger import Ledger, Resolved
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.swarm.run_clock import RunClock
 

@@ -10,17 +10,17 @@ from typing import Final
 import gevent
 
 from loadtest.measure.histogram import Histogram
-from loadtest.measure.ledger import Ledger
+from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.plan.scenarios import Scenario
+from loadtest.swarm.client_messages import Outbox
 from loadtest.swarm.final_check import count_behind, wrong_scores
 from loadtest.swarm.inbox import Inbox
 from loadtest.swarm.loop_probe import LoopProbe
-from loadtest.swarm.outbox import Outbox
 from loadtest.swarm.player import OnRequest, Persona, Player, Shared
+from loadtest.swarm.received_traffic import MeasuredTraffic, Traffic
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.seconds import Counters, Seconds
-from loadtest.swarm.traffic import MeasuredTraffic, Traffic
 from loadtest.target import http_api
 
 DRAIN_TIMEOUT: Final = 5.0  # seconds that the last updates may take to be answered and shown everywhere

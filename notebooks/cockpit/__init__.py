@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from cockpit.desk.desk import SwarmDesk
 from cockpit.live.demo import Demo
-from cockpit.results.broadcast_benchmark import BroadcastBenchmark
+from cockpit.results.benchmark_run import BroadcastBenchmark
 from cockpit.results.results import Results
 
 Contest = BroadcastBenchmark  # the name that notebooks hold

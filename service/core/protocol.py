@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_json
 
 from service.core.errors import ErrorCode, WrongFrame
-from service.core.users import MAX_USERNAME
+from service.core.user_appearance import MAX_USERNAME
 
 DEFAULT_SESSION: Final = "DEMO123"
 MAX_FRAME: Final = 4096  # bytes, inbound

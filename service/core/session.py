@@ -13,7 +13,7 @@ from typing import Final, Literal
 from service.core.errors import ErrorCode, Refused
 from service.core.protocol import MAX_TOTAL, Entry
 from service.core.ranking import Board, Ranking, Standing
-from service.core.users import DEMO_USERS, appearance_of, default_username
+from service.core.user_appearance import DEMO_USERS, appearance_of, default_username
 
 OP_MEMORY = 300.0  # seconds for which an opId is remembered at least
 

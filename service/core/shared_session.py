@@ -50,8 +50,8 @@ from service.core.pn_counter import (
 )
 from service.core.protocol import MAX_POINTS, MAX_TOTAL
 from service.core.session import CLEARED, POPULATED, Answer, Event, Restored, Session, check_total
-from service.core.transitions import next_state
-from service.core.users import default_username
+from service.core.state_machine import next_state
+from service.core.user_appearance import default_username
 
 MAX_BATCH: Final = 200  # operations
 

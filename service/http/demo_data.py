@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from service.core.errors import Refused
 from service.core.protocol import DEFAULT_SESSION, Entry, SessionId
 from service.core.session import Session
-from service.core.users import DEMO_USERS
-from service.http.admin import Admin
+from service.core.user_appearance import DEMO_USERS
+from service.http.admin_permission import Admin
 from service.http.camel_case import CamelCaseModel
 from service.stores.base import Store
 

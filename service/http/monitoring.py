@@ -13,7 +13,7 @@ from service import __version__
 from service.http.camel_case import CamelCaseModel
 from service.metrics import Metrics
 from service.realtime.connection import Connections
-from service.server.shutdown import Draining
+from service.server.stop_signals import Draining
 from service.stores.base import Store
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from service.http import qr_code
-from service.http.admin import Admin
+from service.http.admin_permission import Admin
 from service.http.api_docs import add_docs
 from service.http.demo_data import DemoRoutes
 from service.http.leaderboard import LeaderboardRoutes
@@ -13,7 +13,7 @@ from service.http.monitoring import MonitoringRoutes
 from service.http.page import add_page
 from service.metrics import Metrics
 from service.realtime.connection import Connections
-from service.server.shutdown import Draining
+from service.server.stop_signals import Draining
 from service.stores.base import Store
 
 

@@ -14,7 +14,7 @@ from service.core.protocol import (
     ServerMessage,
 )
 from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Restored, Scored, Session
-from service.core.users import appearance_of
+from service.core.user_appearance import appearance_of
 
 MAX_NOTICES = 10  # per session and tick, the rest of a crowd is one message
 

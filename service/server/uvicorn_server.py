@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from service.core.protocol import MAX_FRAME
 from service.server.listening_socket import announce
 from service.server.logging_config import configuration
-from service.server.shutdown import call_when_stdin_closes
+from service.server.stop_signals import call_when_stdin_closes
 from service.server.uvicorn_protocol import protocol_class
 from service.settings import Settings
 

@@ -10,7 +10,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from service.server.listening_socket import SocketPerWorker, announce
-from service.server.shutdown import call_when_stdin_closes
+from service.server.stop_signals import call_when_stdin_closes
 from service.settings import Settings
 
 

@@ -1,11 +1,11 @@
 """The store over Redis: everything is counted there, once, and shown here. While it is away, this process goes on.
 
-One task owns the connection (`redis_connection`). While a connection holds, one task follows what all workers
-publish (`redis_stream`), and one takes turns (`redis_sync`): first it reads the sessions of which something was
-missed, then it sends the batches that wait (`redis_unconfirmed`), then presence and the beat (`redis_presence`).
-Whatever goes wrong ends both, and a new connection begins with reading, putting back what Redis has lost, and
-sending again. All of it may be done twice, by all workers at once, against the same, an older or an empty Redis
-(`core.shared_session`, `core.pn_counter`, and the scripts).
+One task owns the connection (`redis_reconnect`). While a connection holds, one task follows what all workers
+publish (`redis_subscription`), and one takes turns (`redis_send_loop`): first it reads the sessions of which
+something was missed, then it sends the batches that wait (`redis_unconfirmed`), then presence and the beat
+(`redis_presence`). Whatever goes wrong ends both, and a new connection begins with reading, putting back what
+Redis has lost, and sending again. All of it may be done twice, by all workers at once, against the same, an older
+or an empty Redis (`core.shared_session`, `core.pn_counter`, and the scripts).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from collections.abc import Collection, Iterable
 from typing import Final, cast
 
 from service.core.pn_counter import Add, Populate, Reset
-from service.core.presence import Presence
 from service.core.session import Event, Restored, Session, SessionRules
 from service.core.shared_session import Waiter
-from service.core.users import DEMO_USERS
+from service.core.user_appearance import DEMO_USERS
+from service.core.worker_presence import Presence
 from service.metrics import Metrics
 from service.stores.base import OnAnswer
 from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
-from service.stores.redis_connection import RedisConnection
 from service.stores.redis_gateway import RedisGateway
 from service.stores.redis_presence import PresenceExchange
+from service.stores.redis_reconnect import RedisConnection
+from service.stores.redis_send_loop import SyncLoop
 from service.stores.redis_sessions import SharedSessions
-from service.stores.redis_stream import StreamFollower
-from service.stores.redis_sync import SyncLoop
+from service.stores.redis_subscription import StreamFollower
 from service.stores.redis_unconfirmed import UnconfirmedOperations
 
 FIRST_READ_SECONDS: Final = 1.0

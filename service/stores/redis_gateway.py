@@ -41,7 +41,9 @@ RECENT: Final = 1000  # batches of a session that can be read by who did not hea
 LINK_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 _FOLDER: Final = Path(__file__).with_name("lua")
-SCRIPTS: Final = {name: (_FOLDER / f"{name}.lua").read_text() for name in ("apply", "read", "restore", "end", "peek")}
+SCRIPTS: Final = {
+    name: (_FOLDER / f"{name}.lua").read_text() for name in ("apply", "read", "restore", "delete_session", "peek")
+}
 _REGISTRY: Final = "leaderboard:sessions"
 
 
@@ -102,7 +104,7 @@ class RedisGateway:
 
     async def end(self, session_id: str, stamp: Stamp) -> None:
         """Forget a session, unless it is further than that."""
-        call = ("end", session_id, (self._worker, stamp.epoch, stamp.version, self._channel, session_id))
+        call = ("delete_session", session_id, (self._worker, stamp.epoch, stamp.version, self._channel, session_id))
         (answer,) = await self._call([call])
         if answer == b"OK":
             await self._client.srem(_REGISTRY, session_id)

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.core.presence import Came, Message, Presence, Went
 from service.core.session import Event
+from service.core.worker_presence import Came, Message, Presence, Went
 from service.stores.redis_sessions import SharedSessions
 from service.stores.redis_unconfirmed import Show
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Collection, KeysView
 
 from service.core.pn_counter import Stamp
-from service.core.presence import Presence
 from service.core.session import Session, SessionRules
 from service.core.shared_session import SharedSession
+from service.core.worker_presence import Presence
 
 
 class SharedSessions:

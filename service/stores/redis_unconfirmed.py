@@ -10,8 +10,8 @@ from typing import Final
 
 from service.core.session import Event, Session
 from service.core.shared_session import OperationBatch, SharedSession
-from service.stores.redis_connection import RedisConnection
 from service.stores.redis_link_state import AT_ONCE, OVERDUE
+from service.stores.redis_reconnect import RedisConnection
 from service.stores.redis_sessions import SharedSessions
 
 PROVISIONAL_SECONDS: Final = 0.3  # an update that Redis has not confirmed by then gets a provisional answer

@@ -16,7 +16,7 @@ from service.core.pn_counter import Populate
 from service.core.protocol import MAX_TOTAL
 from service.core.ranking import Ranking
 from service.core.session import Answer, Overwritten, Restored, Scored, SessionRules
-from service.core.users import DEMO_USERS
+from service.core.user_appearance import DEMO_USERS
 from service.metrics import Metrics
 from service.stores.base import Store
 from service.stores.memory import MemoryStore

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from loadtest.measure.histogram import ERROR
-from loadtest.measure.ledger import Ledger, Resolved
 from loadtest.measure.metrics import metrics
+from loadtest.measure.pair_ledger import Ledger, Resolved
 from loadtest.measure.run_totals import PERCENTILES
 from loadtest.plan.run_spec import RunSpec
 from loadtest.plan.scenarios import SCENARIOS

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, expect
 
-from service.core.users import appearance_of
+from service.core.user_appearance import appearance_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIFTY = [

@@ -1,7 +1,7 @@
 // Unit tests of the page's pure modules. Each is a sentence and a function that throws when it is not true.
 
 import * as board from "../static/board.js";
-import { Notices } from "../static/notices.js";
+import { Notices } from "../static/join_leave_notices.js";
 import { Outbox } from "../static/outbox.js";
 import * as protocol from "../static/protocol.js";
 import { CEILING, FLOOR, afterClose, backoff } from "../static/retry.js";

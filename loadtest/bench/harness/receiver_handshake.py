@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 
 from loadtest.bench.harness.receiver_recorder import TIMESTAMPNS, Recorder
-from loadtest.bench.harness.receiver_sockets import ReceiverSocket, Sockets, State, masked
+from loadtest.bench.harness.receiver_socket_table import ReceiverSocket, Sockets, State, masked
 
 
 @dataclass(frozen=True, slots=True)

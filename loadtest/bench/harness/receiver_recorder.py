@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.bench.harness.receiver_sockets import TEXT, ReceiverSocket, Sockets, masked
+from loadtest.bench.harness.receiver_socket_table import TEXT, ReceiverSocket, Sockets, masked
 from loadtest.bench.harness.statistics import summary
 
 TIMESTAMPNS: Final = getattr(socket, "SO_TIMESTAMPNS", 35)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from loadtest.bench import peers
-from loadtest.bench.harness import machine
-from loadtest.bench.harness.machine import Gauge, on_core
-from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness import cores_and_usage
+from loadtest.bench.harness.cores_and_usage import Gauge, on_core
+from loadtest.bench.harness.receiver_handle import ReceiverHandle
 from loadtest.bench.peers import nginx_nchan
 from loadtest.target.processes import Child, Service
 from service.core.protocol import Entry, LeaderboardUpdate, ScoreChange, encode
@@ -39,10 +39,10 @@ class RunningServer(Protocol):
     gauge: Gauge
     target: dict[str, Any]  # for the audience: where and how to connect
 
-    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverHandle, rows: int, hz: float, clients: int) -> None:
         """From now on a board of so many rows goes to everyone, so often a second."""
 
-    def rest(self, audience: ReceiverProcess) -> None:
+    def rest(self, audience: ReceiverHandle) -> None:
         """Send nothing."""
 
     def stop(self) -> None:
@@ -126,10 +126,10 @@ class Program(Child):
         self.target: dict[str, Any] = {"port": port, **target}
         self.gauge = Gauge(pid or self.process.pid)
 
-    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverHandle, rows: int, hz: float, clients: int) -> None:
         self._order({"hz": hz, "board": board(rows)})
 
-    def rest(self, audience: ReceiverProcess) -> None:
+    def rest(self, audience: ReceiverHandle) -> None:
         self._order({"hz": 0, "board": {}})
 
     def stop(self) -> None:
@@ -151,17 +151,17 @@ class Ours:
         self.gauge = Gauge(self._service.pid)
         self.target = target(int(self.url.rsplit(":", 1)[1]))
 
-    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverHandle, rows: int, hz: float, clients: int) -> None:
         play_session(audience, rows, hz)
 
-    def rest(self, audience: ReceiverProcess) -> None:
+    def rest(self, audience: ReceiverHandle) -> None:
         audience.play("", 0)
 
     def stop(self) -> None:
         self._service.stop()
 
 
-def play_session(audience: ReceiverProcess, rows: int, hz: float) -> None:
+def play_session(audience: ReceiverHandle, rows: int, hz: float) -> None:
     """Have everybody watch a session of so many players, of whom one scores on socket 0."""
     session = f"bench-{rows}"
     for row in reversed(range(rows)):
@@ -253,14 +253,14 @@ def _node_modules(package: str) -> Path:
 def _node_version(package: str) -> Callable[[], dict[str, str]]:
     def read() -> dict[str, str]:
         file = node_folder() / "node_modules" / package / "package.json"
-        node = machine.version_of("node", "--version") or "?"
+        node = cores_and_usage.version_of("node", "--version") or "?"
         return {"node": node.removeprefix("v"), package: json.loads(file.read_text(encoding="utf-8"))["version"]}
 
     return read
 
 
 def _nginx_version() -> dict[str, str]:
-    said = machine.version_of(nginx_nchan.program() or "nginx", "-v") or "?"
+    said = cores_and_usage.version_of(nginx_nchan.program() or "nginx", "-v") or "?"
     return {"nginx": said.rpartition("/")[2]}
 
 
@@ -269,8 +269,8 @@ COMPETITORS: dict[str, Competitor] = {
     one.name: one
     for one in (
         Competitor(OURS, "this service", Ours),
-        Competitor("usual", "FastAPI, json.dumps per client", _python("usual_fastapi", _plain())),
-        Competitor("encode-once", "FastAPI, encoded once", _python("encode_once", _plain())),
+        Competitor("usual", "FastAPI, json.dumps per client", _python("fastapi_usual", _plain())),
+        Competitor("encode-once", "FastAPI, encoded once", _python("fastapi_encode_once", _plain())),
         Competitor("websockets", "websockets.broadcast", _python("websockets_broadcast", _plain())),
         Competitor("python-socketio", "python-socketio", _start_socketio),
         Competitor("node-ws", "Node ws", _node("node_ws.cjs", "ws", _plain()), _node_version("ws")),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.bench.harness import statistics
-from loadtest.bench.harness.machine import Cores, busy_seconds
-from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.cores_and_usage import Cores, busy_seconds
+from loadtest.bench.harness.receiver_handle import ReceiverHandle
 from loadtest.bench.harness.servers import COMPETITORS, OURS, Competitor, NotHere, rows_for
 
 WARM_UP = 1.0  # seconds of boards before a window
@@ -113,7 +113,7 @@ def _play(contestant: Competitor, plan: Plan, clients: int, cores: Cores) -> lis
     trials = []
     hz = plan.rate(clients)
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(FIRST_CLIENTS)
             time.sleep(SETTLE / 2)

@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loadtest.bench.harness.machine import Cores, Gauge, on_core
-from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.cores_and_usage import Cores, Gauge, on_core
+from loadtest.bench.harness.receiver_handle import ReceiverHandle
 from loadtest.bench.harness.servers import (
     COMPETITORS,
     PEERS,
@@ -29,7 +29,7 @@ from loadtest.bench.harness.servers import (
     target,
 )
 from loadtest.bench.harness.statistics import ratios, spread_of
-from loadtest.load import locust_process
+from loadtest.load import locust_launcher
 from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed, WatchedCommand
@@ -136,14 +136,14 @@ def _measure(name: str, connections: int, cores: Cores, seconds: float) -> Gener
         if name in {OURS, "this-all"}:
             return _swarm(spec, service, cores)
         port = service.url.rsplit(":", 1)[1]
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **target(int(port)))
             audience.connect(1)
             play_session(audience, rows, HZ[name])
             command = [
                 sys.executable,
                 "-m",
-                "loadtest.bench.peers.websocket_receivers",
+                "loadtest.bench.peers.rival_websocket_receivers",
                 port,
                 str(connections),
                 f"bench-{rows}",
@@ -157,10 +157,10 @@ def _socketio(connections: int, cores: Cores, seconds: float) -> GeneratorUse:
     contest = COMPETITORS["python-socketio"].start(cores.server)
     assert isinstance(contest, Program)
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             contest.begin(audience, rows_for(SIZE), HZ["socketio-user"], connections)
         command = [
-            sys.executable, "-m", "locust", "-f", str(PEERS / "socketio_receiver.py"), "--headless",
+            sys.executable, "-m", "locust", "-f", str(PEERS / "rival_locust_socketio.py"), "--headless",
             "--loglevel", "ERROR", "--users", str(connections), "--spawn-rate", "100",
             "--host", f"http://127.0.0.1:{contest.target['port']}",
         ]  # fmt: skip
@@ -198,9 +198,9 @@ def _swarm(spec: RunSpec, service: Ours, cores: Cores) -> GeneratorUse:
     """This load test as it is, and its own account of boards and CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.jsonl"
-        command = locust_process.command(replace(spec, urls=(service.url,), out=str(out)))
+        command = locust_launcher.command(replace(spec, urls=(service.url,), out=str(out)))
         swarm = WatchedCommand(
-            "the swarm", [*on_core(cores.clients), *command], environment=locust_process.environment()
+            "the swarm", [*on_core(cores.clients), *command], environment=locust_launcher.environment()
         )
         try:
             memory = _memory_at_the_end(swarm, out, spec.duration or 0.0)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from loadtest.bench.harness.cores_and_usage import Cores, Gauge, on_core
 from loadtest.bench.harness.gc_probe import SAID
-from loadtest.bench.harness.machine import Cores, Gauge, on_core
-from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.receiver_handle import ReceiverHandle
 from loadtest.bench.harness.servers import target
 from loadtest.bench.harness.statistics import spread_of
 from loadtest.bench.measurements.fanout import FIRST_CLIENTS, SETTLE
@@ -69,7 +69,7 @@ def run(counts: Sequence[int], cores: Cores, say: Callable[[str], None]) -> dict
 
 
 def _measure(count: int, hello: str, cores: Cores) -> dict[str, Any]:
-    with Probed(cores.server) as service, ReceiverProcess(cores) as audience:
+    with Probed(cores.server) as service, ReceiverHandle(cores) as audience:
         gauge = Gauge(service.pid)
         audience.ask("target", **target(int(service.url.rsplit(":", 1)[1]), hello=[hello]))
         audience.connect(FIRST_CLIENTS)

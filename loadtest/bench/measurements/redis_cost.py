@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from loadtest.bench.harness.machine import Cores, Gauge
-from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.cores_and_usage import Cores, Gauge
+from loadtest.bench.harness.receiver_handle import ReceiverHandle
 from loadtest.bench.harness.servers import Ours
 from loadtest.bench.harness.statistics import ratios, spread_of
-from loadtest.bench.measurements.whole_service import JOIN, SCORE
+from loadtest.bench.measurements.crowd_and_churn import JOIN, SCORE
 from loadtest.target import http_api
 from loadtest.target.processes import RedisServer
 
@@ -62,7 +62,7 @@ def run(cores: Cores, say: Say, *, rounds: int, seconds: float) -> dict[str, Any
 def _trial(cores: Cores, redis: Gauge, seconds: float, *arguments: str) -> dict[str, float]:
     service = Ours(cores.server, *arguments)
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **service.target | {"hello": [JOIN]})
             audience.connect(PLAYERS)
             audience.play(SCORE, UPDATES, stop=PLAYERS)

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from loadtest.bench.harness.machine import Cores
-from loadtest.bench.harness.receiver_process import ReceiverProcess
+from loadtest.bench.harness.cores_and_usage import Cores
+from loadtest.bench.harness.receiver_handle import ReceiverHandle
 from loadtest.bench.harness.servers import COMPETITORS, Ours, Program, RunningServer, play_session, target
 from loadtest.bench.harness.statistics import spread_of
 from loadtest.target import http_api
@@ -36,10 +36,10 @@ class Plain(Program):
         super().__init__(command, core=core, target=plain, environment=environment, read_port=_from_log)
         self.url = f"http://127.0.0.1:{self.target['port']}"
 
-    def begin(self, audience: ReceiverProcess, rows: int, hz: float, clients: int) -> None:
+    def begin(self, audience: ReceiverHandle, rows: int, hz: float, clients: int) -> None:
         play_session(audience, rows, hz)
 
-    def rest(self, audience: ReceiverProcess) -> None:
+    def rest(self, audience: ReceiverHandle) -> None:
         audience.play("", 0)
 
 
@@ -87,7 +87,7 @@ def run(cores: Cores, say: Say, *, rounds: int, seconds: float, rows: int = ROWS
 def _play(start: Callable[[int], RunningServer], stuck: int, seconds: float, cores: Cores, rows: int) -> dict[str, Any]:
     contest = start(cores.server)
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(CLIENTS)
             contest.begin(audience, rows, HZ, CLIENTS)

@@ -14,11 +14,11 @@ import ipywidgets as widgets
 from cockpit.desk.controls import MOST_PLAYERS, DeskControls
 from cockpit.desk.fault_injection import FaultInjection
 from cockpit.desk.fault_record import record_faults
-from cockpit.desk.knee_trials import KneeTrials
+from cockpit.desk.knee_search_state import KneeTrials
 from cockpit.desk.locust_web_ui import LocustWebUi
 from cockpit.desk.run_display import RunDisplay
 from cockpit.desk.service_under_test import ServiceUnderTest, Setting
-from cockpit.runs.faults import Fault
+from cockpit.runs.fault_timings import Fault
 from cockpit.runs.load_run import LoadRun, file_for, shown_spec
 from cockpit.runs.progress import RunProgress
 from cockpit.ui.live_panel import LivePanel

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from cockpit.desk.service_under_test import MOST_STALLED, ServiceUnderTest, stalled
-from cockpit.runs.faults import Fault, FaultKind, Faults
+from cockpit.runs.fault_timings import Fault, FaultKind, Faults
 from cockpit.runs.load_run import LoadRun
 from cockpit.ui.plurals import noun
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cockpit.runs.faults import Fault
-from loadtest.judge.outside_faults import OutsideFaults, judge_outside_faults
+from cockpit.runs.fault_timings import Fault
+from loadtest.judge.without_fault_seconds import OutsideFaults, judge_outside_faults
 from loadtest.report.html import page
 from loadtest.report.run_file import read
 

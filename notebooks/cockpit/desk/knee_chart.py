@@ -10,7 +10,7 @@ import bqplot as bq
 import ipywidgets as widgets
 import numpy as np
 
-from cockpit.desk.knee_trials import WORDS, KneeTrials
+from cockpit.desk.knee_search_state import WORDS, KneeTrials
 from cockpit.runs.progress import RunProgress
 from cockpit.ui.bqplot_parts import above, figure, ticks
 from cockpit.ui.theme import GREEN, GREY, ORANGE, PURPLE, VERMILLION

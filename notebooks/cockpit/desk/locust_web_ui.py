@@ -6,7 +6,7 @@ import asyncio
 
 from cockpit.host.processes import started
 from cockpit.runs.load_run import OwnedCommand
-from loadtest.load.locust_process import LOCUSTFILE
+from loadtest.load.locust_launcher import LOCUSTFILE
 from loadtest.target.ports import free_port, is_served
 from loadtest.target.processes import ServiceFailed
 

@@ -9,8 +9,8 @@ import ipywidgets as widgets
 
 from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew, RunChart
 from cockpit.desk.knee_chart import KneeChart
-from cockpit.desk.knee_trials import KneeTrials
-from cockpit.runs.faults import Fault
+from cockpit.desk.knee_search_state import KneeTrials
+from cockpit.runs.fault_timings import Fault
 from cockpit.runs.load_run import LoadRun
 from cockpit.runs.progress import RunProgress
 from cockpit.runs.verdict_card import VerdictCard

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from cockpit.host.service_client import Stopped
+from cockpit.host.websocket_client import Stopped
 from cockpit.ui.tasks import Report, Tasks
 from loadtest.transport.reconnect import closed_permanently, wait_before
 

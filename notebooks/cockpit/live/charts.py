@@ -13,7 +13,7 @@ import bqplot as bq
 import numpy as np
 
 from cockpit.live.live_state import BoardRow, View
-from cockpit.live.outage import MARKS_KEPT
+from cockpit.live.outage_record import MARKS_KEPT
 from cockpit.ui.bqplot_parts import above, axes, figure, grow, last_minute, line, ticks, with_gaps
 from cockpit.ui.theme import GREY, OWN, RATE, TYPICAL, WORST
 

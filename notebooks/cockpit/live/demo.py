@@ -13,7 +13,7 @@ from typing import Self
 import ipywidgets as widgets
 
 from cockpit.host.processes import RedisProcess, ServiceProcess, post
-from cockpit.host.service_client import ScoreAnswer
+from cockpit.host.websocket_client import ScoreAnswer
 from cockpit.live.bots import Bots
 from cockpit.live.controls import Controls
 from cockpit.live.dashboard import Dashboard
@@ -23,11 +23,11 @@ from cockpit.live.notebook_player import NotebookPlayer
 from cockpit.live.page_frame import PageFrame
 from cockpit.live.redis_card import RedisCard
 from cockpit.live.redis_switch import RedisSwitch
-from cockpit.live.snapshot import picture
+from cockpit.live.saved_picture import picture
 from cockpit.runs.load_run import LoadRun, file_for, shown_spec
-from cockpit.story.client_tabs import ClientTabs
 from cockpit.story.playback import StoryPlayback
 from cockpit.story.script import Played
+from cockpit.story.simulated_tabs import ClientTabs
 from cockpit.ui.live_panel import LivePanel
 from cockpit.ui.matplotlib_parts import Picture
 from cockpit.ui.plurals import noun
@@ -133,7 +133,7 @@ class Demo(LivePanel):
         self._page.show(user)
 
     async def score(self, points: int) -> ScoreAnswer:
-        """Add points to the notebook's own player; raises `service_client.ScoreRefused`."""
+        """Add points to the notebook's own player; raises `websocket_client.ScoreRefused`."""
         return await self.player.score(points)
 
     async def populate(self) -> None:
@@ -205,7 +205,7 @@ class Demo(LivePanel):
     async def play(self, speed: float = 1.0) -> tuple[Played, ...]:
         """Play the story at `speed` times its own pace of four minutes and return what was measured.
 
-        Raises `script.StoryFailed` with the step's caption, `client_tabs.SessionOccupied`.
+        Raises `script.StoryFailed` with the step's caption, `simulated_tabs.SessionOccupied`.
         """
         return await self._story.play(speed)
 

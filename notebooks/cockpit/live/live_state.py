@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Self
 
-from cockpit.live.outage import Mark, Outage, Outages
+from cockpit.live.outage_record import Mark, Outage, Outages
 
 SECONDS_KEPT = 600
 OWN_KEPT = 200

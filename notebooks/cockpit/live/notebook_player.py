@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cockpit.host.service_client import LeaderboardClient, ScoreAnswer
+from cockpit.host.websocket_client import LeaderboardClient, ScoreAnswer
 from cockpit.live.live_state import BoardView, LiveState, Sightings, View
 
 
@@ -37,7 +37,7 @@ class NotebookPlayer:
         await (self.client.watch() if user is None else self.client.join(user))
 
     async def score(self, points: int) -> ScoreAnswer:
-        """Add points; raises `service_client.ScoreRefused`."""
+        """Add points; raises `websocket_client.ScoreRefused`."""
         answer = await self.client.score(points)
         self._seen(self._sightings.answered(answer.epoch, answer.version, answer.sent_at))
         return answer

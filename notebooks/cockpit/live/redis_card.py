@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipywidgets as widgets
 
 from cockpit.live.live_state import View
-from cockpit.live.outage import Outage
+from cockpit.live.outage_record import Outage
 from cockpit.live.redis_switch import RedisSwitch
 from cockpit.ui.plurals import noun
 from cockpit.ui.tasks import Tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cockpit.host.processes import RedisProcess
-from cockpit.live.outage import Outages
+from cockpit.live.outage_record import Outages
 
 
 class RedisSwitch:

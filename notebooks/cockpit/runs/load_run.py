@@ -21,7 +21,7 @@ from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import RunProgress, RunVerdict
 from cockpit.runs.verdict_card import VerdictCard
 from cockpit.ui.panel import Panel
-from loadtest.load.locust_process import environment
+from loadtest.load.locust_launcher import environment
 from loadtest.measure.metrics import headlines
 from loadtest.plan.run_spec import RunSpec
 from loadtest.target.processes import ServiceFailed, WatchedCommand

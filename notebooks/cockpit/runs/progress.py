@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.judge.outside_faults import OutsideFaults
+from loadtest.judge.without_fault_seconds import OutsideFaults
 from loadtest.measure.histogram import Histogram
 
 SECONDS_KEPT = 600

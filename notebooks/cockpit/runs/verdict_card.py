@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from cockpit.runs.faults import Fault
+from cockpit.runs.fault_timings import Fault
 from cockpit.runs.progress import RunProgress
 from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, status_light
 from loadtest.measure.metrics import headlines

@@ -1,4 +1,4 @@
--- Apply one batch of one worker, once, and tell everybody. The twin of service/core/replica.py.
+-- Apply one batch of one worker, once, and tell everybody. The twin of service/core/pn_counter.py.
 --
 -- KEYS  1 the session's hash  2 the hash of the workers' last batches
 -- ARGV  1 worker  2 seq  3 epoch  4 seconds an op id is remembered  5 channel  6 session  7 the operations (JSON)

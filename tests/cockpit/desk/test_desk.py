@@ -17,7 +17,7 @@ import psutil
 import pytest
 from cockpit import SwarmDesk
 from cockpit.desk.desk import KNEE_SECONDS
-from cockpit.desk.knee_trials import OUTCOMES
+from cockpit.desk.knee_search_state import OUTCOMES
 from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import shown_spec
 

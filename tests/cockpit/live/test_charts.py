@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from cockpit.live.charts import FREE, BoardChart, LatencyChart, RateChart, Slots
 from cockpit.live.live_state import BoardRow, BoardView, LiveState
-from cockpit.live.outage import MARKS_KEPT
-from cockpit.live.snapshot import picture
+from cockpit.live.outage_record import MARKS_KEPT
+from cockpit.live.saved_picture import picture
 from cockpit.ui.bqplot_parts import above
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAndSkew
-from cockpit.runs.faults import FaultKind, Faults
+from cockpit.runs.fault_timings import FaultKind, Faults
 from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, RunProgress, row_of
 from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictCard

@@ -19,9 +19,9 @@ import pytest
 import websockets
 
 from loadtest.bench import __main__ as command
-from loadtest.bench.harness import machine, results, servers, statistics
-from loadtest.bench.harness.machine import Cores, Gauge
-from loadtest.bench.harness.receiver_process import ReceiverFailed, ReceiverProcess
+from loadtest.bench.harness import cores_and_usage, results, servers, statistics
+from loadtest.bench.harness.cores_and_usage import Cores, Gauge
+from loadtest.bench.harness.receiver_handle import ReceiverFailed, ReceiverHandle
 from loadtest.bench.harness.servers import (
     COMPETITORS,
     OURS,
@@ -106,7 +106,7 @@ def test_boards_come_near_the_size_asked_for(size: int):
     assert servers.rows_for(10) == 1
 
 
-def windows(receivers: ReceiverProcess, server: RunningServer) -> Iterator[dict[str, Any]]:
+def windows(receivers: ReceiverHandle, server: RunningServer) -> Iterator[dict[str, Any]]:
     """What the receivers record in one second after another, ten at most; a busy machine leaves boards out of some."""
     return (receivers.watch(1.0, server=server.gauge) for _ in range(10))
 
@@ -116,7 +116,7 @@ def test_each_client_gets_each_board_once(name: str, cores: Cores):
     """Every server's boards reach every client, with one version each, and cost time that is measured."""
     contest = COMPETITORS[name].start(cores.server)
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(12)
             contest.begin(audience, 5, 20.0, 12)
@@ -139,7 +139,7 @@ def test_who_is_here_takes_part_and_who_is_not_says_so(name: str, cores: Cores):
     except NotHere as reason:
         pytest.skip(f"NOT RUN: {name} – {reason}")
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(5)
             contest.begin(audience, 3, 20.0, 5)
@@ -186,7 +186,7 @@ async def test_the_receiver_walks_frames_that_come_in_pieces(cores: Cores):
     started, finished, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with ReceiverProcess(cores) as audience:
+    with ReceiverHandle(cores) as audience:
         await asyncio.to_thread(audience.ask, "target", **servers.target(port))
         await asyncio.to_thread(audience.connect, 1)
         started.set()
@@ -204,7 +204,7 @@ async def test_the_receiver_walks_frames_that_come_in_pieces(cores: Cores):
 
 def test_an_audience_that_cannot_connect_says_so(cores: Cores):
     """A port nobody listens on is an error, not an empty measurement."""
-    with ReceiverProcess(cores) as audience:
+    with ReceiverHandle(cores) as audience:
         audience.ask("target", **servers.target(1))
         with pytest.raises(ReceiverFailed, match="expected 3 open sockets"):
             audience.connect(3)
@@ -243,7 +243,7 @@ def test_readers_who_stop_are_ended_and_counted(cores: Cores):
     """The receiver's stopped sockets fill up at the server, which ends them as 4408."""
     contest = Ours(cores.server, "--tick-ms", "5")
     try:
-        with ReceiverProcess(cores) as audience:
+        with ReceiverHandle(cores) as audience:
             audience.ask("target", **contest.target)
             audience.connect(6)
             contest.begin(audience, 80, 200.0, 6)
@@ -399,7 +399,7 @@ def test_stuck_readers_must_not_break_our_bounds(ours, status, tmp_path, monkeyp
 
 
 def test_the_environment_names_no_machine():
-    """What is published says the kind of machine, not which."""
-    text = json.dumps(machine.environment())
+    """What is published says the kind of cores_and_usage, not which."""
+    text = json.dumps(cores_and_usage.environment())
     assert socket.gethostname() not in text
     assert str(Path.home()) not in text

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.bench.harness.receiver import Turns
+from loadtest.bench.harness.receiver_program import Turns
 from loadtest.bench.harness.receiver_recorder import CROWD, Recorder
-from loadtest.bench.harness.receiver_sockets import ReceiverSocket, Sockets, State, masked
+from loadtest.bench.harness.receiver_socket_table import ReceiverSocket, Sockets, State, masked
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the receiver waits by epoll")
 

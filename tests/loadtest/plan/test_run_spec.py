@@ -13,7 +13,7 @@ import pytest
 from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import LOG, shown_spec
 
-from loadtest.load import locust_process
+from loadtest.load import locust_launcher
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec, service_limits, service_options
 from loadtest.plan.scenarios import SCENARIOS
@@ -70,9 +70,9 @@ for arguments in json.load(sys.stdin):
     options = get_parser(default_config_files=[]).parse_args(arguments)
     print(json.dumps(run_spec.RunSpec.from_options(options, "locust").to_dict()))
 """
-    commands = [locust_process.command(spec)[3:] for spec in SPECS]
+    commands = [locust_launcher.command(spec)[3:] for spec in SPECS]
     ended = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(commands), env=locust_process.environment(), cwd=ROOT,
+        [sys.executable, "-c", code], input=json.dumps(commands), env=locust_launcher.environment(), cwd=ROOT,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert [RunSpec.from_dict(json.loads(line)) for line in ended.stdout.splitlines()] == SPECS

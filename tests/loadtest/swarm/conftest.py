@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from loadtest.measure.ledger import Ledger
+from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Tally
 from loadtest.plan.run_spec import RunSpec
 from loadtest.plan.scenarios import SCENARIOS, Scenario
 from loadtest.swarm import loop_probe, run_clock, seconds
+from loadtest.swarm.client_messages import Outbox
 from loadtest.swarm.inbox import Inbox
-from loadtest.swarm.outbox import Outbox
 from loadtest.swarm.player import Shared
 from loadtest.swarm.run_clock import RunClock
 

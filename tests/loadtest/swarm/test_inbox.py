@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.measure.boards import BoardHead
-from loadtest.measure.ledger import Ledger
+from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.pair_ledger import Ledger
 from loadtest.swarm.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox, board_head
 from service.core.errors import ErrorCode
 from service.core.protocol import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest.measure.boards import BoardHead
-from loadtest.measure.ledger import Ledger
+from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.seconds import Counters, Seconds

@@ -23,7 +23,7 @@ from service.core.operation_state import (
     OperationEvent,
     OperationState,
 )
-from service.core.transitions import NoTransition, next_state
+from service.core.state_machine import NoTransition, next_state
 
 _ = None  # cannot happen
 EVENTS = (SEND, GIVE_UP, CONFIRM, COUNTED_ELSEWHERE, ANSWER_PROVISIONALLY)

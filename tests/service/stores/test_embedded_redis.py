@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from service.core.addresses import folder_of
+from service.core.local_addresses import folder_of
 from service.stores.embedded_redis import EmbeddedServer, NoServer
 
 PATIENCE = 15.0

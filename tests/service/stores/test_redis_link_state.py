@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from service.core.transitions import NoTransition, next_state
+from service.core.state_machine import NoTransition, next_state
 from service.stores import redis_link_state
 from service.stores.redis_link_state import (
     ANSWERED,

@@ -1,0 +1,223 @@
+"""Every (update, receiver) pair of one generator process: what was owed, what came, and how late.
+
+The answer to its sender gives an update its place: (epoch, version). Each receiver's boards
+are logged as (version, epoch, time). A board of version v brings every update of its epoch in
+(previous, v] to that receiver, so an update has arrived with the receiver's first board of the
+epoch whose version is not lower. Latency is that board's time minus the update's *intended* time.
+
+The rules in full:
+
+- Receiver r is owed update u when r took part at u's intended time (`enter`, `leave`); a broken
+  connection takes nothing off: what is owed stays owed until the player leaves on purpose.
+- An update may get several places: first one in the epoch of one server process, later
+  in the shared one. The earliest board that satisfies any of them counts, so an update whose
+  answer was not durable is held back until the durable one came or the run is over.
+- Pairs without a board after `PATIENCE` seconds are lost. But where the receiver has been shown a later
+  epoch instead, the versions in the answers say nothing about its board any more: such a pair
+  is *unresolved*. Whether the update counted is then for the comparison of boards to find out. Updates
+  without an answer are *unanswered*, and likewise for that comparison.
+- A receiver's screen is *old* from the moment at which an update was meant until the board that brings it.
+  For each of its boards the oldest update that it brought counts: the peaks of the age of what was shown.
+- Reach is counted in versions, so that it covers the updates of all generator processes: a receiver is
+  owed each version of the session, and has missed those that a board shows to have come before it
+  (`version - updates` above what the receiver had last). A board with `updates` 0 – a snapshot, or the
+  one after the service skipped a slow socket – shows the whole state and misses nothing.
+
+Nothing is computed per delivery: the reader appends three numbers, and now and then `resolve`
+turns them into pairs in bulk. All times are seconds on one clock. No I/O, no clock of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from loadtest.measure.board_receipts import ReceiptLog, Receipts
+from loadtest.measure.distinct_boards import NO_FLOATS, SETTLED, BoardHead, BoardTable, Bools, Floats
+from loadtest.measure.missed_versions import Reach
+from loadtest.measure.open_pairs import AgePeaks, Pairs
+from loadtest.measure.participants import Participants
+from loadtest.measure.run_totals import Counts
+from loadtest.measure.sent_updates import Update, Updates
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What became known in one call of `resolve`, of the measured time only; arrays in seconds."""
+
+    latency: Floats  # intended time → receiver's board
+    ack: Floats  # sent → first answer
+    send_lag: Floats  # intended → sent
+    skew: Floats  # per board: last receiver minus first
+    inside: Floats  # per board: from the oldest folded update's receipt to the encoding
+    age: Floats  # per receiver and board: how long the oldest update that it brought had not been shown
+    boards: int = 0
+    board_updates: int = 0  # the `updates` of those boards
+
+
+class Ledger:
+    """The books of one generator process. Receivers and updates are numbered by their owner, from 0."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self._epochs: dict[str, int] = {}  # numbered as they appear
+        self._boards = BoardTable()
+        self._receipts = ReceiptLog()
+        self._participants = Participants()
+        self._updates = Updates(self.counts)
+        self._reach = Reach(self.counts)
+        self._pairs = Pairs(self.counts)
+        self._ages = AgePeaks()
+
+    # Who takes part
+
+    def enter(self, receiver: int, now: float) -> None:
+        """From now on the receiver is owed every update."""
+        self._participants.enter(receiver, now)
+        self._reach.make_room(len(self._participants))
+
+    def leave(self, receiver: int, now: float) -> None:
+        """The receiver left on purpose: updates intended later are not owed to it."""
+        self._participants.leave(receiver, now)
+
+    def begin(self, now: float) -> None:
+        """The measured time begins: updates intended before, and boards received before, are not counted."""
+        self._updates.begins = now
+
+    @property
+    def receivers(self) -> int:
+        """How many take part."""
+        return int(self._participants.present.sum())
+
+    @property
+    def seen(self) -> int:
+        """How many ever took part."""
+        return self._participants.seen
+
+    # Updates
+
+    def sent(self, update: int, *, sender: int, intended: float, now: float, points: int) -> None:
+        """The update went out for the first time."""
+        self._updates.sent(update, Update(sender, intended, now, points))
+
+    def answered(self, update: int, epoch: str, version: int, *, durable: bool, now: float) -> float | None:
+        """The answer names (epoch, version). Returns seconds since it was sent, None for a repeated answer."""
+        if update not in self._updates:
+            return self._updates.answered_late(update, now)
+        return self._updates.answered(update, self._epoch(epoch), version, durable=durable, now=now)
+
+    def refused(self, update: int) -> None:
+        """The service refused the update for good: it counts nowhere, so it is owed to nobody."""
+        self._updates.refused(update)
+
+    @property
+    def points(self) -> dict[int, int]:
+        """Sender → points of its answered updates, measured or not."""
+        return self._updates.points
+
+    @property
+    def doubtful(self) -> set[int]:
+        """Receivers with updates that were never answered: they may have counted or not."""
+        return self._updates.doubtful
+
+    @property
+    def waiting(self) -> int:
+        """Updates without an answer, or without the durable one."""
+        return self._updates.waiting
+
+    def owes(self, receiver: int) -> bool:
+        """Whether the receiver waits for a board with an update that was meant before it left, by the last `resolve`.
+
+        An update that is sent late counts only once it was sent.
+        """
+        return self._pairs.wait_for(receiver) or self._updates.unreleased_before(self._participants.left(receiver))
+
+    @property
+    def open_pairs(self) -> int:
+        """Pairs that wait for their board, as of the last `resolve`."""
+        return len(self._pairs)
+
+    # Boards
+
+    def board(self, head: BoardHead) -> int:
+        """The number under which receipts of this board are logged."""
+        return self._boards.add(head, self._epoch(head.epoch))
+
+    def received(self, receiver: int, board: int, now: float) -> None:
+        """The receiver got the board."""
+        log_receiver, log_board, log_time = self.log
+        log_receiver(receiver)
+        log_board(board)
+        log_time(now)
+
+    @property
+    def log(self) -> tuple[Callable[[int], None], Callable[[int], None], Callable[[float], None]]:
+        """What `received` does, for a reader in a hurry: append receiver, board, time; each of them, in any order."""
+        return self._receipts.append
+
+    @property
+    def receipts(self) -> int:
+        """Boards received so far, at every receiver."""
+        return len(self._receipts)
+
+    def holds(self, epoch: str, version: int) -> Bools:
+        """Per receiver: whether its last board, as of the last `resolve`, is this one."""
+        return self._reach.holds(self._epochs.get(epoch, -2), version)
+
+    def owe_rest(self, epoch: str, version: int) -> None:
+        """The run is over at this version: what a receiver has not seen of it was missed."""
+        self._reach.owe_rest(self._epochs.get(epoch, -2), version, self._participants.present)
+
+    # Ten times a second
+
+    def resolve(self, now: float, *, final: bool = False) -> Resolved:
+        """Turn what was logged since the last call into pairs. `final`: what is still open then is lost."""
+        acks, send_lags = self._updates.take_delays()
+        resolved = Resolved(NO_FLOATS, acks, send_lags, NO_FLOATS, NO_FLOATS, NO_FLOATS)
+        self._close_receipts()
+        self._close_boards(now, resolved, final=final)
+        for number, update in self._updates.release(now, final=final):
+            self._pairs.open(number, self._participants.at(update.intended))
+        found = self._pairs.match(self._updates, self._receipts)
+        self._pairs.give_up(self._updates, self._reach, now, final=final)
+        resolved.latency = found.latency
+        resolved.age = self._ages.add(found, final=final)
+        self._forget(now)
+        return resolved
+
+    def _epoch(self, epoch: str) -> int:
+        return self._epochs.setdefault(epoch, len(self._epochs))
+
+    def _close_receipts(self) -> None:
+        """Count what was received since the last call, and keep it for the pairs."""
+        receiver, board, time = self._receipts.take()
+        if not len(receiver):
+            return
+        version, epoch, floor = self._boards.look_up(board)
+        receipts = Receipts(receiver, version, epoch, time)
+        self._receipts.keep(receipts)
+        self._reach.count(receipts, floor, self._updates.begins)
+        self._boards.note_skew(board, time)
+
+    def _close_boards(self, now: float, resolved: Resolved, *, final: bool) -> None:
+        """Boards that have reached everyone by now: their spread, their size, their time in the service."""
+        skew: list[float] = []
+        inside: list[float] = []
+        for board in self._boards.take_complete(math.inf if final else now - SETTLED):
+            if not board.updates or board.first < self._updates.begins:
+                continue  # a snapshot, a change of presence, or before the measured time
+            skew.append(board.last - board.first)
+            resolved.boards += 1
+            resolved.board_updates += board.updates
+            if not math.isnan(board.inside):
+                inside.append(board.inside)
+        resolved.skew, resolved.inside = np.array(skew), np.array(inside)
+
+    def _forget(self, now: float) -> None:
+        """Drop what no pair can need any more, so that the books stay small however long the run is."""
+        self._updates.forget(self._pairs.updates.tolist())
+        self._receipts.forget(self._updates.earliest_sent(default=now) - SETTLED)
+        self._boards.forget()

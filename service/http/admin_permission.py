@@ -1,0 +1,46 @@
+"""Who may populate and reset."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from fastapi import HTTPException, Request
+
+from service.core.local_addresses import is_loopback
+from service.http.host_and_origin import Authority
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Who may populate and reset: with a token everyone who has it, without one this machine alone."""
+
+    token: str | None = None
+    open_to_all: bool = False
+
+    async def check(self, request: Request) -> None:
+        """Raise `HTTPException`, 401 or 403, when the caller may not."""
+        refusal = self.refusal(
+            client=request.client.host if request.client else None,
+            host=request.headers.get("host", ""),
+            authorization=request.headers.get("authorization"),
+        )
+        if refusal is not None:
+            status, detail = refusal
+            raise HTTPException(status, detail, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
+
+    def refusal(self, *, client: str | None, host: str, authorization: str | None) -> tuple[int, str] | None:
+        """The status and reason to refuse with, or None."""
+        if self.token is not None:
+            expected = f"Bearer {self.token}".encode()
+            if secrets.compare_digest((authorization or "").encode(), expected):
+                return None
+            return 401, "expected Authorization: Bearer with the admin token, got " + (
+                "another" if authorization else "none"
+            )
+        authority = Authority.parse(host)
+        if self.open_to_all or (
+            client is not None and is_loopback(client) and authority is not None and is_loopback(authority.name)
+        ):
+            return None
+        return 403, "expected a call from this machine to a loopback address, or a service with an admin token"

@@ -1,0 +1,72 @@
+"""Who may call."""
+
+from __future__ import annotations
+
+import pytest
+import websockets
+
+from service.http.host_and_origin import AccessRules
+
+
+@pytest.mark.parametrize(
+    ("host", "fine"),
+    [
+        ("127.0.0.1", True), ("127.0.0.1:8000", True), ("[::1]:8000", True), ("192.168.1.5", True), ("localhost", True),
+        ("LOCALHOST:80", True), ("quiz.example:8000", True), ("evil.example", False), ("", False),
+        ("localhost.evil.example", False), ("localhost@evil.example", False), ("127.0.0.1.evil.example", False),
+        ("a b", False),
+    ],
+)  # fmt: skip
+def test_host_must_be_an_address_or_allowed(host: str, fine: bool):
+    """A name that somebody else may point here is refused."""
+    assert AccessRules(allowed_hosts=["quiz.example"]).host_is_fine(host) is fine
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "fine"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", True), ("https://quiz.example", "quiz.example", True),
+        ("https://quiz.example", "quiz.example:443", True), ("https://127.0.0.1:8000", "127.0.0.1:8000", True),
+        ("http://[::1]:8000", "[::1]:8000", True), ("http://LOCALHOST:8000", "localhost:8000", True),
+        ("http://localhost:8888", "localhost:8000", False), ("http://127.0.0.1:8000", "localhost:8000", False),
+        ("http://evil.example", "127.0.0.1:8000", False), ("null", "127.0.0.1:8000", False),
+        ("", "127.0.0.1:8000", False), ("http://127.0.0.1:8000.evil.example", "127.0.0.1:8000", False),
+        ("http://127.0.0.1:99999", "127.0.0.1", False), ("https://lab.example:8888", "127.0.0.1:8000", True),
+    ],
+)  # fmt: skip
+def test_origin_must_be_the_services_own_or_allowed(origin: str, host: str, fine: bool):
+    """Host and port are compared, the scheme is not."""
+    assert AccessRules(allowed_origins=["https://lab.example:8888"]).origin_is_fine(origin, host) is fine
+
+
+async def test_a_foreign_host_is_refused_on_http_and_websocket(http, base_url, ws_url):
+    """400, before anything is done."""
+    assert (await http.get(f"{base_url}/health", headers={"Host": "evil.example"})).status_code == 400
+    port = int(base_url.rsplit(":", 1)[1])
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await websockets.connect(f"ws://evil.example:{port}/ws", host="127.0.0.1", port=port)
+    assert caught.value.response.status_code == 400
+
+
+async def test_two_hosts_are_refused(ws_url):
+    """Whichever of them a proxy looked at, the service does not guess."""
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await websockets.connect(ws_url, additional_headers={"Host": "localhost"})
+    assert caught.value.response.status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
+async def test_a_foreign_origin_is_refused_before_the_upgrade(http, base_url, ws_url, origin):
+    """403 for WebSocket and POST; a GET tells nothing that a page could read."""
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await websockets.connect(ws_url, origin=origin)
+    assert caught.value.response.status_code == 403
+    assert (await http.post(f"{base_url}/api/demo/reset", headers={"Origin": origin})).status_code == 403
+    assert (await http.get(f"{base_url}/health", headers={"Origin": origin})).status_code == 200
+
+
+async def test_the_own_origin_connects(connect, base_url, ws_url):
+    """The service's own page is at home."""
+    peer = await connect(ws_url, origin=base_url)
+    await peer.send("ping")
+    await peer.next("pong")
