@@ -2,6 +2,8 @@
 
 Gates, reports, Locust's tab, comparisons, the notebooks and the table in docs/measuring.md read the rows, so adding a
 metric is one row here. A row's `value` is computed from the totals of the run and the number of players asked for.
+What the totals do not hold yet is a new field of `run_totals.Counts`, which merges and reaches the file by itself,
+counted by one of the parts of the ledger.
 
 Values are in base units (seconds, bytes, plain ratios); `text` writes them for people.
 """
@@ -36,8 +38,8 @@ class Metric:
     meaning: str
     value: Value
     headline: str = ""  # its short name where only the most important ones fit: verdict card, table of runs
-    compared: bool = False  # whether `compare` shows it; it needs a `better`
-    per_second: bool = False  # whether the seconds of `run.jsonl` hold what it is computed from
+    compared: bool = False  # whether `compare` shows it; it needs a `better`, and values above 0, as ratios are shown
+    per_second: bool = False  # whether a `Second` has what it is computed from; else the whole run's value stands
     of_generator: bool = False  # whether it speaks of the load generator, not of the service
     family: str = ""
     statistic: str = ""

@@ -1,8 +1,9 @@
 """What a swarm does: who plays, when each player scores, and when a connection ends on purpose.
 
 A scenario is a small frozen object made from the `RunSpec`. `Steady` is the basic one; each of the others overrides
-one or two methods and says how late the last screens may be. To add one, write such a class and add it to
-`_CLASSES`; measurement, the other gates and the report are the same for all.
+one or two methods and says what it is for and how late the last screens may be. To add one, write such a class and
+add it to `_CLASSES`: `run`, `ramp`, Locust and the desk offer it, and everything else is the same for all. One that
+changes the rate keeps each player within `MOST_UPDATES` itself.
 
 `stream` is always the number of the generator process, `player` that of the player within it.
 """
@@ -60,6 +61,7 @@ class Break:
 class Scenario(Protocol):
     """What the swarm needs from a scenario."""
 
+    purpose: ClassVar[str]  # for the help of the commands
     latency_gate: ClassVar[str]  # how late the last screens may be: the first of its default gates
 
     @property
@@ -96,6 +98,7 @@ class Scenario(Protocol):
 class Steady:
     """Everybody joins, stays, and scores at an even rate."""
 
+    purpose: ClassVar[str] = "everybody scores at an even rate"
     # A board that comes a quarter of a second after the score still looks like the answer to it. On two shared cores
     # 200 players get about 60 ms, including a tick of the service.
     latency_gate: ClassVar[str] = "latency_p99<250ms"
@@ -154,6 +157,7 @@ class Burst(Steady):
     """Everybody scores at the same instants: the bell rings, all answer."""
 
     __slots__ = ()
+    purpose: ClassVar[str] = "everybody scores at the same instants"
     # The last of the simultaneous scores waits until all before it are read and answered: 200 players get 90–100 ms at
     # p99 on two shared cores, and the time grows with their number.
     latency_gate: ClassVar[str] = "latency_p99<500ms"
@@ -166,6 +170,7 @@ class Spike(Steady):
     """Every ten seconds all connections break and reconnect at once: a reconnect storm."""
 
     __slots__ = ()
+    purpose: ClassVar[str] = "every 10 s all connections break and reconnect"
     # An update due during a storm is seen only once its receiver is back, and so it is in the p99: 200 players get
     # 300–340 ms. The bound leaves room for a storm of several hundred players; a longer one would lose the audience.
     latency_gate: ClassVar[str] = "latency_p99<2s"
@@ -181,6 +186,7 @@ class Audience(Steady):
     """One in twenty plays, at twenty times the rate; the others watch."""
 
     __slots__ = ()
+    purpose: ClassVar[str] = "one in twenty plays, the others watch"
 
     @staticmethod
     def each() -> float:
@@ -194,6 +200,7 @@ class Slow(Steady):
     """One in twenty joins and never reads; the others must not notice."""
 
     __slots__ = ()
+    purpose: ClassVar[str] = "one in twenty never reads"
     latency_gate: ClassVar[str] = Steady.latency_gate  # the others have the bound of a room without stuck readers
 
     def role(self, player: int, stream: int) -> Role:
@@ -211,6 +218,7 @@ class Churn(Steady):
     """Everybody comes and goes: twenty seconds in the room, two outside, on average."""
 
     __slots__ = ()
+    purpose: ClassVar[str] = "everybody comes and goes"
     latency_gate: ClassVar[str] = Steady.latency_gate  # players who left are owed nothing, and the others must not wait
 
     def breaks(self, player: int, stream: int) -> Iterator[Break]:
@@ -227,12 +235,14 @@ class Soak(Steady):
     """Steady, for hours: the last minute must be like the first, in latency and in memory."""
 
     __slots__ = ()
+    purpose: ClassVar[str] = "steady for an hour; watch the memory"
 
 
 @dataclass(frozen=True, slots=True)
 class Replay(Steady):
     """A score log with its own arrival times, `speed` times as fast; each of its users is a player."""
 
+    purpose: ClassVar[str] = "a score log, --log, with its own arrival times"
     rows: dict[str, list[score_log.LogRow]] = field(repr=False)  # by user, in order of time
     users: tuple[str, ...] = field(repr=False)
     first: float  # the log's own times
@@ -310,16 +320,7 @@ _CLASSES: Final[dict[str, type[Steady]]] = {
     "replay": Replay,
 }
 SCENARIOS: Final[dict[str, Callable[[RunSpec], Scenario]]] = {name: one.of for name, one in _CLASSES.items()}
-PURPOSES: Final = {
-    "steady": "everybody scores at an even rate",
-    "burst": "everybody scores at the same instants",
-    "spike": "every 10 s all connections break and reconnect",
-    "audience": "one in twenty plays, the others watch",
-    "slow": "one in twenty never reads",
-    "churn": "everybody comes and goes",
-    "soak": "steady for an hour; watch the memory",
-    "replay": "a score log, --log, with its own arrival times",
-}
+PURPOSES: Final = {name: one.purpose for name, one in _CLASSES.items()}
 
 
 def default_gates(scenario: str) -> tuple[str, ...]:
