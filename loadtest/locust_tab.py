@@ -15,7 +15,7 @@ from loadtest.measure.metrics import FAMILIES, FIGURES, METRICS, STATISTICS, fam
 from loadtest.measure.run_totals import COURSES, PERCENTILES
 
 if TYPE_CHECKING:  # it loads Locust, which patches sockets; a reader of rows must not get that
-    from loadtest.load.coordinator import Coordinator
+    from loadtest.load.run_phases import Coordinator
 
 KEY: Final = "broadcast"
 _COLUMNS: Final = {statistic: statistic.replace(".", "") for statistic in STATISTICS}

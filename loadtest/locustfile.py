@@ -26,8 +26,8 @@ from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtest import locust_tab
-from loadtest.load.coordinator import Coordinator
 from loadtest.load.locust_stats import count_finely
+from loadtest.load.run_phases import Coordinator
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec
 from loadtest.replay import score_log

@@ -50,13 +50,13 @@ def create_store(settings: Settings, metrics: Metrics) -> Store:
 
 def create_app(settings: Settings) -> FastAPI:
     """The leaderboard as an ASGI app. Raises `BadSetting`."""
-    if settings.workers > 1 and settings.redis_url is None:
+    metrics = Metrics()
+    store = create_store(settings, metrics)
+    if settings.workers > 1 and not store.shared:
         raise BadSetting(
             f"--workers: expected 1, or --redis-url as well, without which processes share nothing, "
             f"got {settings.workers}"
         )
-    metrics = Metrics()
-    store = create_store(settings, metrics)
     hubs = Hubs(store=store, metrics=metrics, tick=settings.tick_ms / 1000, top=settings.top)
     connections = Connections(
         store=store,

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _is_redis(cls, url: str | None) -> str | None:
+    def _names_a_store(cls, url: str | None) -> str | None:
         if url is not None and folder_of(url) is None:
             parse_url(url)  # type: ignore[no-untyped-call] # its error text is clear
         return url

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -42,7 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Reach into the services, which are other processes, through the path of their modules."""
+    """Let children be interrupted, and reach into the services through the path of their modules."""
+    # A shell that starts this in the background makes it ignore SIGINT, and each process of its own would, too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The processes that run the tests are none of those services: they inherit from the one that starts them.
     starts_others = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
     if config.getoption("--without-extension") and not starts_others:

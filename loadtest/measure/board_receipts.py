@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loadtest.measure.distinct_boards import NO_FLOATS, NO_INTS, Floats, Ints
+from loadtest.measure.board_spread import NO_FLOATS, NO_INTS, Floats, Ints
 
 
 class Receipts(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from loadtest.measure.board_receipts import Receipts
-from loadtest.measure.distinct_boards import NO_INTS, Bools, Ints
+from loadtest.measure.board_spread import NO_INTS, Bools, Ints
 from loadtest.measure.run_totals import Counts
 
 

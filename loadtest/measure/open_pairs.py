@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from loadtest.measure.board_receipts import ReceiptLog
-from loadtest.measure.distinct_boards import NO_FLOATS, NO_INTS, Floats, Ints
+from loadtest.measure.board_spread import NO_FLOATS, NO_INTS, Floats, Ints
 from loadtest.measure.missed_versions import Reach
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.sent_updates import PATIENCE, Update, Updates

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadtest.measure.board_receipts import ReceiptLog, Receipts
-from loadtest.measure.distinct_boards import NO_FLOATS, SETTLED, BoardHead, BoardTable, Bools, Floats
+from loadtest.measure.board_spread import NO_FLOATS, SETTLED, BoardHead, BoardTable, Bools, Floats
 from loadtest.measure.missed_versions import Reach
 from loadtest.measure.open_pairs import AgePeaks, Pairs
 from loadtest.measure.participants import Participants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadtest.measure.distinct_boards import Bools, Floats, Ints
+from loadtest.measure.board_spread import Bools, Floats, Ints
 
 
 class Participants:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from loadtest.measure.distinct_boards import Floats
+from loadtest.measure.board_spread import Floats
 from loadtest.measure.run_totals import Counts
 
 PATIENCE: Final = 30.0  # seconds until a pair counts as lost, or an answer as missing

@@ -11,7 +11,7 @@ import re
 from array import array
 from typing import Final
 
-from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.board_spread import BoardHead
 from loadtest.measure.pair_ledger import Ledger
 
 # The service writes `type` first and without blanks, so one letter tells the messages that are read from all others;

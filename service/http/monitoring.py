@@ -14,14 +14,14 @@ from service.http.camel_case import CamelCaseModel
 from service.metrics import Metrics
 from service.realtime.connection import Connections
 from service.server.stop_signals import Draining
-from service.stores.base import Store
+from service.stores.base import Storage, Store
 
 
 class Health(CamelCaseModel):
     """How the answering process is."""
 
     status: Literal["healthy", "degraded"]
-    storage: Literal["memory", "redis"]
+    storage: Storage
     timestamp: datetime
     connected_users: int
     active_connections: int

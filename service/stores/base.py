@@ -17,6 +17,7 @@ from typing import Literal
 
 from service.core.session import Answer, Event, Session, SessionRules
 
+Storage = Literal["memory", "redis"]
 Listener = Callable[[Session, Iterable[Event]], None]
 OnAnswer = Callable[[Answer], None]
 
@@ -28,7 +29,8 @@ def nobody_listens(_session: Session, _events: Iterable[Event]) -> None:
 class Store(ABC):
     """Sessions by id. All times are Unix seconds and come in as arguments."""
 
-    storage: Literal["memory", "redis"]
+    storage: Storage  # what `/health` says
+    shared: bool  # whether several processes show the same sessions
     rules: SessionRules
     listener: Listener = staticmethod(nobody_listens)
 

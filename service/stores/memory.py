@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from service.core.session import Session, SessionRules
-from service.stores.base import OnAnswer
+from service.stores.base import OnAnswer, Storage
 from service.stores.in_process import LocalStore
 
 
@@ -15,7 +15,8 @@ class MemoryStore(LocalStore):
     `epoch` names this start of the process; versions of another start must not compare with it.
     """
 
-    storage = "memory"
+    storage: Storage = "memory"
+    shared = False
     ready = True
     degraded = False
 

@@ -23,7 +23,7 @@ from service.core.shared_session import Waiter
 from service.core.user_appearance import DEMO_USERS
 from service.core.worker_presence import Presence
 from service.metrics import Metrics
-from service.stores.base import OnAnswer
+from service.stores.base import OnAnswer, Storage
 from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
 from service.stores.redis_gateway import RedisGateway
@@ -43,7 +43,8 @@ log = logging.getLogger("leaderboard.redis")
 class RedisStore(LocalStore):
     """Shared by every worker whose `url` leads to the same database."""
 
-    storage = "redis"
+    storage: Storage = "redis"
+    shared = True
 
     def __init__(
         self,

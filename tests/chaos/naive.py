@@ -36,6 +36,7 @@ class NaiveStore(MemoryStore):
     """Sessions of this process, written through to Redis and read back from it."""
 
     storage = "redis"
+    shared = True
 
     def __init__(self, url: str, *, epoch: str, rules: SessionRules) -> None:
         super().__init__(epoch=epoch, rules=rules)

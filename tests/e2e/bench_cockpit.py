@@ -47,7 +47,7 @@ KERNEL_GROWTH = 4_000_000  # bytes that may be resident more after three quarter
 PAGE_GROWTH = 3_000_000  # bytes that may be more on the page's heap
 HURRIED = f"""import time
 from cockpit import Demo
-from cockpit.live.notebook_player import NotebookPlayer
+from cockpit.live.notebook_client import NotebookPlayer
 
 BEGAN, as_it_is = time.time(), NotebookPlayer.now
 NotebookPlayer.now = lambda self: BEGAN + {HASTE} * (as_it_is(self) - BEGAN)

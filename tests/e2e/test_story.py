@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from cockpit.story.script import AT_ONCE, STORY, Expect, Played, Sight, StoryFailed, TabState, perform, play
-from cockpit.story.simulated_tabs import ClientTabs
+from cockpit.story.story_clients import ClientTabs
 from e2e.chromium_tabs import ChromiumTabs
 from e2e.foreign_tabs import ForeignTabs
 from playwright.async_api import Browser

@@ -13,7 +13,7 @@ import ipywidgets as widgets
 
 from cockpit.desk.controls import MOST_PLAYERS, DeskControls
 from cockpit.desk.fault_injection import FaultInjection
-from cockpit.desk.fault_record import record_faults
+from cockpit.desk.fault_marks import record_faults
 from cockpit.desk.knee_search_state import KneeTrials
 from cockpit.desk.locust_web_ui import LocustWebUi
 from cockpit.desk.run_display import RunDisplay

@@ -19,7 +19,7 @@ from cockpit.live.controls import Controls
 from cockpit.live.dashboard import Dashboard
 from cockpit.live.demo_service import DemoService
 from cockpit.live.live_state import LiveState, View
-from cockpit.live.notebook_player import NotebookPlayer
+from cockpit.live.notebook_client import NotebookPlayer
 from cockpit.live.page_frame import PageFrame
 from cockpit.live.redis_card import RedisCard
 from cockpit.live.redis_switch import RedisSwitch
@@ -27,7 +27,7 @@ from cockpit.live.saved_picture import picture
 from cockpit.runs.load_run import LoadRun, file_for, shown_spec
 from cockpit.story.playback import StoryPlayback
 from cockpit.story.script import Played
-from cockpit.story.simulated_tabs import ClientTabs
+from cockpit.story.story_clients import ClientTabs
 from cockpit.ui.live_panel import LivePanel
 from cockpit.ui.matplotlib_parts import Picture
 from cockpit.ui.plurals import noun
@@ -205,7 +205,7 @@ class Demo(LivePanel):
     async def play(self, speed: float = 1.0) -> tuple[Played, ...]:
         """Play the story at `speed` times its own pace of four minutes and return what was measured.
 
-        Raises `script.StoryFailed` with the step's caption, `simulated_tabs.SessionOccupied`.
+        Raises `script.StoryFailed` with the step's caption, `story_clients.SessionOccupied`.
         """
         return await self._story.play(speed)
 

@@ -20,7 +20,7 @@ from cockpit.host.processes import started
 from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import RunProgress, RunVerdict
 from cockpit.runs.verdict_card import VerdictCard
-from cockpit.ui.panel import Panel
+from cockpit.ui.panel_or_text import Panel
 from loadtest.load.locust_launcher import environment
 from loadtest.measure.metrics import headlines
 from loadtest.plan.run_spec import RunSpec

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 import ipywidgets as widgets
 
 from cockpit.story.script import STORY, Played, Step, TabState, play
-from cockpit.story.simulated_tabs import ClientTabs, SessionOccupied
+from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
 from cockpit.ui.theme import BLUE, card
 

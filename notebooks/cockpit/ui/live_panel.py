@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import ipywidgets as widgets
 
-from cockpit.ui.panel import Panel
+from cockpit.ui.panel_or_text import Panel
 from cockpit.ui.tasks import Tasks
 from cockpit.ui.troubles import Troubles
 

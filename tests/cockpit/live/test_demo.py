@@ -15,7 +15,7 @@ import pytest
 from cockpit import Demo
 from cockpit.host import processes
 from cockpit.host.processes import ServiceProcess, get
-from cockpit.story.simulated_tabs import ClientTabs, SessionOccupied
+from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
 
 from loadtest.target.processes import ServiceFailed
@@ -263,7 +263,7 @@ async def test_the_story_can_be_stepped_stopped_and_played_again(demo: Demo, del
 
 async def test_the_story_needs_an_empty_session(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """With players in other tabs the story does not begin; the panel names them and nothing has failed."""
-    monkeypatch.setattr("cockpit.story.simulated_tabs.EMPTY_WITHIN", 0.5)
+    monkeypatch.setattr("cockpit.story.story_clients.EMPTY_WITHIN", 0.5)
     presenter = demo._story
     demo.panel()
     await demo.play_as(None)
@@ -284,7 +284,7 @@ async def test_the_story_needs_an_empty_session(demo: Demo, monkeypatch: pytest.
 
 async def test_the_tabs_count_players_without_a_name(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a name is missing, the sentence gives the number."""
-    monkeypatch.setattr("cockpit.story.simulated_tabs.EMPTY_WITHIN", 0.2)
+    monkeypatch.setattr("cockpit.story.story_clients.EMPTY_WITHIN", 0.2)
     with pytest.raises(SessionOccupied, match=r"^1 player plays in another tab"):
         await ClientTabs(demo.url, demo.service.ws_url, demo.session, print).__aenter__()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.board_spread import BoardHead
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.sent_updates import PATIENCE
 

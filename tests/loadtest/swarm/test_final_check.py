@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.board_spread import BoardHead
 from loadtest.plan.scenarios import Role, Steady
 from loadtest.swarm.final_check import count_behind, wrong_scores
 from loadtest.swarm.player import Persona, Player, Shared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.board_spread import BoardHead
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.swarm.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox, board_head
 from service.core.errors import ErrorCode

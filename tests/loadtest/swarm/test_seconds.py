@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest.measure.distinct_boards import BoardHead
+from loadtest.measure.board_spread import BoardHead
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.swarm.run_clock import RunClock
