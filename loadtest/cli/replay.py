@@ -14,7 +14,9 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from loadtest.replay import score_log
+from loadtest.replay import log_format, score_log
+from loadtest.replay.log_format import BadRow, LogFormat
+from loadtest.replay.log_question import load_asking
 from loadtest.replay.playback import MAX_SOCKETS, Progress, ServiceGone, ServiceRefused, play
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
@@ -31,7 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Play a score log (CSV: time,userId,username,points) through real sockets, then compare the "
         "service's board with a naive fold of the log. The last line says `matches N/N` (exit 0) or "
-        "`differs in K/N` (exit 3); a bad log or target ends with exit 2 before anything is sent."
+        "`differs in K/N` (exit 3); a bad log or target ends with exit 2 before anything is sent. A log that can be "
+        "read in two ways is asked about on a terminal; elsewhere it is refused, with the option that decides."
     )
     parser.add_argument("file", type=Path, metavar="FILE.csv", help="the log")
     parser.add_argument(
@@ -41,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="service to play against, http://host:port (default: start one)")
     parser.add_argument("--reset", action="store_true", help="clear the session's scores first")
     parser.add_argument("--admin-token", help="token for --reset, if the service requires one")
+    log_format.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -66,17 +70,19 @@ def _session(text: str) -> str:
 def run(options: argparse.Namespace) -> int:
     """Replay the file; return the exit status."""
     try:
-        rows = score_log.read(options.file)
+        log, _ = load_asking(options.file, LogFormat.of(options), options.speed)
+        rows = log.rows
         totals = score_log.fold(rows)
         raise_file_limit(min(len(totals), MAX_SOCKETS))
         session_id = options.session or f"replay-{secrets.token_hex(4)}"
         with _target(options.url, len(totals), options.speed) as url:
             _clear(url, session_id, reset=options.reset, admin_token=options.admin_token)
             _say(f"{len(rows)} rows, {len(totals)} players → {url} session {session_id}")
+            _say(f"the log was read as {log.read_as}")
             return _replay(rows, totals, url, session_id, options.speed)
-    except (score_log.Unreadable, score_log.BadRow) as error:
+    except (score_log.Unreadable, BadRow) as error:
         _say(f"replay: {options.file}: {error}")
-    except (OSError, TooManySockets, ServiceFailed, http_api.Unreachable, _HasScores) as error:
+    except (OSError, ValueError, TooManySockets, ServiceFailed, http_api.Unreachable, _HasScores) as error:
         _say(f"replay: {error}")
     return WRONG_INPUT
 

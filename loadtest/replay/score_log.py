@@ -1,40 +1,34 @@
-"""A score log: who scored how much, and when. A CSV with the header `time,userId,username,points`.
+"""A score log: who scored how much, and when. A CSV with the columns `time`, `userId`, `username`, `points`.
 
 `time` is a number of seconds or an ISO 8601 date and time, the same kind throughout a log (a date and
-time without a zone is UTC). Everything that a service would refuse is refused here, with its line number,
-before anything is sent.
+time without a zone is UTC), or one of the forms that spreadsheets write. Everything that a service would refuse is
+refused here, with its line number, before anything is sent; so is everything that could be read in two ways, with the
+option that decides (`log_format`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.replay.decimal_mark import readings
+from loadtest.replay.log_format import BadRow, Choice, LogFormat, Undecided, shown
+from loadtest.replay.log_times import Reading, TimeCell, read_times, time_cell
+from loadtest.replay.score_table import Cells, ScoreTable
+from loadtest.replay.text_encoding import decode
 from service.core.protocol import ID_PATTERN, MAX_POINTS, MAX_TOTAL, clean_username
 
-HEADER: Final = ("time", "userId", "username", "points")
 _USER_ID = re.compile(ID_PATTERN)
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+AS_WRITTEN: Final = LogFormat()
 
 
 class Unreadable(Exception):
     """The file does not exist or cannot be read; the text says which."""
-
-
-class BadRow(ValueError):
-    """The log is not valid; the text is `line N: what was expected, what came`."""
-
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"line {line}: {message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,53 +42,66 @@ class LogRow:
     line: int
 
 
-def read(path: Path) -> list[LogRow]:
-    """The log in order of time; rows of equal time keep their order. Raises `BadRow` and `Unreadable`."""
+@dataclass(frozen=True, slots=True)
+class ScoreLog:
+    """The rows of a log in order of time, and in words how they were read."""
+
+    rows: list[LogRow]
+    read_as: str
+
+
+def load(path: Path, log_format: LogFormat = AS_WRITTEN, *, speed: float | None = 1.0) -> ScoreLog:
+    """The log; rows of equal time keep their order. `speed` is that of the replay, None for as fast as possible.
+
+    Raises `Unreadable`, `BadRow`, and `Undecided` for what can be read in ways that differ at this speed.
+    """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise Unreadable("expected a CSV file, got a path that does not exist") from None
     except IsADirectoryError:
         raise Unreadable("expected a CSV file, got a directory") from None
     except OSError as error:
         raise Unreadable(f"the file cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise BadRow(line, f"expected UTF-8, got the byte 0x{error.object[error.start]:02x}") from None
-    return parse(text)
+    text, encoding = decode(data, log_format.encoding)
+    log = _parse(text, log_format, speed)
+    return ScoreLog(log.rows, f"{encoding}, {log.read_as}")
 
 
-def parse(text: str) -> list[LogRow]:
+def read(path: Path, log_format: LogFormat = AS_WRITTEN, *, speed: float | None = 1.0) -> list[LogRow]:
+    """The rows of the log in order of time. Raises as `load` does."""
+    return load(path, log_format, speed=speed).rows
+
+
+def parse(text: str, log_format: LogFormat = AS_WRITTEN, *, speed: float | None = 1.0) -> list[LogRow]:
     """The rows of the text in order of time, stable. Raises `BadRow`."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[LogRow] = []
-    kind: str | None = None
-    seen_header = False
-    line = 1
-    try:
-        for cells in reader:
-            if not seen_header:
-                if tuple(cells) != HEADER:
-                    raise BadRow(line, f"expected the header {','.join(HEADER)}, got {_shown(','.join(cells))}")
-                seen_header = True
-            elif cells:
-                if len(cells) != len(HEADER):
-                    raise BadRow(line, f"expected {len(HEADER)} fields, got {len(cells)}")
-                time, this_kind = _time(cells[0], line)
-                kind = kind or this_kind
-                if this_kind != kind:
-                    raise BadRow(line, f"time: expected {kind} as in the rows before, got {_shown(cells[0])}")
-                rows.append(LogRow(time, *_player(cells[1], cells[2], line), _points(cells[3], line), line))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise BadRow(line, _not_csv(str(error))) from None
-    if not seen_header:
-        raise BadRow(1, f"expected the header {','.join(HEADER)}, got an empty file")
-    if not rows:
-        raise BadRow(line, "expected at least one row below the header, got none")
-    rows.sort(key=lambda row: row.time)
+    return _parse(text, log_format, speed).rows
+
+
+def _parse(text: str, log_format: LogFormat, speed: float | None) -> ScoreLog:
+    table = ScoreTable.of(text, log_format)
+    times: list[TimeCell] = []
+    scores: list[tuple[str, str, int]] = []
+    for cells in table.rows():
+        times.append(_time(cells, times))
+        scores.append((*_player(cells.user_id, cells.username, cells.line), _points(cells, log_format.decimal)))
+    if not times:
+        raise BadRow(table.begins + 1, "expected at least one row below the header, got none")
+    reading = read_times(times, log_format, separator=table.separator, speed=speed)
+    # Sorted before they become floats, which cannot tell apart two moments of the same microsecond.
+    found = sorted(zip(reading.seconds, scores, times, strict=True), key=itemgetter(0))
+    rows = [LogRow(float(seconds), *score, time.line) for seconds, score, time in found]
     _check_totals(rows)
-    return rows
+    return ScoreLog(rows, _read_as(table, reading))
+
+
+def _read_as(table: ScoreTable, reading: Reading) -> str:
+    parts = [f"separator {table.separator_name}", f"times: {reading.meaning}"]
+    if table.unused:
+        parts.append(f"columns left out: {', '.join(map(shown, table.unused))}")
+    if table.blank:
+        parts.append(f"blank rows left out: {table.blank}")
+    return ", ".join(parts)
 
 
 def fold(rows: Iterable[LogRow]) -> dict[str, int]:
@@ -166,44 +173,34 @@ def _place(place: tuple[int | None, Any, Any] | None) -> str:
     return f"score {score}, rank {rank}, place {position + 1}"
 
 
-def _not_csv(error: str) -> str:
-    """The `csv` module's error about the row that begins here, in terms of the log's author."""
-    # A missing quote swallows everything that follows: to the end of the file, or to the maximum length of a field.
-    if error == "unexpected end of data" or "field limit" in error:
-        return 'expected a second " that closes the quoted field, got none'
-    if "expected after" in error:
-        return 'expected a comma or the end of the line after a quoted field, got more text (a " inside is written "")'
-    return f"expected CSV, got a text with an error: {error}"
-
-
-def _time(cell: str, line: int) -> tuple[float, str]:
-    if _NUMBER.fullmatch(cell):
-        seconds = float(cell)
-        if math.isfinite(seconds):
-            return seconds, "a number of seconds"
-    else:
-        try:
-            moment = datetime.fromisoformat(cell)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), "an ISO 8601 time"
-        except (ValueError, OverflowError):
-            pass
-    raise BadRow(line, f"time: expected seconds or an ISO 8601 time, got {_shown(cell)}")
+def _time(cells: Cells, before: list[TimeCell]) -> TimeCell:
+    time = time_cell(cells.line, cells.time)
+    if before and time.kind != before[0].kind:
+        raise BadRow(cells.line, f"time: expected {before[0].kind} as in the rows before, got {shown(cells.time)}")
+    return time
 
 
 def _player(user_id: str, username: str, line: int) -> tuple[str, str]:
     if not _USER_ID.fullmatch(user_id):
-        raise BadRow(line, f"userId: expected 1 to 64 characters from A-Z a-z 0-9 _ . -, got {_shown(user_id)}")
+        raise BadRow(line, f"userId: expected 1 to 64 characters from A-Z a-z 0-9 _ . -, got {shown(user_id)}")
     try:
         return user_id, clean_username(username)
     except ValueError as error:
-        raise BadRow(line, f"username: {error} in {_shown(username)}") from None
+        raise BadRow(line, f"username: {error} in {shown(username)}") from None
 
 
-def _points(cell: str, line: int) -> int:
-    points = int(cell) if _INTEGER.fullmatch(cell) else None
-    if points is None or abs(points) > MAX_POINTS:
-        raise BadRow(line, f"points: expected an integer from {-MAX_POINTS} to {MAX_POINTS}, got {_shown(cell)}")
-    return points
+def _points(cells: Cells, decimal: str) -> int:
+    """The points: an integer, also one with decimals that are zero."""
+    text = cells.points.strip()
+    values = {} if "e" in text.lower() else {mark: found[0] for mark, found in readings([text], decimal).items()}
+    if len(values) > 1:
+        choices = [Choice(mark, f"{value.normalize():f}") for mark, value in values.items()]
+        raise Undecided(cells.line, f"points: {shown(text)} can be read in several ways", "decimal", choices)
+    value = next(iter(values.values()), None)
+    if value is None or value != value.to_integral_value() or abs(value) > MAX_POINTS:
+        expected = f"expected an integer from {-MAX_POINTS} to {MAX_POINTS}"
+        raise BadRow(cells.line, f"points: {expected}, got {shown(cells.points)}")
+    return int(value)
 
 
 def _check_totals(rows: list[LogRow]) -> None:
@@ -212,8 +209,3 @@ def _check_totals(rows: list[LogRow]) -> None:
         total = totals[row.user_id] = totals.get(row.user_id, 0) + row.points
         if abs(total) > MAX_TOTAL:
             raise BadRow(row.line, f"points: expected a total from {-MAX_TOTAL} to {MAX_TOTAL}, got {total}")
-
-
-def _shown(text: str) -> str:
-    """The text, quoted, truncated, with unprintable characters escaped."""
-    return ascii(text if len(text) <= 60 else text[:60] + "...")
