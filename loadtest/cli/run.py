@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from loadtest.load.run_target import target_for
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec
 from loadtest.replay import score_log
+from loadtest.replay.log_format import LogFormat
+from loadtest.replay.log_question import load_asking
 from loadtest.report.html import page
 from loadtest.report.run_file import read
 from loadtest.target import http_api
@@ -45,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the swarm; return its exit status."""
     try:
-        spec = locust_launcher.ready(RunSpec.from_options(options))
+        spec = locust_launcher.ready(_log_read(RunSpec.from_options(options)))
         out = Path(spec.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec.scenario}.jsonl")
         with target_for(spec) as target:
             sent = target.named_in(replace(spec, out=str(out)))
@@ -57,3 +59,12 @@ def run(options: argparse.Namespace) -> int:
         out.with_suffix(".html").write_text(page(read(out)), "utf-8")
         sys.stderr.write(f" {out.with_suffix('.html')}\n")
     return status
+
+
+def _log_read(spec: RunSpec) -> RunSpec:
+    """The spec with all that it takes to read the log of a replay; say how it is read."""
+    if spec.scenario != "replay" or not spec.log or spec.speed <= 0:
+        return spec  # the scenario says what is missing
+    log, log_format = load_asking(Path(spec.log), LogFormat.of(spec), spec.speed)
+    sys.stderr.write(f"the log was read as {log.read_as}\n")
+    return replace(spec, **asdict(log_format))

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Self
 from loadtest.judge.gates import DEFAULT_GATES, Gate, parse_gates
 from loadtest.plan.scenarios import PURPOSES, SCENARIOS, default_gates, scenario_of
 from loadtest.plan.score_times import PROCESSES
+from loadtest.replay import log_format
 
 Front = Literal["run", "locust"]  # the two command lines: that of `python -m loadtest`, and Locust's
 
@@ -65,6 +66,10 @@ def option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - as argp
     return field(default=default, metadata={"option": Option(help, **more)})
 
 
+def _of_log(name: str) -> Any:
+    return option("", log_format.HELP[name], in_web_ui=False, recorded=False)
+
+
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """What one run does.
@@ -95,6 +100,13 @@ class RunSpec:
     )
     log: str = option("", "score log (CSV) for the replay scenario", metavar="FILE.csv")
     speed: float = option(1.0, "factor by which a replay speeds up its log", read=float)
+    # How the log is written: the fields of `LogFormat`.
+    separator: str = _of_log("separator")
+    encoding: str = _of_log("encoding")
+    columns: str = _of_log("columns")
+    time_unit: str = _of_log("time_unit")
+    date_order: str = _of_log("date_order")
+    decimal: str = _of_log("decimal")
     processes: int = option(1, "generator processes", read=int, locusts_own=True)
     warm_up: float = option(3.0, "time between the last connection and the first measured update", read=seconds,
                             key="warmUpSeconds")  # fmt: skip

@@ -23,6 +23,7 @@ import numpy as np
 from loadtest.judge.gates import DEFAULT_GATES
 from loadtest.plan.score_times import Schedule
 from loadtest.replay import score_log
+from loadtest.replay.log_format import LogFormat
 
 if TYPE_CHECKING:
     from loadtest.plan.run_spec import RunSpec  # which knows the scenarios' names
@@ -258,7 +259,7 @@ class Replay(Steady):
             raise ValueError("expected a log to replay (--log FILE.csv), got none")
         if not 0 < spec.speed < float("inf"):
             raise ValueError(f"expected a positive speed, got {spec.speed}")
-        log = score_log.read(Path(spec.log))
+        log = score_log.read(Path(spec.log), LogFormat.of(spec), speed=spec.speed)
         rows: dict[str, list[score_log.LogRow]] = {}
         for row in log:
             rows.setdefault(row.user_id, []).append(row)

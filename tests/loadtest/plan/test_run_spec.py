@@ -24,6 +24,8 @@ EVERYTHING = RunSpec(
     scenario="audience", players=60, rate=12.5, arrivals="constant", log="a log.csv", speed=2.5, processes=2,
     warm_up=0.5, duration=90.0, seed=7, kernel_stamps=False, gates=("lost==0", "latency_p99<50ms"), spawn_rate=30.0,
     urls=("http://127.0.0.1:8000", "http://127.0.0.1:8001"), session="quiz", out="runs/a b.jsonl", service_pid=42,
+    separator="semicolon", encoding="cp1252", columns="time=Zeit,points=Punkte", time_unit="ms", date_order="dmy",
+    decimal="comma",
 )  # fmt: skip
 SPECS = [
     RunSpec(rate=40.0), RunSpec(player_rate=0.5), RunSpec(player_rate=0.2), EVERYTHING,

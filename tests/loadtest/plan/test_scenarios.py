@@ -104,6 +104,16 @@ def test_a_replay_without_a_log_is_refused(changed, expected) -> None:
         SCENARIOS["replay"](spec(**changed))
 
 
+def test_a_replay_reads_its_log_in_the_named_format(tmp_path) -> None:
+    """Milliseconds are played as such where the spec says so, and refused where it does not."""
+    log = tmp_path / "log.csv"
+    log.write_text("time;userId;username;points\n1767225600000;a;A;5\n1767225601500;b;B;6\n")
+    replay = SCENARIOS["replay"](spec(log=str(log), time_unit="ms", speed=1.0))
+    assert replay.lasts == pytest.approx(1.7)
+    with pytest.raises(ValueError, match="--time-unit ms"):
+        SCENARIOS["replay"](spec(log=str(log), speed=1.0))
+
+
 async def play(loadtest, scenario: str, out: Path, *more: str) -> dict:
     """A short run, repeated where it was late; its last line, without the reasons that others on the machine gave."""
     bound, *others = default_gates(scenario)
