@@ -16,7 +16,7 @@ from loadtest.replay.log_format import DECIMALS
 _SIGN: Final = r"[+-]?"
 _EXPONENT: Final = r"(?:[eE][+-]?[0-9]{1,3})?"
 # What may be a number under one reading or another.
-MAY_BE_NUMBER: Final = re.compile(rf"{_SIGN}[0-9.,]*[0-9][0-9.,]*{_EXPONENT}")
+MAY_BE_NUMBER: Final = re.compile(rf"{_SIGN}(?=[.,]*[0-9])[0-9.,]+{_EXPONENT}")
 
 
 def _pattern(point: str, group: str) -> re.Pattern[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +25,7 @@ from loadtest.replay.text_encoding import decode
 from service.core.protocol import ID_PATTERN, MAX_POINTS, MAX_TOTAL, clean_username
 
 _USER_ID = re.compile(ID_PATTERN)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 AS_WRITTEN: Final = LogFormat()
 
 
@@ -192,15 +194,22 @@ def _player(user_id: str, username: str, line: int) -> tuple[str, str]:
 def _points(cells: Cells, decimal: str) -> int:
     """The points: an integer, also one with decimals that are zero."""
     text = cells.points.strip()
-    values = {} if "e" in text.lower() else {mark: found[0] for mark, found in readings([text], decimal).items()}
-    if len(values) > 1:
-        choices = [Choice(mark, f"{value.normalize():f}") for mark, value in values.items()]
-        raise Undecided(cells.line, f"points: {shown(text)} can be read in several ways", "decimal", choices)
-    value = next(iter(values.values()), None)
+    value = Decimal(text) if _INTEGER.fullmatch(text) else _with_marks(text, cells.line, decimal)
     if value is None or value != value.to_integral_value() or abs(value) > MAX_POINTS:
         expected = f"expected an integer from {-MAX_POINTS} to {MAX_POINTS}"
         raise BadRow(cells.line, f"points: {expected}, got {shown(cells.points)}")
     return int(value)
+
+
+def _with_marks(text: str, line: int, decimal: str) -> Decimal | None:
+    """The one number that the text can be; None for none."""
+    if "e" in text.lower():
+        return None  # a spreadsheet's 1E+06 has lost its last digits
+    values = {mark: found[0] for mark, found in readings([text], decimal).items()}
+    if len(values) > 1:
+        choices = [Choice(mark, f"{value.normalize():f}") for mark, value in values.items()]
+        raise Undecided(line, f"points: {shown(text)} can be read in several ways", "decimal", choices)
+    return next(iter(values.values()), None)
 
 
 def _check_totals(rows: list[LogRow]) -> None:
