@@ -44,7 +44,7 @@ HELP: Final = {
     "date_order": "order of the dates in the log: dmy for 31/12/2026, mdy for 12/31/2026, or ymd",
     "decimal": "what separates the decimals in the log's numbers, point or comma (default: seen in the log)",
 }
-_METAVARS: Final = {"columns": "COLUMN=NAME,…", "time_unit": "UNIT", "date_order": "ORDER", "decimal": "MARK"}
+_METAVARS: Final = {"columns": "COLUMN=NAME", "time_unit": "UNIT", "date_order": "ORDER", "decimal": "MARK"}
 _CHOICES: Final[Mapping[str, Iterable[str]]] = {
     "separator": SEPARATORS, "time_unit": TIME_UNITS, "date_order": DATE_ORDERS, "decimal": DECIMALS,
 }  # fmt: skip

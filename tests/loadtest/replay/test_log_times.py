@@ -104,6 +104,7 @@ def test_the_clock_goes_on_past_midnight_and_back() -> None:
         (["10.05.30"], {}, "line 2: time: expected seconds"),  # a date, or a time in Finland
         (["1.76E+12"], {}, "line 2: time: expected all digits, got '1.76E+12', which a spreadsheet has rounded"),
         (["9" * 400], {}, "line 2: time: expected seconds"),
+        (["1" * 100_000 + "x"], {}, "line 2: time: expected seconds"),  # in linear time
         (["13/04/2026", "04/13/2026"], {}, "line 3: time: expected a date in the order day, month, year, got"),
         (["04/13/2026"], {"date_order": "dmy"}, "line 2: time: expected a date in the order day, month, year, got"),
         (["30/02/2026"], {}, "line 2: time: expected a date in the order"),
