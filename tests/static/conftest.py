@@ -6,13 +6,14 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fonts import FAMILIES
-from playwright.async_api import Browser, Page, Route, WebSocketRoute
+from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocketRoute
 
 from service.http.qr_code import qr_svg
 
@@ -37,16 +38,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("browser", FAMILIES, indirect=True)
 
 
+class Contexts:
+    """Browser contexts by their options, lent to one page at a time.
+
+    A context costs half a second of CPU, several times what a page costs, and the page under test leaves nothing
+    behind in one: what it keeps belongs to its tab.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[str, list[BrowserContext]] = {}
+
+    @asynccontextmanager
+    async def page(self, *, apart: bool, **options: Any) -> AsyncIterator[Page]:
+        """A page in a context that no other open page shares; `apart`: and no later one either."""
+        free = self._free.setdefault(json.dumps(options, sort_keys=True), [])
+        context = free.pop() if free and not apart else await self._browser.new_context(**options)
+        page = await context.new_page()
+        yield page
+        await (context.close() if apart else page.close())
+        if not apart:
+            free.append(context)
+
+
+@pytest.fixture(scope="session")
+async def contexts(browser: Browser) -> Contexts:
+    """The contexts of all tests."""
+    return Contexts(browser)
+
+
 @pytest.fixture
-async def visit(browser: Browser) -> AsyncIterator[Visit]:
+async def visit(contexts: Contexts) -> AsyncIterator[Visit]:
     """Open pages; in the end none of them has complained, or has asked another machine for anything.
 
     `size` is (width, height) in CSS pixels, `prepare` sees the page before it loads, `tolerate` is a
-    pattern of complaints that the test provokes; further options go to the browser context, of which
-    each page has its own.
+    pattern of complaints that the test provokes. `apart` is for a test that changes more than its page,
+    such as the browser's clock; further options go to the browser context.
     """
     complaints: list[str] = []
-    contexts = []
+    pages = AsyncExitStack()
 
     async def open_page(
         url: str,
@@ -54,10 +84,11 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
         size: tuple[int, int] = (1280, 800),
         prepare: Prepare | None = None,
         tolerate: str = LOST_SERVICE,
+        apart: bool = False,
         **options: Any,
     ) -> Page:
-        contexts.append(await browser.new_context(viewport={"width": size[0], "height": size[1]}, **options))
-        page = await contexts[-1].new_page()
+        page = await pages.enter_async_context(contexts.page(apart=apart, **options))
+        await page.set_viewport_size({"width": size[0], "height": size[1]})
         host = urlsplit(url).netloc
 
         def heard(message: Any) -> None:
@@ -77,9 +108,8 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
         await page.goto(url)
         return page
 
-    yield open_page
-    for context in contexts:
-        await context.close()
+    async with pages:
+        yield open_page
     assert complaints == []
 
 

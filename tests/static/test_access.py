@@ -158,7 +158,7 @@ LISTEN = """() => { window.heard = []; const spoken = document.querySelector("[d
 
 async def test_a_listener_hears_the_own_rank_at_a_bearable_pace(on_stage: Any, stage: Any) -> None:
     """However fast ranks change, something is said at most every four seconds, and in the end what holds."""
-    page = await on_stage("?user=zoe")
+    page = await on_stage("?user=zoe", apart=True)
     # From here the page's time passes only by `run_for`: a busy machine makes no pause longer or shorter.
     await page.clock.pause_at(await page.evaluate("Date.now()"))
     await page.evaluate(LISTEN)
