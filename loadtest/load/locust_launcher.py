@@ -18,11 +18,14 @@ from types import FrameType
 from typing import Final
 
 from loadtest.plan.run_spec import RunSpec
+from loadtest.target.child_environment import child_environment
 from loadtest.target.open_files import raise_file_limit
 from loadtest.target.ports import free_port
 from loadtest.target.processes import ServiceFailed
 
-LOCUSTFILE: Final = Path(__file__).parents[1] / "locustfile.py"
+PACKAGE: Final = Path(__file__).parents[1]
+# What Python is to run for Locust with the players of this package, whatever locust.conf there is.
+LOCUST: Final = ("-P", str(PACKAGE / "load" / "locust_process.py"), "-f", str(PACKAGE / "locustfile.py"))
 
 
 def ready(spec: RunSpec) -> RunSpec:
@@ -43,8 +46,7 @@ def ready(spec: RunSpec) -> RunSpec:
 def command(spec: RunSpec) -> list[str]:
     """The command line of Locust that plays the spec and ends."""
     parts = [
-        sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--loglevel", "WARNING",
-        *spec.to_options("locust"),
+        sys.executable, *LOCUST, "--headless", "--only-summary", "--loglevel", "WARNING", *spec.to_options("locust"),
     ]  # fmt: skip
     if spec.processes > 1:
         # At Locust's own port the processes of two runs would take each other for theirs.
@@ -55,8 +57,8 @@ def command(spec: RunSpec) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The environment in which Locust finds this package, from wherever it is started."""
-    path = os.pathsep.join(filter(None, [str(LOCUSTFILE.parent.parent), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
+    path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    return child_environment({"PYTHONPATH": path})
 
 
 def run(spec: RunSpec, beyond: Sequence[str] = (), *, cores: frozenset[int] = frozenset(), quiet: bool = False) -> int:

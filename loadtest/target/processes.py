@@ -1,12 +1,13 @@
 """Start processes of our own – a service, a Redis server, a program of the benchmark – and end them again.
 
 The one launcher of the kit: the load test, its benchmark, the notebooks and the tests start their children through
-it. Three rules make it clean however the owner ends:
+it. Four rules keep it clean, however the owner ends:
 
 - the child gets a pipe as stdin and stops when it closes: when the owner dies, even by SIGKILL,
   the kernel closes the pipe and the child stops by itself. For a program that does not look at its
   stdin `parent_watch` does;
 - what the child says is read all the time, so that it never waits for a reader;
+- the child gets the environment that its owner gives it, not what a shell has set up for other services;
 - port 0 is the default and the child's first line on stdout is the URL, so nobody has to
   guess a free port or to poll for one.
 """
@@ -29,6 +30,7 @@ from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 from loadtest.target import parent_watch
+from loadtest.target.child_environment import child_environment
 
 TAIL_LINES = 200  # of the child's log, kept for an error message or a log pane
 STARTS_WITHIN = 20.0  # seconds
@@ -103,7 +105,7 @@ class Child:
             # A group of its own: Ctrl-C, or a notebook's interrupt, is for the owner and not for the child.
             process_group=0,
             # Line by line, also where the child's stdout is a pipe.
-            env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
+            env=child_environment({**(environment or {}), "PYTHONUNBUFFERED": "1"}),
         )
         self._heard = queue.Queue()  # another one, as something may still hold the stdout of the process before
         reads: list[tuple[Any, ...]] = [(self.process.stdout, heard, self._heard)]
@@ -168,7 +170,7 @@ class Service(Child):
     """A running `python -m service`, owned by this process.
 
     `arguments` are command-line options of the service (`("--tick-ms", "20")`), `environment`
-    adds to this process' own. Blocks until the child has printed its URL, at most `timeout`
+    adds to `child_environment`. Blocks until the child has printed its URL, at most `timeout`
     seconds. Raises `ServiceFailed` with the child's last log lines when it does not.
     """
 

@@ -6,7 +6,7 @@ import asyncio
 
 from cockpit.host.processes import started
 from cockpit.runs.load_run import OwnedCommand
-from loadtest.load.locust_launcher import LOCUSTFILE
+from loadtest.load.locust_launcher import LOCUST
 from loadtest.target.ports import free_port, is_served
 from loadtest.target.processes import ServiceFailed
 
@@ -33,7 +33,7 @@ class LocustWebUi:
         port = free_port()
         target = () if host is None else ("--host", host)
         where = ("--web-host", "127.0.0.1", "--web-port", str(port))
-        arguments = ("-m", "locust", "-f", str(LOCUSTFILE), *where, *target)
+        arguments = (*LOCUST, *where, *target)
         self._command = command = await started(lambda: OwnedCommand("Locust", *arguments))
         async with asyncio.timeout(ANSWERS_WITHIN):
             while not is_served(port):
