@@ -12,6 +12,7 @@ from loadtest.load.locust_launcher import on_cores
 from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.target import http_api
 from loadtest.target.processes import Service
+from loadtest.target.proxies import proxy_for, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ def target_for(spec: RunSpec) -> Iterator[Target]:
     if spec.urls:
         for url in spec.urls:
             http_api.identify(url)
+            if proxy := proxy_for(url):
+                sys.stderr.write(f"{url} answers through the proxy {shown(proxy)}; the players connect without it\n")
         yield Target(spec.urls)
         return
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from loadtest.target import http_client
+from loadtest.target import http_client, proxies
 from loadtest.target.prometheus_text import Samples
 
 PAGE = 1000  # rows, the most the service gives at once
@@ -107,12 +107,18 @@ def _answer(method: str, url: str, path: str, headers: dict[str, str] | None = N
         raise _no_url(url) from None
     except (httpx.RemoteProtocolError, httpx.DecodingError, httpx.TooManyRedirects):
         raise _other_server(url, f"{method} {path} was not answered as HTTP wants it") from None
-    except httpx.TransportError as error:
-        raise Unreachable(f"{url}: no service answers there ({_reason(error)})") from None
+    except (httpx.TransportError, ImportError, ValueError) as error:  # the last two: no such proxy can be used
+        raise Unreachable(f"{url}: no service answers there ({_reason(error)}){_through(url)}") from None
     if answer.is_success:
         return answer
     came = f"{method} {path} was answered by {answer.status_code} {answer.reason_phrase}"
-    raise _other_server(url, came) if answer.status_code in _NO_SUCH_CALL else Unreachable(f"{url}: {came}")
+    other = answer.status_code in _NO_SUCH_CALL
+    raise _other_server(url, came) if other else Unreachable(f"{url}: {came}{_through(url)}")
+
+
+def _through(url: str) -> str:
+    proxy = proxies.proxy_for(url)
+    return "" if proxy is None else f" through the proxy {proxies.shown(proxy)}"
 
 
 def _reason(error: BaseException) -> str:

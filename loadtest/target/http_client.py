@@ -1,7 +1,6 @@
 """HTTP clients for a service: httpx, with what holds for every call of the kit.
 
-- A service on this machine is reached directly, whatever proxy the environment names; for other hosts the
-  environment holds as it does for httpx.
+- A service on this machine is reached directly, whatever proxy there is; for other hosts `proxies` decides.
 - Certificates are checked against those of the system, which is where a company adds its own.
 - A connection is for one call. A service that was restarted in between has closed those that were kept, and
   generator processes are forked, which would then share them.
@@ -11,12 +10,11 @@ from __future__ import annotations
 
 import functools
 import ssl
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+from loadtest.target.proxies import proxy_for
 
 
 def client(url: str, *, timeout: float) -> httpx.Client:
@@ -32,7 +30,8 @@ def async_client(url: str, *, timeout: float) -> httpx.AsyncClient:
 def _options(url: str, timeout: float) -> dict[str, Any]:
     return {
         "timeout": timeout,
-        "trust_env": urlsplit(url).hostname not in LOOPBACK,
+        "trust_env": False,
+        "proxy": proxy_for(url),
         "verify": _certificates(),
         "limits": httpx.Limits(max_keepalive_connections=0),
     }

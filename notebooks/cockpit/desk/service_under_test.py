@@ -133,7 +133,7 @@ async def stalled(ws_url: str, session: str, count: int) -> AsyncIterator[Callab
         sockets: list[ClientConnection] = []
         for _ in range(min(count, MOST_STALLED)):
             with contextlib.suppress(OSError, TimeoutError, InvalidHandshake):
-                socket = await connect(ws_url, compression=None, ping_interval=None, close_timeout=0)
+                socket = await connect(ws_url, proxy=None, compression=None, ping_interval=None, close_timeout=0)
                 stack.callback(socket.transport.abort)
                 await socket.send(hello)
                 socket.transport.pause_reading()

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 from jupyter_core.paths import jupyter_runtime_dir
 
-from loadtest.target.http_client import LOOPBACK
+from loadtest.target.proxies import is_this_machine
 
 HUB = "JUPYTERHUB_SERVICE_PREFIX"  # in the environment of every server that a Hub starts
 PUBLIC_ADDRESSES = ("JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL", "JUPYTERHUB_HOST")
@@ -62,7 +62,7 @@ class JupyterServer:
             base, host, port, secure = (known[name] for name in ("base_url", "hostname", "port", "secure"))
         except (OSError, ValueError, KeyError):
             return cls(prefix or "/", remote=prefix is not None)
-        remote = prefix is not None or host not in LOOPBACK
+        remote = prefix is not None or not is_this_machine(host)
         return cls(base, remote, _forwards("localhost" if host in EVERYWHERE else host, port, base, secure=secure))
 
     def way(self, port: int) -> Way:

@@ -149,7 +149,7 @@ class LeaderboardClient:
     async def _one_connection(self) -> int | None:
         """Read until the connection ends; return its close code, None when there was no connection."""
         try:
-            socket = await connect(self.url, compression=None, open_timeout=5, close_timeout=1)
+            socket = await connect(self.url, proxy=None, compression=None, open_timeout=5, close_timeout=1)
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed):
             return None
         pinging = asyncio.create_task(self._ping(socket))

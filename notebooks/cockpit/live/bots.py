@@ -110,7 +110,7 @@ class Bots:
         while True:
             code = None
             try:
-                async with connect(self.url, compression=None, close_timeout=1) as socket:
+                async with connect(self.url, proxy=None, compression=None, close_timeout=1) as socket:
                     await socket.send(_frame("join-demo", userId=user, sessionId=self.session, username=name))
                     self._sockets[number] = socket
                     attempt = 0

@@ -48,9 +48,27 @@ async def test_a_service_on_this_machine_is_asked_without_a_proxy(service, nobod
 
 
 def test_a_service_elsewhere_is_asked_through_the_proxy(service, nobody, monkeypatch) -> None:
-    """The environment holds for other hosts: here the proxy refuses the connection."""
-    monkeypatch.setenv("http_proxy", nobody)
-    with pytest.raises(Unreachable, match=r"no service answers there \(Connection refused\)"):
+    """The environment holds for other hosts: here the proxy refuses the connection, and the error names it."""
+    monkeypatch.setenv("http_proxy", nobody.replace("//", "//me:secret@"))
+    with pytest.raises(Unreachable) as refused:
+        http_api.identify("http://leaderboard.invalid")
+    assert str(refused.value) == (
+        f"http://leaderboard.invalid: no service answers there (Connection refused) through the proxy {nobody}"
+    )
+
+
+def test_a_proxy_that_answers_in_place_of_the_service_is_named(service, monkeypatch) -> None:
+    """Here it is a server that knows no such host; a company's proxy would answer with 403 or 407."""
+    monkeypatch.setenv("http_proxy", service.url)
+    with pytest.raises(Unreachable, match=rf"was answered by 400 Bad Request through the proxy {service.url}$"):
+        http_api.identify("http://leaderboard.invalid")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "carrier-pigeon://127.0.0.1:1"])
+def test_a_proxy_of_an_unknown_kind_is_named(monkeypatch, proxy) -> None:
+    """It is no traceback."""
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(Unreachable, match=rf"no service answers there \(.+\) through the proxy {proxy}"):
         http_api.identify("http://leaderboard.invalid")
 
 
