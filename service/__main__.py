@@ -11,6 +11,7 @@ from typing import Any
 
 from service.core.local_addresses import folder_of
 from service.server.listening_socket import bind, is_everywhere
+from service.server.open_files import raise_file_limit
 from service.server.uvicorn_server import configure, serve
 from service.server.worker_processes import supervise
 from service.settings import BadSetting, Settings
@@ -52,18 +53,13 @@ def check(settings: Settings) -> Settings:
 
 
 def _within_file_limit(settings: Settings) -> Settings:
-    try:
-        import resource  # noqa: PLC0415 - not on every platform
-    except ImportError:  # Windows has no such limit
+    granted = raise_file_limit()
+    if settings.max_connections + SPARE_FILES <= granted:
         return settings
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    possible = hard - SPARE_FILES
-    if hard == resource.RLIM_INFINITY or settings.max_connections <= possible:
-        return settings
+    possible = int(granted) - SPARE_FILES
     if "max_connections" in settings.model_fields_set:
         raise BadSetting(
-            f"--max-connections: expected at most {possible}, because this process may open {hard} files, "
+            f"--max-connections: expected at most {possible}, because this process may open {granted:.0f} files, "
             f"got {settings.max_connections}; `ulimit -Hn {settings.max_connections + SPARE_FILES}` raises the limit"
         )
     return settings.model_copy(update={"max_connections": possible})

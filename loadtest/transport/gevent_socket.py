@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket as sockets
 import ssl
 import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -34,7 +34,7 @@ from websockets.uri import parse_uri
 
 from loadtest.transport.frames import CLOSE, PING, BrokenStream, FrameReader, OnText
 
-_SO_TIMESTAMPNS: Final = getattr(sockets, "SO_TIMESTAMPNS", 35 if os.uname().sysname == "Linux" else None)
+_SO_TIMESTAMPNS: Final = getattr(sockets, "SO_TIMESTAMPNS", 35 if sys.platform == "linux" else None)
 _STAMP = struct.Struct("@qq")  # a 64-bit kernel's timespec
 _ANCILLARY: Final = sockets.CMSG_SPACE(_STAMP.size) if hasattr(sockets, "CMSG_SPACE") else 0
 _BUFFER = bytearray(256 * 1024)
