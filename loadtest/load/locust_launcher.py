@@ -24,8 +24,9 @@ from loadtest.target.ports import free_port
 from loadtest.target.processes import ServiceFailed
 
 PACKAGE: Final = Path(__file__).parents[1]
+LOCUST_SCRIPT: Final = str(PACKAGE / "load" / "locust_process.py")
 # What Python is to run for Locust with the players of this package, whatever locust.conf there is.
-LOCUST: Final = ("-P", str(PACKAGE / "load" / "locust_process.py"), "-f", str(PACKAGE / "locustfile.py"))
+LOCUST: Final = ("-P", LOCUST_SCRIPT, "-f", str(PACKAGE / "locustfile.py"))
 
 
 def ready(spec: RunSpec) -> RunSpec:

@@ -1,16 +1,39 @@
 """`python -P locust_process.py OPTIONS`: Locust, with these options alone.
 
 `python -m locust` adds the options of a locust.conf in the home folder and of a locust.conf or pyproject.toml in the
-current one, which belong to other tests.
+current one, which belong to other tests. And it takes a comma in the path of a locustfile for the end of it.
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":
-    from locust import argument_parser, main
+import sys
+import tempfile
+from pathlib import Path
+
+
+def without_commas(arguments: list[str], folder: str) -> list[str]:
+    """The arguments, with a link in the folder in place of each file that has a comma in its path."""
+    return [_linked(one, folder) if "," in one and Path(one).is_file() else one for one in arguments]
+
+
+def _linked(file: str, folder: str) -> str:
+    link = Path(folder, Path(file).name)
+    link.symlink_to(Path(file).resolve())
+    return str(link)
+
+
+def main() -> None:
+    """Run Locust, which ends the process."""
+    from locust import argument_parser, main  # noqa: PLC0415 - importing it patches this process
 
     for parser in (argument_parser.get_empty_argument_parser, argument_parser.get_parser):
         # It has no option for this; the files are named by the default of the one parameter that differs.
         files = argument_parser.DEFAULT_CONFIG_FILES
         parser.__defaults__ = tuple(() if default == files else default for default in parser.__defaults__ or ())
-    main.main()  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory(prefix="locustfile-", ignore_cleanup_errors=True) as folder:
+        sys.argv[1:] = without_commas(sys.argv[1:], folder)
+        main.main()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

@@ -242,7 +242,10 @@ def _node_modules(package: str) -> Path:
     if not (modules / package).is_dir():
         if shutil.which("npm") is None:
             raise NotHere(f"npm, which would get {package}, is not on this machine")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotHere(f"no folder for {package} can be made at {folder} ({error.strerror})") from None
         command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
         done = subprocess.run([*command, *NODE_PACKAGES], capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:

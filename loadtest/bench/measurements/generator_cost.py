@@ -160,8 +160,8 @@ def _socketio(connections: int, cores: Cores, seconds: float) -> GeneratorUse:
         with ReceiverHandle(cores) as audience:
             contest.begin(audience, rows_for(SIZE), HZ["socketio-user"], connections)
         command = [
-            sys.executable, "-m", "locust", "-f", str(PEERS / "rival_locust_socketio.py"), "--headless",
-            "--loglevel", "ERROR", "--users", str(connections), "--spawn-rate", "100",
+            sys.executable, "-P", locust_launcher.LOCUST_SCRIPT, "-f", str(PEERS / "rival_locust_socketio.py"),
+            "--headless", "--loglevel", "ERROR", "--users", str(connections), "--spawn-rate", "100",
             "--host", f"http://127.0.0.1:{contest.target['port']}",
         ]  # fmt: skip
         return _rival(command, connections, cores, seconds)
@@ -172,8 +172,9 @@ def _socketio(connections: int, cores: Cores, seconds: float) -> GeneratorUse:
 def _rival(command: list[str], connections: int, cores: Cores, seconds: float) -> GeneratorUse:
     """Start it, wait until all its connections are open, and watch it for so many seconds."""
     receivers = WatchedCommand(
-        " ".join(command), [*on_core(cores.clients), *command], heard=lambda line: line.startswith('{"open"')
-    )
+        " ".join(command), [*on_core(cores.clients), *command], heard=lambda line: line.startswith('{"open"'),
+        environment={"no_proxy": "127.0.0.1"},
+    )  # fmt: skip
 
     def wait_for(condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         ends = time.monotonic() + STARTS_WITHIN + seconds

@@ -38,7 +38,7 @@ def watch(url: str, hello: str, count: int, start: Callable[[Callable[[], None]]
 
     def receive(number: int) -> None:
         with gate:
-            socket = connect(url, compression=None, ping_interval=None)
+            socket = connect(url, compression=None, ping_interval=None, proxy=None)
             socket.send(hello)
         opened[number] = True
         for text in socket:

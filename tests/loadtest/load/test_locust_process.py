@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from loadtest.load import locust_launcher
+from loadtest.load.locust_process import without_commas
 from loadtest.plan.run_spec import RunSpec
+
+pytestmark = pytest.mark.starts_process
 
 FOREIGN = "users = 3\nrun-time = 1s\ntags = none-of-ours\ncsv = foreign\n"
 
@@ -22,3 +28,14 @@ def test_a_foreign_locust_conf_changes_nothing(service, tmp_path, monkeypatch) -
     first = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])
     assert (status, first["arguments"]["players"]) == (0, 2)
     assert not [*tmp_path.glob("foreign*")]
+
+
+def test_a_path_with_a_comma_is_one_path(tmp_path) -> None:
+    """Locust would take it for two; a link without one stands for it, and every other argument stays."""
+    file = tmp_path / "a, b" / "locustfile.py"
+    file.parent.mkdir()
+    file.touch()
+    link = str(tmp_path / "locustfile.py")
+    given = ["-f", str(file), "--host", "http://one,http://two", "--csv", str(tmp_path / "c, d")]
+    assert without_commas(given, str(tmp_path)) == ["-f", link, *given[2:]]
+    assert Path(link).resolve() == file
