@@ -56,7 +56,7 @@ def tests(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Open the live demo in JupyterLab; `-- --redis` adds a Redis to stop; other options go to JupyterLab."""
     install(session, "all")
-    session.run("python", "-m", "cockpit", *session.posargs, **PATIENT)
+    session.run("python", "-m", "cockpit", "--until-parent-ends", *session.posargs, **PATIENT)
 
 
 @nox.session(default=False)
@@ -112,6 +112,14 @@ def fallback(session: nox.Session) -> None:
     install(session, "all", groups=("test",))
     chosen = "not extension and not long"
     session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or TWO_AT_A_TIME))
+
+
+@nox.session(default=False)
+def hostile_shell(session: nox.Session) -> None:
+    """The tests that start a process, with foreign variables, proxies, locale, HOME and path, all at once."""
+    install(session, "all", groups=("test",))
+    chosen = ("-m", "starts_process and not long", *(session.posargs or TWO_AT_A_TIME))
+    session.run("python", "tests/hostile_shell.py", *chosen)
 
 
 @nox.session(default=False)

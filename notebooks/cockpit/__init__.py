@@ -21,11 +21,30 @@ if sys.platform == "win32":  # said before anything else is imported, which may 
     sys.stderr.write("leaderboard: expected Linux or macOS, got Windows; it runs in WSL 2 as it does on Linux\n")
     raise SystemExit(2)
 
-from cockpit.desk.desk import SwarmDesk
-from cockpit.live.demo import Demo
-from cockpit.results.benchmark_run import BroadcastBenchmark
-from cockpit.results.results import Results
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-Contest = BroadcastBenchmark  # the name that notebooks hold
+if TYPE_CHECKING:
+    from cockpit.desk.desk import SwarmDesk
+    from cockpit.live.demo import Demo
+    from cockpit.results.benchmark_run import BroadcastBenchmark
+    from cockpit.results.benchmark_run import BroadcastBenchmark as Contest
+    from cockpit.results.results import Results
 
 __all__ = ["BroadcastBenchmark", "Contest", "Demo", "Results", "SwarmDesk"]
+
+# Imported when first asked for, so that `python -m cockpit` can say what is missing.
+_PLACES = {
+    "BroadcastBenchmark": ("results.benchmark_run", "BroadcastBenchmark"),
+    "Contest": ("results.benchmark_run", "BroadcastBenchmark"),  # the name that notebooks hold
+    "Demo": ("live.demo", "Demo"),
+    "Results": ("results.results", "Results"),
+    "SwarmDesk": ("desk.desk", "SwarmDesk"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(import_module(f"{__name__}.{module}"), attribute)

@@ -1,63 +1,67 @@
-"""`python -m cockpit`: which notebook it opens and what it tells JupyterLab."""
+"""`python -m cockpit` as a command, and what the package offers."""
 
 from __future__ import annotations
 
-import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import cockpit
 import pytest
-from cockpit.__main__ import NOTEBOOK, find_notebook, main, quiet_jupyter, working_copy
-from cockpit.live.demo import WITH_REDIS
+
+pytestmark = pytest.mark.starts_process
 
 ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join([str(ROOT), str(ROOT / "notebooks")])
+OWNER = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-m", "cockpit", "--until-parent-ends", "--no-browser", "--port", "0"])
+sys.stdin.read()
+"""
 
 
-def test_finds_the_live_demo_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """From the repository, from its notebooks, and from elsewhere, the live demo is what opens."""
-    for folder in (ROOT, ROOT / "notebooks", tmp_path):
-        monkeypatch.chdir(folder)
-        assert find_notebook(None) == ROOT / "notebooks" / NOTEBOOK
+def test_help_needs_no_extra() -> None:
+    """It is on stdout, and neither JupyterLab nor a widget is loaded for it."""
+    code = (
+        "import sys; from cockpit.__main__ import main; status = main(['--help'])\n"
+        "sys.exit(status or 'jupyterlab' in sys.modules or 'ipywidgets' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("usage: python -m cockpit [--redis]")
 
 
-def test_a_notebook_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown notebook ends with status 2 and the places that were looked at, before anything starts."""
-    assert main(["nowhere.ipynb", "--no-browser"]) == 2
-    assert capsys.readouterr().err.startswith("no notebook found at ")
+@pytest.mark.parametrize("name", ["jupyterlab", "httpx"])
+def test_a_missing_extra_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    """It names the package and how to get it."""
+    (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')")
+    ended = subprocess.run(
+        [sys.executable, "-m", "cockpit"], env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PATH}"},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"cockpit: it needs {name}: pip install '.[notebook,loadtest]'\n"
 
 
-def test_takes_redis_for_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--redis` reaches the kernels through the environment, wherever it stands; without it nothing is said."""
-    monkeypatch.setenv(WITH_REDIS, "0")
-    assert main(["nowhere.ipynb"]) == 2
-    assert os.environ[WITH_REDIS] == "0"
-    assert main(["--no-browser", "--redis", "nowhere.ipynb"]) == 2
-    assert os.environ[WITH_REDIS] == "1"
-    assert "--redis" not in capsys.readouterr().err
+def test_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Even when that is killed, JupyterLab ends; a demo whose `nox` was ended lived on otherwise."""
+    places = {name: str(tmp_path) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], env=os.environ | places | {"PYTHONPATH": PATH}, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as owner:  # fmt: skip
+        assert owner.stdout is not None
+        assert owner.stdout.readline().startswith("http://")
+        owner.send_signal(signal.SIGKILL)
+        assert owner.stdout.read().startswith("saved in ")  # to its end: nobody holds the other side any more
 
 
-def test_plays_on_a_copy_that_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each show has a copy of its own outside the checkout, under the user's data; the earlier one stays."""
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
-    original = ROOT / "notebooks" / NOTEBOOK
-    first = working_copy(original)
-    first.write_text("a saved show")
-    second = working_copy(original)
-    assert first.name == second.name == NOTEBOOK
-    assert tmp_path in first.parents
-    assert first.read_text() == "a saved show"
-    assert second.read_bytes() == original.read_bytes()
-
-
-def test_turns_the_news_off_without_touching_the_user_s_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The defaults stand in a folder of their own that comes first on Jupyter's path; earlier paths stay."""
-    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/before")
-    monkeypatch.setenv("PYTHONPATH", "/earlier")
-    quiet_jupyter(tmp_path)
-    defaults = json.loads((tmp_path / "labconfig" / "default_setting_overrides.json").read_text())
-    assert defaults["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
-    assert os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep) == [str(tmp_path), "/before"]
-    paths = os.environ["PYTHONPATH"].split(os.pathsep)
-    assert {str(ROOT), str(ROOT / "notebooks"), "/earlier"} == set(paths)
+def test_the_package_offers_what_notebooks_use() -> None:
+    """Each name of `__all__` is there, and no other."""
+    assert {getattr(cockpit, name).__name__ for name in cockpit.__all__} == {*cockpit.__all__} - {"Contest"}
+    assert not hasattr(cockpit, "Rewind")

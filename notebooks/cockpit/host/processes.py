@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 from loadtest.target.http_client import async_client
 from loadtest.target.processes import RedisServer, Service, ServiceFailed
 
+WITH_REDIS = "COCKPIT_REDIS"  # in the environment, as 1: demos have a Redis by default
 WATCH_EVERY = 0.25  # seconds
 ANSWER_WITHIN = 5.0  # seconds
 

@@ -12,7 +12,7 @@ from typing import Self
 
 import ipywidgets as widgets
 
-from cockpit.host.processes import RedisProcess, ServiceProcess, post
+from cockpit.host.processes import WITH_REDIS, RedisProcess, ServiceProcess, post
 from cockpit.host.websocket_client import ScoreAnswer
 from cockpit.live.bots import Bots
 from cockpit.live.controls import Controls
@@ -35,7 +35,6 @@ from cockpit.ui.plurals import noun
 FIRST_BOARD_WITHIN = 10.0  # seconds
 FRAME_HEIGHT = 560  # pixels
 CARD_HEIGHT = 170  # pixels that the card of Redis takes beside the frame
-WITH_REDIS = "COCKPIT_REDIS"  # in the environment, as 1: demos have a Redis by default
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ import pytest
 from cockpit import Demo
 from cockpit.host.jupyter_proxy import HUB, JupyterServer, public_hosts
 
+pytestmark = pytest.mark.starts_process
+
 PARENT = "4711"
 Note = Callable[..., dict[str, str]]
 
@@ -113,7 +115,7 @@ async def test_a_demo_behind_a_hub_s_proxy(note: Note, monkeypatch: pytest.Monke
         assert demo._page.widget.value.count(f'src="{base}') == 2
         assert demo._page.links.value.count(f'href="{base}') == 4
         assert "expected another Host" in demo._page.widget.value
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(trust_env=False) as http:
             assert (await http.get(demo.url, headers={"Host": "lab.example"})).status_code == 200
             assert (await http.get(demo.url, headers={"Host": "other.example"})).status_code == 400
     finally:

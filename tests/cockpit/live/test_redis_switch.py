@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 from cockpit import Demo
-from cockpit.host.processes import get
-from cockpit.live.demo import WITH_REDIS
+from cockpit.host.processes import WITH_REDIS, get
+
+pytestmark = pytest.mark.starts_process
 
 
 async def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
