@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,6 +22,7 @@ from hypothesis import settings
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
+from loadtest.target.child_environment import is_of_the_user
 from loadtest.target.processes import RedisServer, Service, WatchedCommand
 from service.stores.embedded_redis import binary_of_wheel
 
@@ -33,8 +35,24 @@ CHROMIUM_FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 TESTS = Path(__file__).parent
+# Fixtures that start processes.
+STARTS_PROCESS = {
+    "start_service", "start_redis", "shared_service", "plain_service", "base_url", "empty_redis", "redis_binary",
+    "browser", "python", "loadtest", "under_way",
+}  # fmt: skip
 LONGEST_FIRST = ("e2e", "cockpit", "loadtest", "static")  # folders; the order of all others stays
 HOW_TO_GET_CHROMIUM = "install Debian's package chromium, or run `nox -- --install-browser`"
+
+
+STARTED: list[object] = []  # commands of this process' children, in their order
+
+
+class _NotedPopen(subprocess.Popen):
+    """The one way in which Python, asyncio's functions included, starts a command."""
+
+    def __init__(self, args: object, *rest: object, **named: object) -> None:
+        STARTED.append(args)
+        super().__init__(args, *rest, **named)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let children be interrupted, and reach into the services through the path of their modules."""
+    subprocess.Popen = _NotedPopen
     # A shell that starts this in the background makes it ignore SIGINT, and each process of its own would, too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,6 +81,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, name in enumerate(LONGEST_FIRST) if TESTS / name in folders), len(LONGEST_FIRST))
 
     items.sort(key=place)
+    for item in items:
+        if STARTS_PROCESS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("starts_process")
+
+
+@pytest.fixture(autouse=True)
+def _shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The shell, as it is, for a test marked `starts_process`; without another setup for all others, which start none.
+
+    `nox -s hostile_shell` runs the marked ones, so a test without the mark may not start a process.
+    """
+    marked = request.node.get_closest_marker("starts_process") is not None
+    for name in [] if marked else filter(is_of_the_user, list(os.environ)):
+        monkeypatch.delenv(name)
+    before = len(STARTED)
+    yield
+    if not marked and STARTED[before:]:
+        pytest.fail(f"expected the mark starts_process, as the test starts {STARTED[before]}", pytrace=False)
 
 
 @pytest.fixture

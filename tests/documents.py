@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from loadtest.target.child_environment import child_environment
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("service", "loadtest", "notebooks", "static", "tests", "docs")
 # Commands whose --help lists their options. Each runs in a process of its own: Locust patches the one it is loaded in.
@@ -158,7 +160,7 @@ def _options(command: tuple[str, ...]) -> frozenset[str]:
     asked = command if "--help-all" in command else (*command, "--help")
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
-        [sys.executable, "-m", *asked], cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True,
+        [sys.executable, "-m", *asked], cwd=ROOT, env=child_environment({"PYTHONPATH": path}), capture_output=True,
         text=True, check=True,
     )  # fmt: skip
     return frozenset(_OPTION.findall(ended.stdout))

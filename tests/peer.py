@@ -24,7 +24,8 @@ class Peer:
     @classmethod
     async def connect(cls, url: str, **options: Any) -> Self:
         """Connect; `options` go to `websockets.connect`."""
-        return cls(await websockets.connect(url, **({"ping_interval": None, "max_queue": None} | options)))
+        given = {"ping_interval": None, "max_queue": None, "proxy": None} | options
+        return cls(await websockets.connect(url, **given))
 
     async def send(self, kind: str, **data: Any) -> None:
         """Send one message."""

@@ -14,6 +14,7 @@ from service.core.protocol import CLIENT_MESSAGES, SERVER_MESSAGES, ScoreAck, de
 EXAMPLES = re.findall(r'^\{"type":.*\}$', (ROOT / "docs/protocol.md").read_text(), re.MULTILINE)
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize("document", documents(), ids=lambda document: document.name)
 def test_what_a_document_names_exists(document: Document) -> None:
     """Every path, option, session, variable, module and link of a document exists."""

@@ -18,6 +18,8 @@ from chaos.report import render
 from chaos.swarm import Op, Player
 from chaos.timeline import Life, Timeline
 
+pytestmark = pytest.mark.starts_process
+
 PATIENCE = 5.0
 
 

@@ -29,6 +29,8 @@ from e2e.test_notebook_desk import kernel_of
 from peer import Peer
 from playwright.async_api import Browser, CDPSession, Page
 
+from loadtest.load.locust_launcher import LOCUST_SCRIPT
+
 MANY, FEWER = 1000, 300  # players; the fewer where the many leave the machine no time
 PLAYER_RATE = 0.2  # scores a second of each swarm player
 CROWD, CROWD_RATE = 25, 40.0  # simulated players, who keep the top of the board in motion
@@ -168,7 +170,7 @@ class Shares:
         self._groups = {
             "kernel": [kernel],
             "Chromium": [one for one in started if "chrom" in one.name()],
-            "swarm": [one for one in below if {"loadtest", "locust"} & set(one.cmdline())],
+            "swarm": [one for one in below if {"loadtest", LOCUST_SCRIPT} & set(one.cmdline())],
             "service": [one for one in below if "service" in one.cmdline()],
             "JupyterLab": [psutil.Process(lab.process.pid)],
         }

@@ -16,6 +16,7 @@ import pytest
 from e2e.lab import ROOT, Lab
 from playwright.async_api import Browser, Locator, Page
 
+from loadtest.load.locust_launcher import LOCUST_SCRIPT
 from loadtest.report.run_file import read
 
 DESK, RESULTS = "02_load_test.ipynb", "03_results.ipynb"
@@ -198,7 +199,7 @@ async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path
         await opens_locust(page)
         await seeks_the_knee(page, runs)
         family = kernel_of(lab).children(recursive=True)
-        assert [one for one in family if "locust" in one.cmdline()]
+        assert [one for one in family if LOCUST_SCRIPT in one.cmdline()]
         assert not [one for one in family if "service.stores.embedded_redis" in one.cmdline()]
         await button(page, "Stop everything").click()
         await until(lambda: not left(family))
@@ -223,7 +224,7 @@ async def test_a_killed_kernel_leaves_nothing_of_the_desk(browser: Browser, tmp_
         await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
         kernel = kernel_of(lab)
         family = kernel.children(recursive=True)
-        for part in ("service", "service.stores.embedded_redis", "loadtest", "locust"):
+        for part in ("service", "service.stores.embedded_redis", "loadtest", LOCUST_SCRIPT):
             assert [one for one in family if part in one.cmdline()], part
         kernel.send_signal(signal.SIGKILL)
         await until(lambda: not left(family))

@@ -65,7 +65,7 @@ class Player:
 
 
 def scores(service: Service) -> dict[str, int]:
-    page = httpx.get(f"{service.url}/api/leaderboard/DEMO123", params={"limit": 1000}).json()
+    page = httpx.get(f"{service.url}/api/leaderboard/DEMO123", params={"limit": 1000}, trust_env=False).json()
     return {entry["userId"]: entry["score"] for entry in page["leaderboard"]}
 
 
@@ -107,8 +107,8 @@ async def test_an_absence_of_redis_is_visible_from_outside(start_service, start_
 
 
 def status(service: Service) -> tuple[str, int]:
-    health = httpx.get(f"{service.url}/health").json()["status"]
-    return health, httpx.get(f"{service.url}/ready").status_code
+    health = httpx.get(f"{service.url}/health", trust_env=False).json()["status"]
+    return health, httpx.get(f"{service.url}/ready", trust_env=False).status_code
 
 
 async def test_a_stop_in_full_play_loses_no_answered_point(start_over):
@@ -172,7 +172,7 @@ async def test_a_replay_matches_although_redis_restarts_twice(start_service, sta
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         for share in (0.3, 0.6):
             await _until_played(http, service, share)
             await asyncio.to_thread(redis.stop, save=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from loadtest.plan.scenarios import default_gates
 from loadtest.report.run_file import read
+from loadtest.target.child_environment import child_environment
 from loadtest.target.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     out = tmp_path / "run.jsonl"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "locust", *command(service.url, out, "--autostart", "--web-host", "127.0.0.1",
-        "--web-port", str(port)), cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        "--web-port", str(port)), cwd=REPOSITORY, env=child_environment({"PYTHONPATH": str(REPOSITORY)}),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -73,7 +73,7 @@ async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
     processes = [
         await asyncio.create_subprocess_exec(
             sys.executable, "-m", "locust", *(command(service.url, out) if number == 0 else ["-f", LOCUSTFILE]), *way,
-            cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            cwd=REPOSITORY, env=child_environment({"PYTHONPATH": str(REPOSITORY)}),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )
         for number, way in enumerate(ways)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.starts_process
+
 EXTRA = ("numpy", "locust", "gevent", "psutil")
 SAMPLE = Path(__file__).parents[2] / "loadtest" / "data" / "quiz_night.csv"
 

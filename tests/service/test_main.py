@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from loadtest.target.child_environment import child_environment, is_of_the_user
 from service.__main__ import parse
 from service.settings import Settings
 
@@ -20,7 +21,7 @@ from service.settings import Settings
 def run(python: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [python, "-m", "service", *arguments],
-        capture_output=True, text=True, timeout=30, env={**os.environ, **environment}, check=False,
+        capture_output=True, text=True, timeout=30, env=child_environment(environment), check=False,
     )  # fmt: skip
 
 
@@ -95,8 +96,10 @@ def test_a_misspelt_variable_is_told(start_service):
     assert any("LEADERBOARD_TOPP" in line for line in service.log)
 
 
-def test_a_token_never_shows(python):
+def test_a_token_never_shows(python, monkeypatch):
     """Neither as a wrong value nor in the settings' own text."""
+    for name in filter(is_of_the_user, list(os.environ)):
+        monkeypatch.delenv(name)
     assert "geheim" not in repr(Settings.read(admin_token="geheim"))
     assert "geheim" not in run(python, "--admin-token", "geheim", "--port", "x").stderr
     assert "geheim" not in repr(Settings.read(redis_url="redis://:geheim@127.0.0.1"))
@@ -122,7 +125,7 @@ def test_plain_uvicorn_says_a_bad_setting_in_one_line(python):
     """The environment is all it has."""
     result = subprocess.run(
         [python, "-m", "uvicorn", "service.main:app", "--port", "0"],
-        capture_output=True, text=True, timeout=30, env={**os.environ, "LEADERBOARD_TOP": "many"}, check=False,
+        capture_output=True, text=True, timeout=30, env=child_environment({"LEADERBOARD_TOP": "many"}), check=False,
     )  # fmt: skip
     assert result.returncode != 0
     assert result.stderr.startswith("leaderboard: --top (from LEADERBOARD_TOP): expected a valid integer")
@@ -132,7 +135,7 @@ def test_plain_uvicorn_says_a_bad_setting_in_one_line(python):
 def test_the_first_line_is_the_url_and_it_serves(start_service):
     """Whoever reads the line can connect at once."""
     service = start_service()
-    assert httpx.get(f"{service.url}/health").status_code == 200
+    assert httpx.get(f"{service.url}/health", trust_env=False).status_code == 200
 
 
 def test_the_log_can_be_json(start_service):
@@ -157,11 +160,11 @@ def test_plain_uvicorn_starts_a_redis_of_its_own_too(python):
     """The environment says so; the server ends with it."""
     process = subprocess.Popen(
         [python, "-m", "uvicorn", "service.main:app", "--port", "0"],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "LEADERBOARD_REDIS_URL": "embedded"},
+        stderr=subprocess.PIPE, text=True, env=child_environment({"LEADERBOARD_REDIS_URL": "embedded"}),
     )  # fmt: skip
     assert process.stderr is not None
     url = next(found[1] for line in process.stderr if (found := re.search(r"running on (http://\S+)", line)))
-    assert httpx.get(f"{url}/health").json()["storage"] == "redis"
+    assert httpx.get(f"{url}/health", trust_env=False).json()["storage"] == "redis"
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(signal.SIGTERM)

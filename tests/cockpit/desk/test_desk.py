@@ -23,8 +23,11 @@ from cockpit.runs.load_run import shown_spec
 
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Outcome
+from loadtest.load.locust_launcher import LOCUST_SCRIPT
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
+
+pytestmark = pytest.mark.starts_process
 
 ROOT = Path(__file__).parents[3]
 PATH = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")])
@@ -213,7 +216,7 @@ async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> No
     controls.locust.click()
     await until(lambda: "href" in controls.link.value)
     address = controls.link.value.split('"')[3]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         assert "Locust" in (await http.get(address)).text
     family = [child for child in psutil.Process().children(recursive=True) if child not in others]
     # The swarm's, the web UI's, and the parent watch of the latter.
@@ -266,7 +269,8 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
 
 def test_the_desk_loads_neither_locust_nor_gevent() -> None:
     """Importing the cockpit, the parts of the load test it uses included, patches nothing."""
-    code = "import cockpit, sys; print([m for m in ('locust', 'gevent', 'service.app') if m in sys.modules])"
+    loaded = "[name for name in ('locust', 'gevent', 'service.app') if name in sys.modules]"
+    code = f"import sys; from cockpit import *; print({loaded})"
     printed = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True, check=True
     )
@@ -276,7 +280,7 @@ def test_the_desk_loads_neither_locust_nor_gevent() -> None:
 def _is_locust(child: psutil.Process) -> bool:
     # What a process started in passing may be gone by the time it is looked at.
     with contextlib.suppress(psutil.NoSuchProcess):
-        return "locust" in child.cmdline()
+        return LOCUST_SCRIPT in child.cmdline()
     return False
 
 

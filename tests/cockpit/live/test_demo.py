@@ -20,6 +20,8 @@ from cockpit.ui.tasks import Tasks
 
 from loadtest.target.processes import ServiceFailed
 
+pytestmark = pytest.mark.starts_process
+
 ROOT = Path(__file__).parents[3]
 LOOK = 0.02  # seconds
 

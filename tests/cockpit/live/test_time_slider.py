@@ -11,6 +11,8 @@ import pytest
 from cockpit import Demo
 from cockpit.live.live_state import SECONDS_KEPT, BoardRow, BoardView, LiveState
 
+pytestmark = pytest.mark.starts_process
+
 
 def board(version: int, score: int) -> BoardView:
     entry = BoardRow(1, "alice", "Alice", "A", "#000", score, connected=True)

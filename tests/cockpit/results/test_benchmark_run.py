@@ -11,6 +11,8 @@ import pytest
 from cockpit import BroadcastBenchmark
 from cockpit.results.benchmark_run import OURS, USUAL
 
+pytestmark = pytest.mark.starts_process
+
 BENCHMARK = Path(__file__).parents[3] / "docs" / "benchmark.json"
 
 

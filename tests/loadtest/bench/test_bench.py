@@ -37,7 +37,10 @@ from loadtest.bench.measurements.fanout import Plan, run, table
 from loadtest.bench.measurements.idle_connections import Probed
 from loadtest.target.processes import ServiceFailed
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmark reads Linux' clocks")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmark reads Linux' clocks"),
+    pytest.mark.starts_process,
+]
 
 
 @pytest.fixture

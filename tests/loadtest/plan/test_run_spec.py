@@ -60,6 +60,7 @@ def test_json_gives_the_spec_that_wrote_it(spec: RunSpec) -> None:
         RunSpec.from_dict(spec.to_dict() | {"thinkTime": 1})
 
 
+@pytest.mark.starts_process
 def test_locust_plays_the_spec_that_the_command_was_given() -> None:
     """Locust's own parser, with the swarm's options in it, reads its command line as the same spec."""
     code = """

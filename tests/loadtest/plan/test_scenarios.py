@@ -13,6 +13,8 @@ from loadtest.replay.score_log import fold
 from loadtest.replay.score_log import read as read_log
 from loadtest.report.run_file import read
 
+pytestmark = pytest.mark.starts_process
+
 SAMPLE = Path(__file__).parents[3] / "loadtest" / "data" / "quiz_night.csv"
 MEASURING = Path(__file__).parents[3] / "docs" / "measuring.md"
 PLAYERS = 20

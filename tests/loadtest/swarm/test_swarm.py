@@ -9,6 +9,8 @@ import pytest
 from loadtest.plan.scenarios import default_gates
 from loadtest.report.run_file import read
 
+pytestmark = pytest.mark.starts_process
+
 PLAYERS = 20
 BOUND = default_gates("steady")[0]  # on the latency
 TRIES = 3  # to hold it

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from hostile_shell import OTHER_SETUP
 
 from loadtest.target import http_api
 from loadtest.target.child_environment import child_environment
 from loadtest.target.http_client import client
 
-HOSTILE = {
-    "REDIS_URL": "redis://127.0.0.1:1/0",
-    "WEB_CONCURRENCY": "3",
-    "LEADERBOARD_REDIS_URL": "redis://127.0.0.1:1/0",
-    "LEADERBOARD_PORT": "tcp://10.0.0.7:8000",
-    "LEADERBOARD_HOST": "0.0.0.0",
-    "LEADERBOARD_ADMIN_TOKEN": "somebody-elses-token",
-    "LEADERBOARD_MAX_POINTS": "1",
-    "LEADERBOARD_BURST": "1",
-    "LEADERBOARD_WORKERS": "4",
-    "LOCUST_USERS": "7",
-    "UVICORN_PORT": "1",
-    "FORWARDED_ALLOW_IPS": "*",
-}
-
 
 @pytest.fixture(autouse=True)
 def _shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell in which somebody has set up a service of their own."""
-    for name, value in HOSTILE.items():
+    for name, value in OTHER_SETUP.items():
         monkeypatch.setenv(name, value)
 
 
 def test_what_sets_up_the_users_own_services_is_left_out() -> None:
     """Everything else is handed on."""
-    assert not child_environment().keys() & HOSTILE.keys()
+    assert not child_environment().keys() & OTHER_SETUP.keys()
     assert child_environment()["PATH"]
 
 

@@ -16,6 +16,8 @@ from redis.retry import Retry
 
 from loadtest.target.processes import RedisServer, ServiceFailed, WatchedCommand
 
+pytestmark = pytest.mark.starts_process
+
 PATIENCE = 15.0
 OWNER = """
 import time

@@ -44,14 +44,14 @@ async def test_a_foreign_host_is_refused_on_http_and_websocket(http, base_url, w
     assert (await http.get(f"{base_url}/health", headers={"Host": "evil.example"})).status_code == 400
     port = int(base_url.rsplit(":", 1)[1])
     with pytest.raises(websockets.InvalidStatus) as caught:
-        await websockets.connect(f"ws://evil.example:{port}/ws", host="127.0.0.1", port=port)
+        await websockets.connect(f"ws://evil.example:{port}/ws", host="127.0.0.1", port=port, proxy=None)
     assert caught.value.response.status_code == 400
 
 
 async def test_two_hosts_are_refused(ws_url):
     """Whichever of them a proxy looked at, the service does not guess."""
     with pytest.raises(websockets.InvalidStatus) as caught:
-        await websockets.connect(ws_url, additional_headers={"Host": "localhost"})
+        await websockets.connect(ws_url, additional_headers={"Host": "localhost"}, proxy=None)
     assert caught.value.response.status_code == 400
 
 
@@ -59,7 +59,7 @@ async def test_two_hosts_are_refused(ws_url):
 async def test_a_foreign_origin_is_refused_before_the_upgrade(http, base_url, ws_url, origin):
     """403 for WebSocket and POST; a GET tells nothing that a page could read."""
     with pytest.raises(websockets.InvalidStatus) as caught:
-        await websockets.connect(ws_url, origin=origin)
+        await websockets.connect(ws_url, origin=origin, proxy=None)
     assert caught.value.response.status_code == 403
     assert (await http.post(f"{base_url}/api/demo/reset", headers={"Origin": origin})).status_code == 403
     assert (await http.get(f"{base_url}/health", headers={"Origin": origin})).status_code == 200

@@ -12,7 +12,7 @@ import psutil
 def test_a_reloading_service_serves(start_service):
     """`--reload` announces the URL and answers."""
     service = start_service("--reload")
-    assert httpx.get(f"{service.url}/health", timeout=20).status_code == 200
+    assert httpx.get(f"{service.url}/health", timeout=20, trust_env=False).status_code == 200
 
 
 def test_workers_share_one_port_and_one_board(start_service):
@@ -28,10 +28,10 @@ def test_workers_share_one_port_and_one_board(start_service):
         if one.status == psutil.CONN_LISTEN and one.laddr.port == port
     ]
     assert len(set(listening)) == len(listening) == 2
-    httpx.post(f"{service.url}/api/demo/populate")
+    httpx.post(f"{service.url}/api/demo/populate", trust_env=False)
     until = time.monotonic() + 10
     while len(versions) != 1 and time.monotonic() < until:
-        boards = [httpx.get(f"{service.url}/api/leaderboard/DEMO123").json() for _ in range(10)]
+        boards = [httpx.get(f"{service.url}/api/leaderboard/DEMO123", trust_env=False).json() for _ in range(10)]
         versions = {(board["epoch"], board["version"]) for board in boards}
     assert versions == {(boards[0]["epoch"], 1)}
     children = family.children(recursive=True)
@@ -44,14 +44,14 @@ def test_workers_share_one_port_and_one_board(start_service):
 def test_a_worker_that_was_killed_is_replaced(start_service):
     """And the service goes on."""
     service = start_service("--workers", "2", "--redis-url", "embedded")
-    httpx.post(f"{service.url}/api/demo/populate")
+    httpx.post(f"{service.url}/api/demo/populate", trust_env=False)
     before = workers_of(service.pid)
     assert len(before) == 2
     psutil.Process(min(before)).kill()
     until = time.monotonic() + 10
     while len(workers_of(service.pid) - {min(before)}) < 2:
         assert time.monotonic() < until, "the worker was not replaced"
-    assert httpx.get(f"{service.url}/health").json()["storage"] == "redis"
+    assert httpx.get(f"{service.url}/health", trust_env=False).json()["storage"] == "redis"
 
 
 def workers_of(pid: int) -> set[int]:

@@ -15,6 +15,8 @@ from service.stores.in_process import EMPTY_TTL
 from service.stores.memory import MemoryStore
 from service.stores.redis import RedisStore
 
+pytestmark = pytest.mark.starts_process
+
 NewStore = Callable[..., Awaitable[Store]]
 
 

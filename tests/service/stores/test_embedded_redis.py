@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+from loadtest.target.child_environment import child_environment
 from service.core.local_addresses import folder_of
 from service.stores.embedded_redis import EmbeddedServer, NoServer
+
+pytestmark = pytest.mark.starts_process
 
 PATIENCE = 15.0
 OWNER = """
@@ -67,7 +70,7 @@ def command() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str, int]]]
             process = running.enter_context(subprocess.Popen(
                 [sys.executable, "-m", "service.stores.embedded_redis", *arguments],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                env={**os.environ, **environment},
+                env=child_environment(environment),
             ))  # fmt: skip
             url, pid = process.stdout.readline().strip(), process.stdout.readline()
             return process, url, int(pid.removeprefix("pid "))
