@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
@@ -21,35 +20,17 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_json
 
 from service.core.errors import ErrorCode, WrongFrame
-from service.core.user_appearance import MAX_USERNAME
+from service.core.username import clean_username as clean_username  # noqa: PLC0414 - others know it from here
 
 DEFAULT_SESSION: Final = "DEMO123"
 MAX_FRAME: Final = 4096  # bytes, inbound
 MAX_POINTS: Final = 1_000_000
 MAX_TOTAL: Final = 10**12
 
-_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # The ids of users and sessions, and those of operations; all checks use these patterns.
 ID_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
 OP_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{8,64}$"
 _OP_ID = re.compile(OP_ID_PATTERN)
-
-
-def clean_username(name: str) -> str:
-    """The name in NFC without surrounding blanks. Raises ValueError if it may not be shown."""
-    name = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(name) <= MAX_USERNAME:
-        raise ValueError(f"expected 1 to {MAX_USERNAME} characters, got {len(name)}")
-    marks = 0
-    for character in name:
-        category = unicodedata.category(character)
-        if category in _FORBIDDEN_CATEGORIES:
-            raise ValueError(f"expected printable characters, got U+{ord(character):04X} ({category})")
-        marks = marks + 1 if category.startswith("M") else 0
-        if marks > 2:
-            raise ValueError("expected at most two combining marks in a row, got more")
-    return name
-
 
 UserId = Annotated[str, Field(pattern=ID_PATTERN, examples=["alice"])]
 SessionId = Annotated[str, Field(pattern=ID_PATTERN, examples=[DEFAULT_SESSION])]

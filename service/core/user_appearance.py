@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zlib import crc32
 
-MAX_USERNAME = 32
+from service.core.username import MAX_USERNAME
 
 
 @dataclass(frozen=True, slots=True)
