@@ -24,7 +24,7 @@ from service.realtime.hub import Hubs
 from service.server.gc_freeze import GcFreezer
 from service.server.logging_config import drop_known_noise
 from service.server.stop_signals import Draining, stop_with_parent
-from service.settings import BadSetting, Settings
+from service.settings import SHORT_TOKEN, BadSetting, Settings
 from service.stores.base import Store
 from service.stores.memory import MemoryStore
 from service.stores.redis import EmbeddedRedisStore, RedisStore
@@ -65,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         limits=Limits(settings.rate, settings.burst, settings.max_points),
         max_connections=settings.max_connections,
     )
+    token = settings.admin_token
     draining = Draining()
     metrics.sessions.set_function(lambda: len(store.sessions))
     metrics.degraded.set_function(lambda: store.degraded)
@@ -72,8 +73,11 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         drop_known_noise()
-        for name in settings.unknown_variables():
-            log.warning("%s is set in the environment but is not a setting", name)
+        for name, meant in settings.unknown_variables().items():
+            hint = f"; is {meant} meant?" if meant else ""
+            log.warning("%s is set in the environment but is not a setting%s", name, hint)
+        if token is not None and len(token) < SHORT_TOKEN:
+            log.warning("the admin token is easy to guess: expected %d characters or more, got fewer", SHORT_TOKEN)
         await store.start()
         if store.storage == "memory":
             log.info("no Redis is configured: scores are kept in memory and end with this process")
@@ -105,7 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
         store=store,
         connections=connections,
         metrics=metrics,
-        admin=Admin(settings.admin_token, settings.open_admin),
+        admin=Admin(token, settings.open_admin),
         top=settings.top,
         draining=draining,
     )

@@ -8,7 +8,7 @@ from service.app import create_app
 from service.settings import BadSetting, Settings
 
 try:
-    app = create_app(Settings.read())
+    app = create_app(Settings.read_for_app())
 except BadSetting as error:
     sys.stderr.write(f"leaderboard: {error}\n")
     sys.exit(2)

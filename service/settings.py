@@ -7,9 +7,12 @@ is one path into the app however it is started.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
-from typing import Annotated, Any
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
@@ -21,6 +24,14 @@ from service.core.protocol import MAX_POINTS
 from service.core.ranking import Ranking
 
 PREFIX = "LEADERBOARD_"
+SHORT_TOKEN: Final = 16  # characters; a shorter one can be guessed
+# Settings that mean nothing to an app which another server serves.
+OF_THE_COMMAND: Final = frozenset({"host", "port", "reload", "log_json", "until_stdin_closes"})
+# What Kubernetes sets for a Service named leaderboard, or leaderboard-SOMETHING, in every pod of its namespace.
+_OF_KUBERNETES: Final = re.compile(
+    PREFIX + r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+_ENDPOINT: Final = re.compile(r"(tcp|udp|sctp)://\S+")
 
 
 class BadSetting(ValueError):
@@ -30,7 +41,9 @@ class BadSetting(ValueError):
 class Settings(BaseSettings):
     """The settings of one service. Each is an option `--name` and a variable `LEADERBOARD_NAME`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", validate_by_name=True, env_ignore_empty=True
+    )
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on, 0 for any free one")
@@ -61,7 +74,10 @@ class Settings(BaseSettings):
     allowed_host: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host name that the service answers to, besides IP addresses and localhost (repeatable)"
     )
-    admin_token: str | None = Field(None, min_length=1, repr=False, description="token required for Populate and Reset")
+    admin_token: str | None = Field(None, repr=False, description="token required for Populate and Reset")
+    admin_token_file: str | None = Field(
+        None, description="file with that token, so that a list of processes does not show it"
+    )
     open_admin: bool = Field(False, description="allow Populate and Reset without a token")
     drain_seconds: float = Field(0, ge=0, description="seconds to keep serving after the signal to stop")
     log_json: bool = Field(False, description="log one JSON object per line")
@@ -97,6 +113,21 @@ class Settings(BaseSettings):
             parse_url(url)  # type: ignore[no-untyped-call] # its error text is clear
         return url
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_no_endpoint(cls, port: Any) -> Any:
+        if isinstance(port, str) and _ENDPOINT.fullmatch(port.strip()):
+            raise ValueError(
+                "expected a port; Kubernetes sets this variable for a Service of that name "
+                "(give --port, rename the Service, or set enableServiceLinks: false)"
+            )
+        return port
+
+    @field_validator("admin_token")
+    @classmethod
+    def _is_a_token(cls, token: str | None) -> str | None:
+        return None if token is None else _token(token)
+
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
@@ -106,7 +137,7 @@ class Settings(BaseSettings):
     def read(cls, **given: Any) -> Settings:
         """The settings from the environment, overridden by the given ones. Raises `BadSetting`."""
         try:
-            return cls(**given)
+            settings = cls(**given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]).removeprefix(PREFIX).lower()
@@ -121,16 +152,61 @@ class Settings(BaseSettings):
             raise BadSetting(f"{option}: {expected}, got {came}") from None
         except SettingsError as error:
             raise BadSetting(str(error)) from None
+        return settings._with_token_of_file()
+
+    def _with_token_of_file(self) -> Settings:
+        """The settings with the token that the file holds; it is read once, because it may be a pipe."""
+        file = self.admin_token_file
+        if file is None:
+            return self
+        if self.admin_token is not None:
+            raise BadSetting("--admin-token: expected a token or --admin-token-file, got both")
+        try:
+            token = _token(Path(file).read_text("utf-8-sig"))
+        except OSError as error:
+            problem = f"expected a file that can be read ({error.strerror})"
+        except UnicodeDecodeError:
+            problem = "expected a file of UTF-8 characters"
+        except ValueError as error:
+            problem = str(error)
+        else:
+            return self.model_copy(update={"admin_token": token, "admin_token_file": None})
+        raise BadSetting(f"--admin-token-file: {problem}, got {json.dumps(file)}")
 
     @classmethod
-    def unknown_variables(cls) -> list[str]:
-        """Variables that look like settings but are not: a misspelt name has no effect, so it should be reported."""
-        known = {PREFIX + name.upper() for name in cls.model_fields}
-        return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    def read_for_app(cls) -> Settings:
+        """The settings of an app that another server serves: those of the command are not read. Raises `BadSetting`."""
+        return cls.read(**{name: cls.model_fields[name].default for name in OF_THE_COMMAND})
+
+    @classmethod
+    def unknown_variables(cls) -> dict[str, str | None]:
+        """Variables that look like settings but are not, each with the one that may be meant.
+
+        A misspelt name has no effect, so it should be reported. Kubernetes' own variables are left out.
+        """
+        known = [PREFIX + name.upper() for name in cls.model_fields]
+        ours = (name for name in sorted(os.environ) if name.startswith(PREFIX) and not _OF_KUBERNETES.fullmatch(name))
+        return {
+            name: next(iter(difflib.get_close_matches(name, known, 1, 0.85)), None)
+            for name in ours
+            if name not in known
+        }
 
     def to_environment(self) -> None:
         """Write the given settings into this process's environment, for the processes it starts."""
         for name in self.model_fields_set:
             value = getattr(self, name)
-            if value is not None:
+            if value is None:
+                os.environ.pop(PREFIX + name.upper(), None)
+            else:
                 os.environ[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _token(text: str) -> str:
+    """The token without the line end that files and shells add. Raises ValueError if it cannot be sent."""
+    token = text.strip()
+    if not token:
+        raise ValueError("expected a token, got none but blanks")
+    if not token.isprintable():  # half of a character that is not UTF-8, too
+        raise ValueError("expected a token of one line of printable UTF-8 characters")
+    return token

@@ -159,6 +159,9 @@ function takeToken() {
 	history.replaceState(null, "", location.pathname + location.search); // keep it off the projector
 }
 
+/** `text` as a header can carry it: one character for each byte. */
+const utf8 = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
 async function host(action) {
 	const url = here(`api/demo/${action}`);
 	url.searchParams.set("sessionId", sessionId);
@@ -166,7 +169,7 @@ async function host(action) {
 	try {
 		const { ok, status } = await fetch(url, {
 			method: "POST",
-			headers: adminToken ? { Authorization: `Bearer ${adminToken}` } : {},
+			headers: adminToken ? { Authorization: `Bearer ${utf8(adminToken)}` } : {},
 		});
 		if (!ok) view.help("host-help", refusal(status));
 	} catch {

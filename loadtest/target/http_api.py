@@ -78,7 +78,7 @@ def players(url: str, session_id: str) -> int:
 
 def reset(url: str, session_id: str, admin_token: str | None = None) -> None:
     """Clear the session's scores. Raises `Unreachable`, also when the service does not allow it."""
-    headers = {"Authorization": f"Bearer {admin_token}"} if admin_token else {}
+    headers = {b"Authorization": f"Bearer {admin_token.strip()}".encode()} if admin_token else {}
     _call("POST", url, f"/api/demo/reset?sessionId={session_id}", headers)
 
 
@@ -90,14 +90,14 @@ def metrics(url: str) -> Samples:
         raise _other_server(url, "GET /metrics was answered, but not by Prometheus' text") from None
 
 
-def _call(method: str, url: str, path: str, headers: dict[str, str] | None = None) -> Any:
+def _call(method: str, url: str, path: str, headers: dict[bytes, bytes] | None = None) -> Any:
     try:
         return _answer(method, url, path, headers).json()
     except ValueError:
         raise _other_server(url, f"{method} {path} was answered, but not by JSON") from None
 
 
-def _answer(method: str, url: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+def _answer(method: str, url: str, path: str, headers: dict[bytes, bytes] | None = None) -> httpx.Response:
     """The answer, which is a success. Raises `Unreachable`."""
     ws_url(url)
     try:

@@ -32,8 +32,10 @@ class Admin:
     def refusal(self, *, client: str | None, host: str, authorization: str | None) -> tuple[int, str] | None:
         """The status and reason to refuse with, or None."""
         if self.token is not None:
-            expected = f"Bearer {self.token}".encode()
-            if secrets.compare_digest((authorization or "").encode(), expected):
+            # RFC 9110, section 11.1: the scheme in any case. A header comes as Latin-1 and is meant as UTF-8.
+            scheme, _, credentials = (authorization or "").partition(" ")
+            sent = credentials.strip(" ").encode("latin-1", "replace")
+            if scheme.lower() == "bearer" and secrets.compare_digest(sent, self.token.encode()):
                 return None
             return 401, "expected Authorization: Bearer with the admin token, got " + (
                 "another" if authorization else "none"

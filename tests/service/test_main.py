@@ -93,7 +93,7 @@ def test_a_misspelt_variable_is_told(start_service):
     """It has no effect, and nobody should have to find that out alone."""
     service = start_service(environment={"LEADERBOARD_TOPP": "9"})
     service.stop()
-    assert any("LEADERBOARD_TOPP" in line for line in service.log)
+    assert any("LEADERBOARD_TOPP" in line and "is LEADERBOARD_TOP meant?" in line for line in service.log)
 
 
 def test_a_token_never_shows(python, monkeypatch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from loadtest.target import http_api
 from service.http.admin_permission import Admin
 
 
@@ -28,10 +31,35 @@ def test_with_a_token_everybody_needs_it():
     assert refusal(admin, token="Bearer secret") is None
 
 
-async def test_a_token_is_asked_for_over_http(http, start_service):
-    """401 with the scheme that is wanted, and the token opens."""
-    url = start_service("--admin-token", "secret").url
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+def test_the_scheme_is_written_in_any_case(scheme: str):
+    """RFC 9110, section 11.1; clients differ."""
+    assert refusal(Admin("secret"), token=f"{scheme} secret") is None
+
+
+@pytest.mark.parametrize("sent", ["Basic secret", "secret", "Bearer", "Bearer ", "Bearersecret", "Bearer secret x"])
+def test_what_is_no_bearer_token_is_refused(sent: str):
+    """Another scheme, no scheme, no token, two tokens."""
+    assert refusal(Admin("secret"), token=sent) == 401
+
+
+def test_a_token_is_utf8():
+    """Its bytes come as Latin-1 characters, as ASGI headers do."""
+    admin = Admin("sésame 🔑")
+    assert refusal(admin, token="Bearer " + "sésame 🔑".encode().decode("latin-1")) is None
+    assert refusal(admin, token="Bearer sésame") == 401
+
+
+async def test_a_token_from_a_file_is_asked_for_over_http(http, start_service, tmp_path):
+    """401 with the scheme that is wanted, and the token opens; the log says that it is short."""
+    (tmp_path / "token").write_text("sésame 🔑\n", "utf-8")
+    service = start_service("--admin-token-file", str(tmp_path / "token"))
+    url = service.url
     refused = await http.post(f"{url}/api/demo/populate")
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-    answer = await http.post(f"{url}/api/demo/populate", headers={"Authorization": "Bearer secret"})
+    answer = await http.post(f"{url}/api/demo/populate", headers={"Authorization": "bearer sésame 🔑".encode()})
     assert answer.status_code == 200
+    http_api.reset(url, "DEMO123", "sésame 🔑")
+    service.stop()
+    assert any("expected 16 characters or more" in line for line in service.log)
+    assert not any("sésame" in line for line in service.log)
