@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     @classmethod
     def _names_a_store(cls, url: str | None) -> str | None:
         if url is not None and folder_of(url) is None:
-            parse_url(url)  # type: ignore[no-untyped-call] # its error text is clear
+            _check_redis_url(url)
         return url
 
     @field_validator("port", mode="before")
@@ -210,3 +210,26 @@ def _token(text: str) -> str:
     if not token.isprintable():  # half of a character that is not UTF-8, too
         raise ValueError("expected a token of one line of printable UTF-8 characters")
     return token
+
+
+def _check_redis_url(url: str) -> None:
+    """Raise ValueError unless the URL says what it seems to say. The text shows nothing of it: it may hold a password.
+
+    An unquoted `/`, `?`, `#` or `@` in a password ends the address early, and a piece of the password would be
+    taken for the host; a database with a name would be database 0.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"expected HOST:PORT with a number for the port{_QUOTE}") from None
+    parse_url(url)  # type: ignore[no-untyped-call] # its error texts are clear
+    if parts.scheme == "unix":
+        return
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(f"expected no @ after the host, and no #{_QUOTE}")
+    if not re.fullmatch(r"(/[0-9]*)?", parts.path):
+        raise ValueError("expected a number for the database, as in redis://HOST:6379/0")
+
+
+_QUOTE: Final = "; in a password, write % / ? # @ as %25 %2F %3F %23 %40"

@@ -117,3 +117,37 @@ def test_two_tokens_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LEADERBOARD_ADMIN_TOKEN", "other")
     with pytest.raises(BadSetting, match="--admin-token: expected a token or --admin-token-file, got both"):
         Settings.read(admin_token_file=str(file))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1", "redis://127.0.0.1/", "redis://127.0.0.1:6379/5", "redis://:p%2Fq@127.0.0.1/0?db=2",
+        "rediss://ann:p@q@redis.example:6380", "unix:///run/redis.sock?db=1", "redis://[::1]:6379", "embedded",
+    ],
+)  # fmt: skip
+def test_an_address_of_redis_is_taken(url: str) -> None:
+    """With and without a port, a database, a user and a password."""
+    assert Settings.read(redis_url=url).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["redis://host/quiz", "rediss://host/0/1", "redis://host/-1", "redis://host/1x"])
+def test_a_database_is_a_number(url: str) -> None:
+    """A name would silently be database 0."""
+    with pytest.raises(BadSetting, match="expected a number for the database"):
+        Settings.read(redis_url=url)
+
+
+@pytest.mark.parametrize("mark", ["/", "?", "#", "@x/", ":", "[", "]", "\u2100"])
+@pytest.mark.parametrize("user", ["", "ann"])
+def test_no_piece_of_a_password_shows_or_is_a_host(mark: str, user: str) -> None:
+    """An unquoted mark in a password either belongs to it, or the line says how to write it."""
+    url = f"redis://{user}:geheim{mark}geheim@127.0.0.1:6379"
+    try:
+        settings = Settings.read(redis_url=url)
+    except BadSetting as error:
+        assert "geheim" not in str(error)
+        assert "in a password, write" in str(error)
+    else:
+        assert mark == ":"
+        assert settings.redis_url == url
