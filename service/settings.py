@@ -19,6 +19,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 from redis.connection import parse_url
 
+from service.core.host_names import HostRule, OriginRule
 from service.core.local_addresses import folder_of, is_loopback
 from service.core.protocol import MAX_POINTS
 from service.core.ranking import Ranking
@@ -69,10 +70,14 @@ class Settings(BaseSettings):
     max_sessions: int = Field(1000, ge=1, description="maximum number of sessions")
     session_ttl: float = Field(86_400, gt=0, description="seconds a session with scores outlives its last connection")
     allowed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="additional web origin that may connect, like https://lab.example (repeatable)"
+        (),
+        description="additional web origin that may connect, like https://lab.example or https://*.lab.example "
+        "(repeatable)",
     )
     allowed_host: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="host name that the service answers to, besides IP addresses and localhost (repeatable)"
+        (),
+        description="host name that the service answers to, besides IP addresses and localhost: quiz.example, "
+        "*.quiz.example for all below it, or * for all (repeatable)",
     )
     admin_token: str | None = Field(None, repr=False, description="token required for Populate and Reset")
     admin_token_file: str | None = Field(
@@ -93,17 +98,14 @@ class Settings(BaseSettings):
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
-                raise ValueError("expected an origin like https://lab.example:8888")
+            OriginRule.parse(origin)
         return origins
 
     @field_validator("allowed_host")
     @classmethod
     def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
-            if "/" in host or urlsplit(f"//{host}").hostname is None:
-                raise ValueError("expected a host name like quiz.example, without scheme and path")
+            HostRule.parse(host)
         return hosts
 
     @field_validator("redis_url")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
 
+from service.core.host_names import Authority
 from service.core.local_addresses import is_loopback
-from service.http.host_and_origin import Authority
 
 
 @dataclass(frozen=True, slots=True)

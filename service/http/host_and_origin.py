@@ -7,11 +7,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -19,77 +15,38 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from service.core.errors import CloseCode
-
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^:\[\]@/\s]+)(?::(?P<port>[0-9]{1,5}))?")
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+from service.core.host_names import DEFAULT_PORTS, Authority, HostRule, Origin, OriginRule
 
 # Jupyter frames the page from its own port of the same machine.
 _FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A host and port as in a Host header; `port` is None when it was not written."""
-
-    name: str
-    port: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> Authority | None:
-        """The parts of `text`, or None when it is no `host[:port]`."""
-        match = _HOST.fullmatch(text)
-        if match is None:
-            return None
-        port = match["port"]
-        return cls(match["name"].lower().rstrip("."), None if port is None else int(port))
-
-    @property
-    def is_address(self) -> bool:
-        """Whether the host is an IP address."""
-        try:
-            ipaddress.ip_address(self.name.strip("[]"))
-        except ValueError:
-            return False
-        return True
 
 
 class AccessRules:
     """The rules of access, apart from any framework."""
 
     def __init__(self, *, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> None:
-        self._hosts = frozenset(host.lower() for host in allowed_hosts)
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in allowed_origins)
+        self._hosts = tuple(map(HostRule.parse, allowed_hosts))
+        self._origins = tuple(map(OriginRule.parse, allowed_origins))
 
     def host_is_fine(self, host: str) -> bool:
         """Whether the service answers to this Host header."""
         authority = Authority.parse(host)
         return authority is not None and (
-            authority.is_address
-            or authority.name == "localhost"
-            or authority.name in self._hosts
-            or host.lower() in self._hosts
+            authority.is_address or authority.name == "localhost" or any(rule.allows(authority) for rule in self._hosts)
         )
 
     def origin_is_fine(self, origin: str, host: str) -> bool:
         """Whether a page of this origin may connect or post to a service called by this Host."""
-        if origin.lower().rstrip("/") in self._origins:
-            return True
-        try:
-            parts = urlsplit(origin)
-            port, name = parts.port, parts.hostname
-        except ValueError:
-            return False
-        authority = Authority.parse(host)
-        if not name or authority is None:
+        page, authority = Origin.parse(origin), Authority.parse(host)
+        if page is None or authority is None:
             return False
         # Behind a proxy that ends TLS the schemes differ, so only what a default port means is taken from it.
-        default = _DEFAULT_PORTS.get(parts.scheme)
-        same_port = (port or default) == (authority.port or default)
-        return same_port and name.rstrip(".") == authority.name.strip("[]")
+        own = (authority.name, authority.port_or(DEFAULT_PORTS.get(page.scheme)))
+        return (page.name, page.port) == own or any(rule.allows(page) for rule in self._origins)
 
     def content_security_policy(self) -> str:
         """The policy of every page."""
-        ancestors = " ".join([*_FRAME_ANCESTORS, *sorted(self._origins)])
+        ancestors = " ".join([*_FRAME_ANCESTORS, *sorted(map(str, self._origins))])
         return (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
             f"font-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors {ancestors}"
@@ -110,8 +67,8 @@ class AccessMiddleware:
             return
         headers = Headers(scope=scope)
         # Two Host headers are a trick on whoever reads the other one (RFC 9112, section 3.2).
-        host = ", ".join(headers.getlist("host"))
-        origin = ", ".join(headers.getlist("origin")) if "origin" in headers else None
+        host = _utf8(", ".join(headers.getlist("host")))
+        origin = _utf8(", ".join(headers.getlist("origin"))) if "origin" in headers else None
         if not self._rules.host_is_fine(host):
             expected = "one IP address, localhost or an allowed host"
             await _refuse(scope, receive, send, 400, f"Host: expected {expected}, got {host[:100]!r}")
@@ -131,6 +88,14 @@ class AccessMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def _utf8(header: str) -> str:
+    """The header, which comes as Latin-1, as it is meant: a client may send an international name as it is typed."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, detail: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,24 @@ def test_two_tokens_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LEADERBOARD_ADMIN_TOKEN", "other")
     with pytest.raises(BadSetting, match="--admin-token: expected a token or --admin-token-file, got both"):
         Settings.read(admin_token_file=str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("allowed_host", "a.*", "--allowed-host (from LEADERBOARD_ALLOWED_HOST): expected a host name like"),
+        ("allowed_host", "quiz.example,http://foo", "without scheme and path"),
+        ("allowed_origin", "*", "--allowed-origin (from LEADERBOARD_ALLOWED_ORIGIN): expected an origin like"),
+        ("allowed_origin", "https://quiz.example/x", "https://*.lab.example"),
+    ],
+)
+def test_a_host_or_origin_that_never_matches_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    """At the start, with what is expected."""
+    monkeypatch.setenv(f"LEADERBOARD_{name.upper()}", value)
+    with pytest.raises(BadSetting, match=re.escape(expected)):
+        Settings.read()
 
 
 @pytest.mark.parametrize(

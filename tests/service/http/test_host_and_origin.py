@@ -39,6 +39,26 @@ def test_origin_must_be_the_services_own_or_allowed(origin: str, host: str, fine
     assert AccessRules(allowed_origins=["https://lab.example:8888"]).origin_is_fine(origin, host) is fine
 
 
+async def test_allowed_names_are_let_in_however_they_are_written(http, connect, start_service):
+    """A wildcard, a last dot, an international name as typed and as sent, and a default port."""
+    service = start_service(
+        "--allowed-host", "*.quiz.example", "--allowed-host", "bücher.example.", "--allowed-origin", "https://*.lab.example:443"
+    )  # fmt: skip
+    url = service.url
+    for host in ("a.quiz.example", "a.quiz.example.", "xn--bcher-kva.example", "bücher.example:8000"):
+        answer = await http.get(f"{url}/health", headers={"Host": host.encode()})
+        assert answer.status_code == 200, host
+        assert (
+            "frame-ancestors 'self' http://localhost:* http://127.0.0.1:* https://*.lab.example"
+            in (answer.headers["content-security-policy"])
+        )
+    for host in ("quiz.example", "evil.example", b"\xff.example"):
+        assert (await http.get(f"{url}/health", headers={"Host": host})).status_code == 400, host
+    peer = await connect(f"ws{url.removeprefix('http')}/ws", origin="https://b.lab.example")
+    await peer.send("ping")
+    await peer.next("pong")
+
+
 async def test_a_foreign_host_is_refused_on_http_and_websocket(http, base_url, ws_url):
     """400, before anything is done."""
     assert (await http.get(f"{base_url}/health", headers={"Host": "evil.example"})).status_code == 400
