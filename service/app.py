@@ -48,14 +48,15 @@ def create_store(settings: Settings, metrics: Metrics) -> Store:
     return EmbeddedRedisStore(folder, metrics=metrics, **options)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The leaderboard as an ASGI app. Raises `BadSetting`."""
+def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
+    """The leaderboard as an ASGI app, which so many processes serve. Raises `BadSetting`."""
     metrics = Metrics()
     store = create_store(settings, metrics)
-    if settings.workers > 1 and not store.shared:
+    processes = max(processes, settings.workers)
+    if processes > 1 and not store.shared:
         raise BadSetting(
-            f"--workers: expected 1, or --redis-url as well, without which processes share nothing, "
-            f"got {settings.workers}"
+            f"--workers: expected 1, or --redis-url (REDIS_URL) as well with a Redis that they share, "
+            f"got {processes}, which would show {processes} boards"
         )
     hubs = Hubs(store=store, metrics=metrics, tick=settings.tick_ms / 1000, top=settings.top)
     connections = Connections(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from service.app import create_app
+from service.server.foreign_supervisor import refuse_to_serve, serving_processes
 from service.settings import BadSetting, Settings
 
 try:
-    app = create_app(Settings.read_for_app())
+    app = create_app(Settings.read_for_app(), processes=serving_processes())
 except BadSetting as error:
-    sys.stderr.write(f"leaderboard: {error}\n")
-    sys.exit(2)
+    refuse_to_serve(f"leaderboard: {error}\n")

@@ -183,6 +183,8 @@ class RedisStore(LocalStore):
 class EmbeddedRedisStore(RedisStore):
     """Over a Redis of its own, which lives as long as the store; its data is in the folder, or nowhere."""
 
+    shared = False  # another process would start another server
+
     def __init__(
         self,
         folder: str,
