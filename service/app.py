@@ -17,6 +17,7 @@ from service.core.local_addresses import folder_of
 from service.core.session import SessionRules
 from service.http.admin_permission import Admin
 from service.http.host_and_origin import AccessMiddleware, AccessRules
+from service.http.path_prefix import PathPrefixMiddleware, TrustedProxies
 from service.http.routes import add_routes
 from service.metrics import Metrics
 from service.realtime.connection import Connections, Limits
@@ -100,6 +101,8 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         description="Players join a quiz session and score; everyone sees the board move. "
         "[The page](./) · the WebSocket `/ws` is described by [asyncapi.json](asyncapi.json).",
         lifespan=lifespan,
+        servers=[{"url": "./"}],  # beside the document, so under its prefix
+        root_path_in_servers=False,
         docs_url=None,
         redoc_url=None,
     )
@@ -113,6 +116,9 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         admin=Admin(token, settings.open_admin),
         top=settings.top,
         draining=draining,
+    )
+    app.add_middleware(
+        PathPrefixMiddleware, prefix=settings.root_path, proxies=TrustedProxies(settings.trusted_proxies)
     )
     app.add_middleware(
         AccessMiddleware,

@@ -32,6 +32,7 @@ OF_THE_COMMAND: Final = frozenset({"host", "port", "reload", "log_json", "until_
 _OF_KUBERNETES: Final = re.compile(
     PREFIX + r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
+ROOT_PATH: Final = r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+"
 _ENDPOINT: Final = re.compile(r"(tcp|udp|sctp)://\S+")
 
 
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
         None, description="file with that token, so that a list of processes does not show it"
     )
     open_admin: bool = Field(False, description="allow Populate and Reset without a token")
+    root_path: str = Field("", description="path under which a proxy shows the service, like /quiz")
     drain_seconds: float = Field(0, ge=0, description="seconds to keep serving after the signal to stop")
     log_json: bool = Field(False, description="log one JSON object per line")
     until_stdin_closes: bool = Field(False, description="stop when stdin closes (for a parent process)")
@@ -108,6 +110,14 @@ class Settings(BaseSettings):
             HostRule.parse(host)
         return hosts
 
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not re.fullmatch(ROOT_PATH, path):
+            raise ValueError("expected a path like /quiz, of letters, digits and ._~-")
+        return path
+
     @field_validator("redis_url")
     @classmethod
     def _names_a_store(cls, url: str | None) -> str | None:
@@ -129,6 +139,11 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_token(cls, token: str | None) -> str | None:
         return None if token is None else _token(token)
+
+    @property
+    def trusted_proxies(self) -> str:
+        """The proxies whose headers count, from uvicorn's own variable and by its default."""
+        return os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
 
     @property
     def listens_on_loopback(self) -> bool:

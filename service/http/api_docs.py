@@ -11,7 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from service.http.asyncapi import describe
+from service.http.asyncapi import describe, server
 
 SWAGGER = Path(swagger_ui_bundle.swagger_ui_path)
 
@@ -22,20 +22,20 @@ _DOCS_POLICY = (
 )
 
 
-async def asyncapi() -> dict[str, Any]:
-    """What is said on `/ws`."""
-    return describe()
+async def asyncapi(request: Request) -> dict[str, Any]:
+    """What is said on `/ws`, and where."""
+    secure, prefix = request.url.scheme == "https", request.scope.get("root_path", "")
+    return describe() | {"servers": {"this": server(request.headers["host"], secure=secure, prefix=prefix)}}
 
 
-async def docs(request: Request) -> HTMLResponse:
-    """The HTTP calls to try out, without a network."""
-    root = request.scope.get("root_path", "").rstrip("/")
+async def docs() -> HTMLResponse:
+    """The HTTP calls to try out, without a network, under any path prefix."""
     page = get_swagger_ui_html(
-        openapi_url=f"{root}/openapi.json",
+        openapi_url="./openapi.json",
         title="Elsa Real-Time Leaderboard",
-        swagger_js_url=f"{root}/docs/assets/swagger-ui-bundle.js",
-        swagger_css_url=f"{root}/docs/assets/swagger-ui.css",
-        swagger_favicon_url=f"{root}/docs/assets/favicon-32x32.png",
+        swagger_js_url="./docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="./docs/assets/swagger-ui.css",
+        swagger_favicon_url="./docs/assets/favicon-32x32.png",
     )
     page.headers["Content-Security-Policy"] = _DOCS_POLICY
     return page

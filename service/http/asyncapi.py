@@ -43,6 +43,11 @@ def describe() -> dict[str, Any]:
     }
 
 
+def server(host: str, *, secure: bool, prefix: str) -> dict[str, str]:
+    """The server of the document, as a client called it."""
+    return {"host": host, "protocol": "wss" if secure else "ws"} | ({"pathname": prefix} if prefix else {})
+
+
 def _message(model: Any) -> dict[str, Any]:
     return {
         "name": model.type,

@@ -328,6 +328,19 @@ async def test_a_path_prefix_changes_nothing(service: Service, visit: Any) -> No
         await page.get_by_role("button", name="Populate Demo Data").click()
         await expect(page.locator("[data-board] > li")).to_have_count(6)
         await expect(page.locator("[data-storage]")).to_have_text("In memory")
+
+
+@browser_test
+async def test_a_path_prefix_changes_nothing_in_the_documents(service: Service, visit: Any) -> None:
+    """Swagger UI loads, and a call that is tried out is answered, under a prefix that nobody told the service."""
+    async with prefixing_proxy(service, "/proxy/8000") as url:
+        page = await visit(f"{url}/docs")
+        call = page.locator(".opblock", has=page.locator("[data-path='/health']"))
+        await call.locator(".opblock-summary-control").click()
+        await call.get_by_role("button", name="Try it out").click()
+        await call.get_by_role("button", name="Execute").click()
+        await expect(call.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+        await expect(call.locator(".request-url")).to_contain_text(f"{url}/health")
         screen = await live(await visit(f"{url}/?view=board"))
         await expect(screen.locator("[data-join-at]")).to_have_text(url.removeprefix("http://"))
         await screen.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
