@@ -4,8 +4,10 @@
 export const DEFAULT_SESSION = "DEMO123";
 const ID = /^[A-Za-z0-9_.-]{1,64}$/;
 const MAX_NAME = 32; // code points
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
-const PILED_MARKS = /\p{M}{3}/u;
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const JOINED = /([^\0-\x7f\s])\p{Join_C}(?=[^\0-\x7f\s])/gu; // the service knows which scripts and emoji need it
+const PILED_MARKS = /[\u0300-\u0333\u0339-\u034e\u0350-\u036f]{3}|\p{M}{9}/u;
+const SEEN = /[\p{L}\p{N}\p{P}\p{S}]/u;
 
 export const join = (sessionId, userId, username) => ({
 	type: "join-demo",
@@ -38,13 +40,14 @@ export const isId = (text) => ID.test(text);
 
 export const tidy = (text) => text.normalize("NFC").trim();
 
-/** Why the service would refuse a name, or "". */
+/** Why the service would surely refuse a name, or "". */
 export function nameFault(text) {
 	const name = tidy(text);
 	const { length } = [...name];
-	if (UNSEEN.test(name)) return "Joined emoji and invisible characters are not allowed in a name.";
+	if (UNSEEN.test(name.replace(JOINED, "$1"))) return "Invisible characters are not allowed in a name.";
 	if (PILED_MARKS.test(name)) return "A letter in a name may have at most two accents.";
-	return length < 1 || length > MAX_NAME ? `A name has 1 to ${MAX_NAME} characters, not ${length}.` : "";
+	if (length < 1 || length > MAX_NAME) return `A name has 1 to ${MAX_NAME} characters, not ${length}.`;
+	return SEEN.test(name) ? "" : "A name has a visible character.";
 }
 
 /** Input quoted for a sentence: short, direction isolated, nothing invisible. */

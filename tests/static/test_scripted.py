@@ -439,8 +439,8 @@ async def test_an_invalid_session_is_no_other_one(
     ("query", "came", "expected"),
     [
         (f"user={'y' * 300}", "(300 characters)", "1 to 32 characters, not 300"),
-        ("user=a%E2%80%AEb", "“a\ufffdb”", "invisible characters"),
-        ("user=alice&username=%F0%9F%91%A8%E2%80%8D%F0%9F%91%A9", "👨\ufffd👩", "Joined emoji"),
+        ("user=a%E2%80%AEb", "“a\ufffdb”", "Invisible characters"),
+        ("user=alice&username=a%E2%80%8Db", "a\ufffdb", "Invisible characters"),
     ],
 )
 @pytest.mark.parametrize("view", ["player", "board", "embed"])
@@ -462,8 +462,9 @@ async def test_an_invalid_player_is_told(
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("👨\u200d👩\u200d👧", "Joined emoji and invisible characters are not allowed"),
-        ("a\u202eb", "Joined emoji and invisible characters are not allowed"),
+        ("👨\u200d", "Invisible characters are not allowed"),
+        ("a\u202eb", "Invisible characters are not allowed"),
+        ("\u0301", "a visible character"),
         ("x" * 33, "1 to 32 characters, not 33"),
         (" ", "1 to 32 characters, not 0"),
         ("e\u0301\u0302\u0303\u0304", "two accents"),

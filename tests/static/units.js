@@ -238,10 +238,13 @@ test("every valid name has a valid id, and different names have different ids", 
 
 test("names are accepted as the service accepts them", () => {
 	same([protocol.nameFault("  Zoe\u0308 "), protocol.tidy("  Zoe\u0308 ")], ["", "Zoë"]);
-	for (const bad of ["", "   ", "a\u0000b", "a\u202eb", "a\nb", "x".repeat(33), "e\u0301\u0302\u0303x\u0301\u0302\u0303", "\ud800"]) {
+	for (const bad of ["", "   ", "a\u0000b", "a\u202eb", "a\nb", "x".repeat(33), "e\u0301\u0302\u0303x\u0301\u0302\u0303", "\ud800",
+		"\u3164", "\u2800x", "\ufe0f", "\u0301", "a\u200db", "👨\u200d", "\u200d👨", "👨\u200d\u200d👩", "\u0f40" + "\u0f71".repeat(9)]) {
 		holds(protocol.nameFault(bad), bad);
 	}
-	same(protocol.nameFault("<b>Bob</b>"), "");
+	for (const good of ["<b>Bob</b>", "မောင်မောင်ကြီး", "क्\u200dष", "བསྒྲུབས་", "ශ්\u200dරීලංකා", "می\u200cخواهم", "👨\u200d👩\u200d👧\u200d👦", "❤️\u200d🔥", "👩🏽\u200d🚀"]) {
+		same([good, protocol.nameFault(good)], [good, ""]);
+	}
 });
 
 test("what came is quoted short, isolated and without anything invisible", () => {
