@@ -165,7 +165,7 @@ class Settings(BaseSettings):
                 if name in {"admin_token", "redis_url"}
                 else json.dumps(first["input"], default=str)
             )
-            option = f"--{name.replace('_', '-')}" + ("" if name in given else f" (from {PREFIX}{name.upper()})")
+            option = f"--{name.replace('_', '-')}" + ("" if name in given else f" (from {_variable_of(name)})")
             raise BadSetting(f"{option}: {expected}, got {came}") from None
         except SettingsError as error:
             raise BadSetting(str(error)) from None
@@ -217,6 +217,12 @@ class Settings(BaseSettings):
                 os.environ.pop(PREFIX + name.upper(), None)
             else:
                 os.environ[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _variable_of(name: str) -> str:
+    """The variable that set the setting."""
+    variable = PREFIX + name.upper()
+    return "REDIS_URL" if name == "redis_url" and not os.environ.get(variable) else variable
 
 
 def _token(text: str) -> str:

@@ -157,6 +157,14 @@ def test_a_database_is_a_number(url: str) -> None:
         Settings.read(redis_url=url)
 
 
+@pytest.mark.parametrize("variable", ["REDIS_URL", "LEADERBOARD_REDIS_URL"])
+def test_the_variable_that_came_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Of the two names of the address of Redis, the one that was set."""
+    monkeypatch.setenv(variable, "redis://host/quiz")
+    with pytest.raises(BadSetting, match=rf"\(from {variable}\)"):
+        Settings.read()
+
+
 @pytest.mark.parametrize("mark", ["/", "?", "#", "@x/", ":", "[", "]", "\u2100"])
 @pytest.mark.parametrize("user", ["", "ann"])
 def test_no_piece_of_a_password_shows_or_is_a_host(mark: str, user: str) -> None:
