@@ -70,7 +70,7 @@ class PathPrefixMiddleware:
                 headers["Location"] = _relative(scope["path"], to.path, to.query)
             await send(message)
 
-        await self._app(scope, receive, send_relative)
+        await self._app(scope, receive, send_relative if scope["type"] == "http" else send)
 
     def _forwarded(self, scope: Scope) -> str:
         """The prefix that a trusted proxy names, or none."""
