@@ -28,7 +28,6 @@ from service.server.stop_signals import Draining, stop_with_parent
 from service.settings import SHORT_TOKEN, BadSetting, Settings
 from service.stores.base import Store
 from service.stores.memory import MemoryStore
-from service.stores.redis import EmbeddedRedisStore, RedisStore
 
 SWEEP_SECONDS = 1.0
 log = logging.getLogger("leaderboard")
@@ -43,6 +42,9 @@ def create_store(settings: Settings, metrics: Metrics) -> Store:
     }
     if settings.redis_url is None:
         return MemoryStore(epoch=secrets.token_hex(4), **options)
+    # The client is loaded where there is a Redis: it is a tenth of what a service loads.
+    from service.stores.redis import EmbeddedRedisStore, RedisStore  # noqa: PLC0415
+
     folder = folder_of(settings.redis_url)
     if folder is None:
         return RedisStore(settings.redis_url, metrics=metrics, **options)

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
-from redis.connection import parse_url
 
 from service.core.host_names import HostRule, OriginRule
 from service.core.local_addresses import folder_of, is_loopback
@@ -246,6 +245,8 @@ def _check_redis_url(url: str) -> None:
         _ = parts.port
     except ValueError:
         raise ValueError(f"expected HOST:PORT with a number for the port{_QUOTE}") from None
+    from redis.connection import parse_url  # noqa: PLC0415 - loaded where there is a Redis
+
     parse_url(url)  # type: ignore[no-untyped-call] # its error texts are clear
     if parts.scheme == "unix":
         return
