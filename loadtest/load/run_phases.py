@@ -19,6 +19,7 @@ import itertools
 import secrets
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and rep
 SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
 SPEC_OPTION: Final = "run_spec"  # of the options that Locust hands from the master to its workers
 LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
-_SECOND_IS_WHOLE: Final = 6.0  # workers report every three seconds
+LATEST_REPORT: Final = 6.0  # seconds for which a second waits for a process that has not reported it
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class _LedRun:
     began: float = field(default_factory=time.monotonic)
     joined: dict[str, int] = field(default_factory=dict)  # worker → players
     seconds: dict[int, Second] = field(default_factory=dict)
+    reports: Counter[int] = field(default_factory=Counter)  # second → processes that have reported it
     tallies: dict[str, Tally] = field(default_factory=dict)
     meters: list[Meter] = field(default_factory=list)  # of the service, one for each address
     begins: float = float("inf")  # Unix seconds of the measured time, by this process' clock
@@ -87,18 +89,15 @@ class Coordinator:
         self._run: _LedRun | None = None
         self._finished = True
         self._finishing = gevent.event.Event()
-        self._unreported: list[Second] = []
         self.is_worker = isinstance(self._runner, WorkerRunner)
         self._is_master = isinstance(self._runner, MasterRunner)
-        events: Any = environment.events
         if self.is_worker:
             self._runner.register_message("swarm-play", self._on_play)
             self._runner.register_message("swarm-finish", self._on_finish, concurrent=True)
-            events.report_to_master.add_listener(self._report_seconds)
         elif self._is_master:
             self._runner.register_message("swarm-joined", self._on_joined)
             self._runner.register_message("swarm-result", self._on_result)
-            events.worker_report.add_listener(self._on_worker_report)
+            self._runner.register_message("swarm-second", self._on_second)
 
     @property
     def _options(self) -> Any:
@@ -180,11 +179,7 @@ class Coordinator:
             swarm.drain()
         line = swarm.close_books()
         if self.is_worker:
-            self._unreported.append(line)
-            self._runner.send_message(
-                "swarm-result",
-                {"tally": swarm.tally.to_dict(), "seconds": [one.to_dict() for one in self._take_unreported()]},
-            )
+            self._runner.send_message("swarm-result", {"tally": swarm.tally.to_dict(), "last": line.to_dict()})
         elif self._run is not None:
             self._take_second(self._run, line)
             self._run.tallies["local"] = swarm.tally
@@ -302,18 +297,19 @@ class Coordinator:
         self.so_far.missed += second.missed
         known = run.seconds.get(second.at)
         run.seconds[second.at] = second if known is None else known.merge(second)
+        run.reports[second.at] += 1
         self._write_seconds(run)
 
     def _write_seconds(self, run: _LedRun, *, final: bool = False) -> None:
         """Write the seconds that every process has reported, in order."""
-        whole = 0.0 if not self._is_master else _SECOND_IS_WHOLE
         for at in sorted(run.seconds):
-            if final or at <= time.time() - whole:
-                second = run.seconds.pop(at)
-                # Read over the network it may be a second old.
-                second.service = run.loads.pop(at, {}) or run.loads.pop(at - 1, {})
-                run.file.second(second)
-                self._say(progress(second))
+            if not (final or run.reports[at] >= run.spec.processes or at <= time.time() - LATEST_REPORT):
+                return
+            second = run.seconds.pop(at)
+            # Read over the network it may be a second old.
+            second.service = run.loads.pop(at, {}) or run.loads.pop(at - 1, {})
+            run.file.second(second)
+            self._say(progress(second))
 
     def _gather(self, run: _LedRun) -> None:
         ends = time.monotonic() + GATHER_PATIENCE
@@ -328,14 +324,12 @@ class Coordinator:
 
     def _on_result(self, environment: Environment, msg: Any, **_: Any) -> None:
         if self._run is not None:
-            for one in msg.data["seconds"]:
-                self._take_second(self._run, Second.from_dict(one))
+            self._take_second(self._run, Second.from_dict(msg.data["last"]))
             self._run.tallies[msg.node_id] = Tally.from_dict(msg.data["tally"])
 
-    def _on_worker_report(self, client_id: str, data: dict[str, Any]) -> None:
-        for one in data.pop("swarm", ()):
-            if self._run is not None:
-                self._take_second(self._run, Second.from_dict(one))
+    def _on_second(self, environment: Environment, msg: Any, **_: Any) -> None:
+        if self._run is not None:
+            self._take_second(self._run, Second.from_dict(msg.data))
 
     def _on_play(self, environment: Environment, msg: Any, **_: Any) -> None:
         gc.collect()
@@ -345,13 +339,6 @@ class Coordinator:
 
     def _on_finish(self, environment: Environment, msg: Any, **_: Any) -> None:
         self.finish()
-
-    def _report_seconds(self, client_id: str, data: dict[str, Any]) -> None:
-        data["swarm"] = [one.to_dict() for one in self._take_unreported()]
-
-    def _take_unreported(self) -> list[Second]:
-        unreported, self._unreported = self._unreported, []
-        return unreported
 
     def _tell_joined(self, swarm: Swarm) -> None:
         told = -1
@@ -375,6 +362,6 @@ class Coordinator:
                 continue
             line = swarm.second()
             if self.is_worker:
-                self._unreported.append(line)
+                self._runner.send_message("swarm-second", line.to_dict())
             elif self._run is not None:
                 self._take_second(self._run, line)

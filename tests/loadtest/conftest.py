@@ -169,7 +169,7 @@ def nobody() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def loadtest() -> Callable[..., Awaitable[Ended]]:
     return command
 

@@ -47,17 +47,20 @@ def stands(ended, result: dict, verdict: str) -> bool:
     return found == verdict and result["verdict"] == told and ended.status == {"PASS": 0, "FAIL": 3, "INVALID": 4}[told]
 
 
-async def test_a_healthy_service_passes(loadtest, tmp_path) -> None:
+@pytest.fixture(scope="module")
+async def healthy(loadtest, tmp_path_factory) -> tuple[object, dict]:
+    """How a swarm ended against a service that the command started, and what it wrote; several tests read it."""
+    return await judged(loadtest, *options(tmp_path_factory.mktemp("healthy") / "run.jsonl"))
+
+
+def test_a_healthy_service_passes(healthy) -> None:
     """A swarm against a service that the command starts ends in PASS, status 0."""
-    ended, result = await judged(loadtest, *options(tmp_path / "run.jsonl"))
+    ended, result = healthy
     assert stands(ended, result, "PASS"), ended.err + ended.out
     assert "converged    yes" in ended.out
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-async def test_every_pair_is_counted(loadtest, tmp_path, processes) -> None:
-    """The pairs are own updates × own receivers, exactly, summed over processes; nothing is lost, all converge."""
-    _, result = await judged(loadtest, *options(tmp_path / "run.jsonl", processes=processes))
+def all_pairs_are_counted(result: dict, processes: int) -> None:
     counts, totals = result["totals"]["counts"], result["totals"]
     # Users are dealt out evenly, so each process has the same number of receivers.
     assert counts["pairs_received"] == counts["updates"] * PLAYERS // processes
@@ -69,14 +72,24 @@ async def test_every_pair_is_counted(loadtest, tmp_path, processes) -> None:
     assert totals["seconds"] == pytest.approx(2.0, abs=0.05)
 
 
-async def test_a_run_on_file_begins_with_its_facts_and_ends_with_its_verdict(loadtest, service, tmp_path) -> None:
+def test_every_pair_is_counted(healthy) -> None:
+    """The pairs are own updates × own receivers, exactly; nothing is lost, all converge."""
+    all_pairs_are_counted(healthy[1], 1)
+
+
+async def test_every_pair_of_two_processes_is_counted(loadtest, tmp_path) -> None:
+    """The same, summed over processes."""
+    _, result = await judged(loadtest, *options(tmp_path / "run.jsonl", processes=2))
+    all_pairs_are_counted(result, 2)
+
+
+def test_a_run_on_file_begins_with_its_facts_and_ends_with_its_verdict(healthy) -> None:
     """First what ran where, then a line a second whose pairs add up, last the verdict; nothing names the machine."""
-    out = tmp_path / "run.jsonl"
-    ended, result = await judged(loadtest, *options(out, url=service.url))
+    ended, result = healthy
     lines = result["lines"]
     kinds = [line["kind"] for line in lines]
     assert kinds == ["run", *["second"] * (len(lines) - 2), "result"]
-    assert lines[0]["target"] == service.url
+    assert f"started a service at {lines[0]['target']}\n" in ended.err
     assert lines[0]["arguments"]["players"] == PLAYERS
     seconds = lines[1:-1]
     assert [line["at"] for line in seconds] == sorted({line["at"] for line in seconds})
@@ -193,6 +206,7 @@ async def test_an_interrupted_run_is_a_part_without_a_verdict(under_way, service
     assert (ended.status, result["kind"], result["verdict"]) == (4, "result", "INVALID"), ended.err
     assert result["reasons"][0].startswith("interrupted after ")
     assert result["reasons"][0].endswith(" of 60 s")
+    assert result["totals"]["seconds"] < 6  # the first second was told in time, and not when its processes are given up
     assert (result["totals"]["wrong"], result["totals"]["closes"]) == ([], {})
     assert "no judgement interrupted after" in ended.out
     assert "Traceback" not in ended.err
