@@ -21,6 +21,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from service.core.errors import CloseCode
+from service.core.rate_limit import TokenBucket
 from service.server.outbound import EXTENSION, OutgoingBatch, Outlet, broadcast, takes_nothing
 
 STALL_SECONDS = 5.0  # a socket paused for longer is given up
@@ -29,11 +30,14 @@ SHUTDOWN_SECONDS = 1.0  # the same for a socket that was full when the server st
 SEND_BUFFER = 32 * 1024  # bytes in the kernel; the default is megabytes, minutes of boards
 USER_TIMEOUT_MS = 20_000  # a peer that acknowledges nothing for this long is dead
 
+SLICE = 4096  # bytes of one packet that are read before the budget below is looked at
+CONTROL_RATE, CONTROL_BURST = 20.0, 200  # pings, pongs and fragments a second of one connection, and at once
+
 log = logging.getLogger("leaderboard.wire")
 
 RELIED_ON = (
-    "connection_lost", "data_received", "handle_close", "handle_connect", "handle_parser_exception",
-    "keepalive_timeout", "pause_writing", "resume_writing", "send", "shutdown",
+    "connection_lost", "data_received", "handle_close", "handle_connect", "handle_cont", "handle_parser_exception",
+    "handle_ping", "handle_pong", "keepalive_timeout", "pause_writing", "resume_writing", "send", "shutdown",
 )  # fmt: skip
 
 
@@ -109,6 +113,27 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     """uvicorn's sans-I/O WebSocket protocol with an outlet in `scope["extensions"]`."""
 
     outlet: WireOutlet | None = None
+    _control: TokenBucket | None = None  # made at the first frame that needs it
+    _flooded = False
+
+    def data_received(self, data: bytes) -> None:
+        # The parser takes all that it is given at once, and answers each ping in it.
+        for start in range(0, len(data), SLICE):
+            if self._flooded:
+                return
+            super().data_received(data[start : start + SLICE] if len(data) > SLICE else data)
+
+    def handle_cont(self, event: Any) -> None:
+        if self._has_budget():
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self._has_budget():
+            super().handle_ping()
+
+    def handle_pong(self, event: Any) -> None:
+        if self._has_budget():
+            super().handle_pong(event)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -176,6 +201,21 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         self.transport.write_eof()
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LAST_WORD_SECONDS, self.transport.abort)
+
+    def _has_budget(self) -> bool:
+        """Whether a frame that is no message may be handled; over its budget the connection ends."""
+        now = self.loop.time()
+        if self._control is None:
+            self._control = TokenBucket(CONTROL_RATE, CONTROL_BURST, now)
+        over = self._control.take(now) > 0
+        if over and not self._flooded:
+            self._flooded = True
+            if self.close_sent:
+                self.transport.abort()
+            else:
+                self.conn.send_close(CloseCode.TOO_FAST, "too many control frames or fragments")
+                self.handle_parser_exception()
+        return not (over or self.close_sent)
 
     def give_up(self, code: CloseCode) -> None:
         """Close a connection whose peer does not read, without waiting for it."""

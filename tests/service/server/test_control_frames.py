@@ -1,0 +1,114 @@
+"""Pings, pongs and fragments cost their sender: they have a budget of their own, and above it the connection ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from service.server.uvicorn_protocol import CONTROL_BURST
+
+pytestmark = pytest.mark.extension
+
+HELLO = b'{"type":"ping","data":{}}'
+
+
+class RawClient:
+    """A client that sends what it is told to, and nothing by itself; the frames it gets are noted."""
+
+    def __init__(self, url: str) -> None:
+        uri = parse_uri(url)
+        self._protocol = ClientProtocol(uri)
+        self.socket = socket.create_connection((uri.host, uri.port), timeout=10)
+        self._protocol.send_request(self._protocol.connect())
+        self.send(*self._protocol.data_to_send())
+        self.frames: list[Frame] = []
+        while self._protocol.state is State.CONNECTING:
+            self._read()
+
+    def send(self, *parts: bytes) -> None:
+        """Send all of it in one write."""
+        self.socket.sendall(b"".join(parts))
+
+    def until(self, done: Callable[[list[Frame]], bool]) -> list[Frame]:
+        """Read until the frames so far are `done`; return them."""
+        while not done(self.frames):
+            assert self._read(), f"the connection ended after {len(self.frames)} frames"
+        return self.frames
+
+    def close_code(self) -> int | None:
+        """Read to the end of the connection; the code that it was closed with."""
+        while self._read():
+            pass
+        closed = self._protocol.close_rcvd
+        return None if closed is None else closed.code
+
+    def _read(self) -> bool:
+        data = self.socket.recv(65_536)
+        if not data:
+            return False
+        self._protocol.receive_data(data)
+        self.frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
+        return True
+
+
+@pytest.fixture
+def raw(shared_service) -> Iterator[RawClient]:
+    """A client of its own of a running service."""
+    client = RawClient(shared_service.ws_url)
+    yield client
+    client.socket.close()
+
+
+def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+def texts(frames: list[Frame]) -> list[str]:
+    return [json.loads(bytes(one.data))["type"] for one in frames if one.opcode is Opcode.TEXT]
+
+
+def test_pings_within_the_budget_are_answered(raw: RawClient) -> None:
+    """Each with its own payload, in their order, and the connection stays."""
+    raw.send(*(frame(Opcode.PING, b"%d" % number) for number in range(CONTROL_BURST)))
+    raw.send(frame(Opcode.TEXT, HELLO))
+    frames = raw.until(lambda frames: texts(frames) == ["pong"])
+    assert [bytes(one.data) for one in frames if one.opcode is Opcode.PONG] == [b"%d" % n for n in range(CONTROL_BURST)]
+
+
+def test_a_message_in_fragments_within_the_budget_is_a_message(raw: RawClient) -> None:
+    """However small they are."""
+    raw.send(frame(Opcode.TEXT, HELLO[:1], fin=False))
+    raw.send(*(frame(Opcode.CONT, bytes([byte]), fin=False) for byte in HELLO[1:]), frame(Opcode.CONT))
+    raw.until(lambda frames: texts(frames) == ["pong"])
+
+
+@pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG, Opcode.CONT])
+@pytest.mark.parametrize("many", [CONTROL_BURST * 2, 100_000])
+def test_a_flood_ends_its_connection_with_4429(raw: RawClient, opcode: Opcode, many: int) -> None:
+    """Whether it comes in one packet or goes on after the end; at most a slice more than the budget is answered."""
+    start = frame(Opcode.TEXT, b"{", fin=False) if opcode is Opcode.CONT else b""
+    with contextlib.suppress(ConnectionError):  # the service has given up what it no longer reads
+        raw.send(start, frame(opcode, fin=opcode is not Opcode.CONT) * many)
+    assert raw.close_code() == 4429
+    assert len([one for one in raw.frames if one.opcode is Opcode.PONG]) <= CONTROL_BURST + 4096 / 6
+
+
+def test_messages_have_a_budget_of_their_own(raw: RawClient) -> None:
+    """Pings that used theirs up to the last leave it as it was."""
+    raw.send(frame(Opcode.PING) * CONTROL_BURST, frame(Opcode.TEXT, HELLO) * 40)
+    raw.until(lambda frames: texts(frames) == ["pong"] * 40)
+
+
+def test_a_ping_behind_what_is_no_text_breaks_nothing(raw: RawClient, shared_service) -> None:
+    """The connection ends with 1007, and nothing is written after its end."""
+    raw.send(frame(Opcode.TEXT, b"\xff"), frame(Opcode.PING) * 3)
+    assert raw.close_code() == 1007
+    assert not [line for line in shared_service.log if "RuntimeError" in line]
