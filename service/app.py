@@ -125,6 +125,7 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
     app.add_middleware(
         AccessMiddleware,
         rules=AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
+        prefix=settings.root_path,
     )
     return app
 

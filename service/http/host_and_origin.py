@@ -19,6 +19,9 @@ from service.core.host_names import DEFAULT_PORTS, Authority, HostRule, Origin, 
 
 # Jupyter frames the page from its own port of the same machine.
 _FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
+# Balancers ask by an address or a name of their own, and learn nothing that is of use to a foreign page.
+_PROBES = ("/health", "/ready")
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
 class AccessRules:
@@ -56,38 +59,47 @@ class AccessRules:
 class AccessMiddleware:
     """Applies `AccessRules` to HTTP and, before it is accepted, to WebSocket."""
 
-    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules, prefix: str = "") -> None:
         self._app = app
         self._rules = rules
-        self._policy = rules.content_security_policy()
+        self._probes = {path for probe in _PROBES for path in (probe, prefix + probe)}
+        self._headers = {**_HEADERS, "Content-Security-Policy": rules.content_security_policy()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        if scope["type"] == "http":
+            send = self._with_headers(send)
+            if scope["method"] == "HEAD":  # the answer to GET, whose body the server leaves out
+                scope = {**scope, "method": "GET"}
+        refusal = self._refusal(scope, Headers(scope=scope))
+        if refusal is not None:
+            await _refuse(scope, receive, send, *refusal)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """The status and the reason to refuse a call with, or None."""
         # Two Host headers are a trick on whoever reads the other one (RFC 9112, section 3.2).
         host = _utf8(", ".join(headers.getlist("host")))
         origin = _utf8(", ".join(headers.getlist("origin"))) if "origin" in headers else None
-        if not self._rules.host_is_fine(host):
-            expected = "one IP address, localhost or an allowed host"
-            await _refuse(scope, receive, send, 400, f"Host: expected {expected}, got {host[:100]!r}")
-            return
-        guarded = scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD", "OPTIONS"}
-        if guarded and origin is not None and not self._rules.origin_is_fine(origin, host):
-            expected = f"the service's own ({host}) or an allowed one"
-            await _refuse(scope, receive, send, 403, f"Origin: expected {expected}, got {origin[:100]!r}")
-            return
+        reads = scope["type"] == "http" and scope["method"] in {"GET", "OPTIONS"}
+        if not (self._rules.host_is_fine(host) or (reads and scope["path"] in self._probes)):
+            return 400, f"Host: expected one IP address, localhost or an allowed host, got {host[:100]!r}"
+        if not reads and origin is not None and not self._rules.origin_is_fine(origin, host):
+            return 403, f"Origin: expected the service's own ({host}) or an allowed one, got {origin[:100]!r}"
+        return None
 
+    def _with_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 response = MutableHeaders(scope=message)
-                response.setdefault("Content-Security-Policy", self._policy)
-                response.setdefault("X-Content-Type-Options", "nosniff")
-                response.setdefault("Referrer-Policy", "no-referrer")
+                for name, value in self._headers.items():
+                    response.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        return send_with_headers
 
 
 def _utf8(header: str) -> str:

@@ -46,14 +46,14 @@ async def test_allowed_names_are_let_in_however_they_are_written(http, connect, 
     )  # fmt: skip
     url = service.url
     for host in ("a.quiz.example", "a.quiz.example.", "xn--bcher-kva.example", "bücher.example:8000"):
-        answer = await http.get(f"{url}/health", headers={"Host": host.encode()})
+        answer = await http.get(f"{url}/api/demo", headers={"Host": host.encode()})
         assert answer.status_code == 200, host
         assert (
             "frame-ancestors 'self' http://localhost:* http://127.0.0.1:* https://*.lab.example"
             in (answer.headers["content-security-policy"])
         )
     for host in ("quiz.example", "evil.example", b"\xff.example"):
-        assert (await http.get(f"{url}/health", headers={"Host": host})).status_code == 400, host
+        assert (await http.get(f"{url}/api/demo", headers={"Host": host})).status_code == 400, host
     peer = await connect(f"ws{url.removeprefix('http')}/ws", origin="https://b.lab.example")
     await peer.send("ping")
     await peer.next("pong")
@@ -61,11 +61,51 @@ async def test_allowed_names_are_let_in_however_they_are_written(http, connect, 
 
 async def test_a_foreign_host_is_refused_on_http_and_websocket(http, base_url, ws_url):
     """400, before anything is done."""
-    assert (await http.get(f"{base_url}/health", headers={"Host": "evil.example"})).status_code == 400
+    for path in ("/", "/metrics", "/api/leaderboard/health", "/static/main.js"):
+        assert (await http.get(f"{base_url}{path}", headers={"Host": "evil.example"})).status_code == 400, path
     port = int(base_url.rsplit(":", 1)[1])
     with pytest.raises(websockets.InvalidStatus) as caught:
         await websockets.connect(f"ws://evil.example:{port}/ws", host="127.0.0.1", port=port, proxy=None)
     assert caught.value.response.status_code == 400
+
+
+async def test_a_balancer_may_ask_by_any_name(http, base_url):
+    """Health and readiness are no secret; whatever else is sent to their paths is refused."""
+    for path in ("/health", "/ready"):
+        for method in ("GET", "HEAD"):
+            answer = await http.request(method, f"{base_url}{path}", headers={"Host": "balancer.internal"})
+            assert answer.status_code == 200, path
+        assert (await http.post(f"{base_url}{path}", headers={"Host": "balancer.internal"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/static/main.js", "/health", "/ready", "/metrics", "/api/demo", "/api/leaderboard/S", "/docs",
+             "/openapi.json", "/asyncapi.json", "/api/qr?to=http://a", "/nowhere"]
+)  # fmt: skip
+async def test_head_answers_as_get_does(http, base_url, path):
+    """With the same status and headers, and without a body."""
+    got, headed = await http.get(f"{base_url}{path}"), await http.head(f"{base_url}{path}")
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert (await http.head(f"{base_url}/api/demo/reset")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "status", "cache"),
+    [
+        ("/", {}, 200, "no-cache"), ("/static/main.js", {}, 200, "no-cache"), ("/api/demo", {}, 200, "no-store"),
+        ("/nowhere", {}, 404, "no-store"), ("/api/demo", {"Host": "evil.example"}, 400, "no-store"),
+        ("/api/qr?to=http://a", {}, 200, "max-age=86400"), ("/api/leaderboard/a%20b", {}, 422, "no-store"),
+    ],
+)  # fmt: skip
+async def test_every_answer_says_what_a_browser_may_do_with_it(http, base_url, path, sent, status, cache):
+    """The refusals too."""
+    answer = await http.get(f"{base_url}{path}", headers=sent)
+    assert answer.status_code == status
+    assert answer.headers["cache-control"] == cache
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 async def test_two_hosts_are_refused(ws_url):
