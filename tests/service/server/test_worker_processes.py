@@ -21,12 +21,10 @@ def test_workers_share_one_port_and_one_board(start_service):
     family = psutil.Process(service.pid)
     versions: set[tuple[str, int]] = set()
     port = int(service.url.rsplit(":", 1)[1])
-    listening = [
-        pid
-        for pid in workers_of(service.pid)
-        for one in psutil.Process(pid).net_connections("tcp")
-        if one.status == psutil.CONN_LISTEN and one.laddr.port == port
-    ]
+    until = time.monotonic() + 20
+    # The address is told when the first of them serves.
+    while len(listening := listening_at(port, workers_of(service.pid))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
     assert len(set(listening)) == len(listening) == 2
     httpx.post(f"{service.url}/api/demo/populate", trust_env=False)
     until = time.monotonic() + 10
@@ -39,6 +37,19 @@ def test_workers_share_one_port_and_one_board(start_service):
     family.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+def listening_at(port: int, workers: list[int]) -> list[int]:
+    """The process of each socket that listens at the port."""
+    found = []
+    for pid in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [
+                pid
+                for one in psutil.Process(pid).net_connections("tcp")
+                if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            ]
+    return found
 
 
 def test_a_worker_that_was_killed_is_replaced(start_service):
