@@ -11,12 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from loadtest.load.locust_process import UNTIL_STDIN_CLOSES
 from loadtest.plan.run_spec import RunSpec
 from loadtest.target.child_environment import child_environment
 from loadtest.target.open_files import raise_file_limit
@@ -68,7 +70,7 @@ def run(spec: RunSpec, beyond: Sequence[str] = (), *, cores: frozenset[int] = fr
     `beyond` are more options for Locust. Raises `ServiceFailed`, KeyboardInterrupt.
     """
     with on_cores(cores):
-        return _to_its_end([*command(spec), *beyond], environment(), quiet=quiet)
+        return _to_its_end([*command(spec), UNTIL_STDIN_CLOSES, *beyond], environment(), quiet=quiet)
 
 
 @contextlib.contextmanager
@@ -107,16 +109,19 @@ def _to_its_end(command: list[str], environment: dict[str, str], *, quiet: bool)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        # In a group of its own, so that a terminal's Ctrl-C comes from here alone; whoever is in the background
-        # may not read from a terminal.
+        # In a group of its own, so that a terminal's Ctrl-C comes from here alone. Its stdin closes when this
+        # process ends, however it ends.
         out = subprocess.DEVNULL if quiet else None
         swarm = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, process_group=0
+            command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, process_group=0
         )
         if signals:  # while it was started
             swarm.terminate()
         status = swarm.wait()
+        _end_rest(swarm)
     finally:
+        if swarm is not None and swarm.stdin is not None:
+            swarm.stdin.close()
         for number, handler in before.items():
             signal.signal(number, handler)
     if status < 0:
@@ -125,6 +130,16 @@ def _to_its_end(command: list[str], environment: dict[str, str], *, quiet: bool)
             raise KeyboardInterrupt
         raise ServiceFailed(f"Locust was ended by {signal.Signals(-status).name}")
     return status
+
+
+def _end_rest(swarm: subprocess.Popen[bytes]) -> None:
+    """Wait a moment for the generator processes, whose leader has ended; one that does not end would live for ever."""
+    ends = time.monotonic() + 1.0
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < ends:
+            os.killpg(swarm.pid, 0)
+            time.sleep(0.02)
+    _kill(swarm)
 
 
 def _kill(swarm: subprocess.Popen[bytes]) -> None:
