@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
+from loadtest.report.console import make_printable, say
+
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130  # as a shell reports it: 128 + SIGINT
 COMMANDS: Final = {
@@ -44,6 +46,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 pass, 2 wrong usage, 3 fail, 4 invalid, 130 interrupted."""
+    make_printable()
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next(iter(arguments), None)
     # Arguments after -- are for Locust, with the commands that start it.
@@ -52,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser(command).parse_args(arguments[:end], argparse.Namespace(beyond=arguments[end + 1 :]))
         status: int = options.run(options)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
     except ModuleNotFoundError as missing:
         if missing.name not in EXTRA:
             raise
-        print(f"loadtest: {command} needs {missing.name}: pip install '.[loadtest]'", file=sys.stderr)
+        say(f"loadtest: {command} needs {missing.name}: pip install '.[loadtest]'")
         return WRONG_USAGE
     return status
 

@@ -21,7 +21,6 @@ import gevent
 from locust import User, events, tag, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.exception import StopUser
 from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
@@ -31,6 +30,8 @@ from loadtest.load.run_phases import Coordinator
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec
 from loadtest.replay import score_log
+from loadtest.report.console import make_printable, say, tell
+from loadtest.report.run_file import Unwritable
 from loadtest.swarm.player import Player
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
@@ -48,19 +49,18 @@ class QuizPlayer(User):
     player: Player | None = None
 
     def on_start(self) -> None:
-        """Join; stop this user if the run was refused."""
+        """Join, unless the run was refused, which is about to end."""
         swarm = _coordinators[id(self.environment)].swarm
-        if swarm is None:
-            raise StopUser  # the run was refused
-        self.player = swarm.player()
-        self.player.join()
+        if swarm is not None:
+            self.player = swarm.player()
+            self.player.join()
 
     @tag("score", "watch")
     @task
     def play(self) -> None:
         """Score until the schedule ends, then stay and watch."""
-        assert self.player is not None
-        self.player.play()
+        if self.player is not None:
+            self.player.play()
         while True:
             gevent.sleep(3600)
 
@@ -79,6 +79,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
 
 
 def _begin(environment: Environment, **_: Any) -> None:
+    make_printable()
     options: Any = environment.parsed_options
     # No person can name another host, and no master has named this one.
     alone = options.headless and not isinstance(environment.runner, WorkerRunner)
@@ -89,16 +90,16 @@ def _begin(environment: Environment, **_: Any) -> None:
         for url in http_api.split(environment.host or "") if alone else ():
             http_api.identify(url)
     except (ValueError, TooManySockets, http_api.Unreachable) as error:
-        _say(f"loadtest: {error}")
+        say(f"loadtest: {error}")
         sys.exit(_WRONG_USAGE)
     if not environment.host and alone:
         service = Service(run_spec.service_options(spec))
         _services.append(service)
         environment.host = service.url
-        _say(f"started a service at {service.url}")
+        say(f"started a service at {service.url}")
     count_finely()
     coordinator = _coordinators[id(environment)] = Coordinator(
-        environment, _say, service_pid=_services[0].pid if _services else spec.service_pid
+        environment, say, service_pid=_services[0].pid if _services else spec.service_pid
     )
     if environment.web_ui is not None:
         locust_tab.add_to(environment.web_ui, coordinator)
@@ -111,8 +112,8 @@ def _begin(environment: Environment, **_: Any) -> None:
 def _start(environment: Environment, **_: Any) -> None:
     try:
         _coordinators[id(environment)].start()
-    except (ValueError, score_log.Unreadable) as error:
-        _say(f"loadtest: {error}")
+    except (ValueError, score_log.Unreadable, Unwritable) as error:
+        say(f"loadtest: {error}")
         environment.process_exit_code = _WRONG_USAGE
         runner: Any = environment.runner
         gevent.spawn(runner.quit)
@@ -128,17 +129,11 @@ def _end(**_: Any) -> None:
     for coordinator in _coordinators.values():
         options: Any = coordinator.environment.parsed_options
         if coordinator.page and coordinator.headless:
-            sys.stdout.write(coordinator.page)
-            sys.stdout.flush()
+            tell(coordinator.page)
         if not coordinator.is_worker and options.csv_prefix:
             gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)  # until Locust has written the last pairs
     for service in _services:
         service.stop()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 _hooks.init_command_line_parser.add_listener(_add_options)

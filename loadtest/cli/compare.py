@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from loadtest.judge.comparison import MetricComparison, compare, doubts
+from loadtest.report.console import say, tell
 from loadtest.report.run_file import read
 
 NOT_WORSE, WRONG_USAGE, WORSE = 0, 2, 3
@@ -31,14 +31,14 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.a, options.b):
         runs, left_out = load(path)
         for line in left_out:
-            sys.stderr.write(f"left out: {line}\n")
+            say(f"left out: {line}")
         if not runs:
-            sys.stderr.write(f"loadtest compare: {path}: expected at least one judged run, got none\n")
+            say(f"loadtest compare: {path}: expected at least one judged run, got none")
             return WRONG_USAGE
         groups.append(runs)
     heads, results = ([[one[place] for one in group] for group in groups] for place in (0, -1))
     rows = compare(*results)
-    sys.stdout.write(page(rows, len(groups[0]), len(groups[1]), doubts(*heads)))
+    tell(page(rows, len(groups[0]), len(groups[1]), doubts(*heads)))
     return WORSE if any(row.verdict == "worse" and row.counts for row in rows) else NOT_WORSE
 
 

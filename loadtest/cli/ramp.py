@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,12 @@ from loadtest.load.run_target import target_for
 from loadtest.plan import run_spec
 from loadtest.plan.run_spec import RunSpec
 from loadtest.plan.scenarios import SCENARIOS
-from loadtest.report.run_file import read
+from loadtest.report.console import say, tell
+from loadtest.report.run_file import Unwritable, read
+from loadtest.report.run_path import reserved, write_text
 from loadtest.target.processes import ServiceFailed
 
+RECORD: Final = "ramp.json"  # what was found, in the folder of the trials
 FOUND, NOT_HELD, NOT_SURE = 0, 3, 4
 DEFAULT_DURATION: Final = 10.0  # seconds, of each trial
 _OUTCOMES: Final = {Verdict.PASS: Outcome.HELD, Verdict.FAIL: Outcome.MISSED, Verdict.INVALID: Outcome.SPOILED}
@@ -56,31 +58,42 @@ def run(options: argparse.Namespace) -> int:
         spec = locust_launcher.ready(
             RunSpec.from_options(options, players=options.most, duration=options.duration or DEFAULT_DURATION, out="")
         )
-        with target_for(spec) as target:
+        with reserved(folder / RECORD), target_for(spec) as target:
             trials: list[dict[str, Any]] = []
             while (players := search.next()) is not None:
                 out = folder / f"{len(trials) + 1:03}-{players}.jsonl"
                 trial = target.named_in(replace(spec, players=players, out=str(out)))
-                locust_launcher.run(trial, options.beyond, cores=target.cores, quiet=True)
-                if not out.exists():
-                    raise ServiceFailed("Locust ended without writing the run")
-                result = read(out)[-1]
-                verdict, reason = Verdict[result["verdict"]], next(iter(result["reasons"]), "")
+                verdict, reason = _outcome(
+                    out, locust_launcher.run(trial, options.beyond, cores=target.cores, quiet=True)
+                )
                 if reason.startswith("interrupted"):
                     break  # the user has seen enough
                 search.tell(players, _OUTCOMES[verdict])
                 trials.append({"players": players, "verdict": verdict.name, "file": out.name})
-                sys.stderr.write(f"{players:>6} players  {verdict.name:<8}{reason}\n")
+                say(f"{players:>6} players  {verdict.name:<8}{reason}")
     except USELESS as error:
-        sys.stderr.write(f"loadtest ramp: {error}\n")
+        say(f"loadtest ramp: {error}")
         return WRONG_USAGE
     knee = search.knee
     found = {"holds": knee.holds, "fails": knee.fails, "sure": knee.sure, "byGenerator": knee.by_generator}
     record = {"gates": list(spec.gates), "confidence": options.confidence, "trials": trials, "knee": found}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "ramp.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    sys.stdout.write(sentence(knee, options.confidence) + f"\n{folder / 'ramp.json'}\n")
+    tell(sentence(knee, options.confidence))
+    try:
+        write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+        tell(f"{folder / RECORD}")
+    except Unwritable as error:
+        say(f"loadtest ramp: {error}")
     return status(knee)
+
+
+def _outcome(trial: Path, status: int) -> tuple[Verdict, str]:
+    """The verdict of a trial and the first reason; without a file that was written to its end, the exit status."""
+    lines = read(trial) if trial.is_file() else []
+    if lines and lines[-1]["kind"] == "result":
+        return Verdict[lines[-1]["verdict"]], next(iter(lines[-1]["reasons"]), "")
+    if status in set(Verdict):
+        return Verdict(status), f"{trial} could not be written to its end"
+    raise ServiceFailed(f"Locust ended with status {status} without writing the run, {trial}")
 
 
 def status(knee: Knee) -> int:

@@ -8,7 +8,6 @@ import contextlib
 import math
 import re
 import secrets
-import sys
 import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from loadtest.replay import log_format, score_log
 from loadtest.replay.log_format import BadRow, LogFormat
 from loadtest.replay.log_question import load_asking
 from loadtest.replay.playback import MAX_SOCKETS, Progress, ServiceGone, ServiceRefused, play
+from loadtest.report.console import rewrite, rewrites_lines, say, tell
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service, ServiceFailed
@@ -77,13 +77,13 @@ def run(options: argparse.Namespace) -> int:
         session_id = options.session or f"replay-{secrets.token_hex(4)}"
         with _target(options.url, len(totals), options.speed) as url:
             _clear(url, session_id, reset=options.reset, admin_token=options.admin_token)
-            _say(f"{len(rows)} rows, {len(totals)} players → {url} session {session_id}")
-            _say(f"the log was read as {log.read_as}")
+            say(f"{len(rows)} rows, {len(totals)} players → {url} session {session_id}")
+            say(f"the log was read as {log.read_as}")
             return _replay(rows, totals, url, session_id, options.speed)
     except (score_log.Unreadable, BadRow) as error:
-        _say(f"replay: {options.file}: {error}")
+        say(f"replay: {options.file}: {error}")
     except (OSError, ValueError, TooManySockets, ServiceFailed, http_api.Unreachable, _HasScores) as error:
-        _say(f"replay: {error}")
+        say(f"replay: {error}")
     return WRONG_INPUT
 
 
@@ -124,19 +124,19 @@ def _replay(
         _run(_play_with_progress(rows, progress, url=url, session_id=session_id, speed=speed))
         differences = score_log.compare(totals, http_api.board(url, session_id).entries)
     except (ServiceGone, ServiceRefused, http_api.Unreachable) as error:
-        _say(f"replay: {error}")
-        _tell(f"differs in {len(totals)}/{len(totals)}")
+        say(f"replay: {error}")
+        tell(f"differs in {len(totals)}/{len(totals)}")
         return DIFFERS
     for refusal in progress.refused[:SHOWN_DIFFERENCES]:
-        _say(f"refused: {refusal}")
+        say(f"refused: {refusal}")
     if not differences:
-        _tell(f"matches {len(totals)}/{len(totals)}")
+        tell(f"matches {len(totals)}/{len(totals)}")
         return MATCHES
     for difference in differences[:SHOWN_DIFFERENCES]:
-        _tell(str(difference))
+        tell(str(difference))
     if len(differences) > SHOWN_DIFFERENCES:
-        _tell(f"… and {len(differences) - SHOWN_DIFFERENCES} more")
-    _tell(f"differs in {len(differences)}/{len(totals)}")
+        tell(f"… and {len(differences) - SHOWN_DIFFERENCES} more")
+    tell(f"differs in {len(differences)}/{len(totals)}")
     return DIFFERS
 
 
@@ -160,22 +160,20 @@ async def _play_with_progress(
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
-        _show_line(progress, end="\n")
+        _show_line(progress, last=True)
 
 
 async def _show(progress: Progress) -> None:
     # On a terminal, one line that is rewritten; in a log file, a line every few seconds.
-    on_terminal = sys.stderr.isatty()
     while True:
-        _show_line(progress, end="" if on_terminal else "\n")
-        await asyncio.sleep(0.2 if on_terminal else 5.0)
+        _show_line(progress)
+        await asyncio.sleep(0.2 if rewrites_lines() else 5.0)
 
 
 _STARTED = time.monotonic()
 
 
-def _show_line(progress: Progress, *, end: str) -> None:
-    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+def _show_line(progress: Progress, *, last: bool = False) -> None:
     share = progress.answered / progress.rows if progress.rows else 1.0
     parts = [f"{progress.answered}/{progress.rows} rows ({share:.0%}), {time.monotonic() - _STARTED:.0f} s"]
     if progress.late > 0.05:
@@ -184,15 +182,7 @@ def _show_line(progress: Progress, *, end: str) -> None:
         parts.append(f"{progress.limited} resent after rate-limited")
     if progress.reconnects:
         parts.append(f"{progress.reconnects} reconnects")
-    sys.stderr.write(begin + ", ".join(parts) + end)
-    sys.stderr.flush()
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    if rewrites_lines():
+        rewrite(", ".join(parts), end="\n" if last else "")
+    else:
+        say(", ".join(parts))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from loadtest.judge.without_fault_seconds import judge_outside_faults
+from loadtest.report.console import say, tell
 from loadtest.report.html import page
-from loadtest.report.run_file import read
+from loadtest.report.run_file import Unwritable, read
+from loadtest.report.run_path import page_beside, write_text
 from loadtest.report.text import outside_faults
 
 DONE, WRONG_USAGE = 0, 2
@@ -19,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write a run – finished, in progress or cut short – as one self-contained HTML page. "
         "For a run with injected faults, also print the verdict outside the faults. "
-        "Exit status: 0, or 2 if the file is not a run."
+        "Exit status: 0, or 2 if the file is not a run or the page cannot be written."
     )
     parser.add_argument("run_file", type=Path, metavar="RUN.jsonl")
     parser.add_argument("--out", type=Path, help="the page (default: next to the run, .html)")
@@ -33,11 +34,15 @@ def run(options: argparse.Namespace) -> int:
         html, outside = page(lines), judge_outside_faults(lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
-        sys.stderr.write(f"loadtest report: {options.run_file}: expected a run.jsonl ({reason})\n")
+        say(f"loadtest report: {options.run_file}: expected a run.jsonl ({reason})")
         return WRONG_USAGE
-    out = options.out or options.run_file.with_suffix(".html")
-    out.write_text(html, "utf-8")
     if outside is not None:
-        sys.stdout.write(outside_faults(outside))
-    sys.stdout.write(f"{out}\n")
+        tell(outside_faults(outside))
+    out = options.out or page_beside(options.run_file)
+    try:
+        write_text(out, html)
+    except Unwritable as error:
+        say(f"loadtest report: {error}")
+        return WRONG_USAGE
+    tell(f"{out}")
     return DONE

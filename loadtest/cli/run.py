@@ -7,9 +7,7 @@ service and the generators separate cores where there are two, and returns the v
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtest.load import locust_launcher
@@ -19,14 +17,18 @@ from loadtest.plan.run_spec import RunSpec
 from loadtest.replay import score_log
 from loadtest.replay.log_format import LogFormat
 from loadtest.replay.log_question import load_asking
+from loadtest.report.console import say
 from loadtest.report.html import page
-from loadtest.report.run_file import read
+from loadtest.report.run_file import Unwritable, read
+from loadtest.report.run_path import page_beside, release, reserve, write_text
 from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets
 from loadtest.target.processes import ServiceFailed
 
 WRONG_USAGE = 2
-USELESS = (ValueError, score_log.Unreadable, TooManySockets, ServiceFailed, http_api.Unreachable)  # no run is possible
+USELESS = (  # no run is possible
+    ValueError, score_log.Unreadable, Unwritable, TooManySockets, ServiceFailed, http_api.Unreachable,
+)  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,17 +50,33 @@ def run(options: argparse.Namespace) -> int:
     """Run the swarm; return its exit status."""
     try:
         spec = locust_launcher.ready(_log_read(RunSpec.from_options(options)))
-        out = Path(spec.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec.scenario}.jsonl")
-        with target_for(spec) as target:
-            sent = target.named_in(replace(spec, out=str(out)))
-            status = locust_launcher.run(sent, options.beyond, cores=target.cores)
+        out = reserve(spec.out, spec.scenario)
+        try:
+            return _play(replace(spec, out=str(out)), options.beyond)
+        finally:
+            release(out)
     except USELESS as error:
-        sys.stderr.write(f"loadtest run: {error}\n")
+        say(f"loadtest run: {error}")
         return WRONG_USAGE
-    if out.exists():
-        out.with_suffix(".html").write_text(page(read(out)), "utf-8")
-        sys.stderr.write(f" {out.with_suffix('.html')}\n")
+
+
+def _play(spec: RunSpec, beyond: list[str]) -> int:
+    with target_for(spec) as target:
+        status = locust_launcher.run(target.named_in(spec), beyond, cores=target.cores)
+    if status != WRONG_USAGE:  # it has not begun, and the file is that of another run
+        _write_page(Path(spec.out))
     return status
+
+
+def _write_page(run_file: Path) -> None:
+    """Write the run's page, if there is a file to read; say so where it cannot be written, as the verdict is known."""
+    try:
+        lines = read(run_file) if run_file.is_file() else []
+        if lines:
+            write_text(page_beside(run_file), page(lines))
+            say(f" {page_beside(run_file)}")
+    except (OSError, ValueError, Unwritable) as error:
+        say(f"loadtest run: the page of the run is not written: {error}")
 
 
 def _log_read(spec: RunSpec) -> RunSpec:
@@ -66,5 +84,5 @@ def _log_read(spec: RunSpec) -> RunSpec:
     if spec.scenario != "replay" or not spec.log or spec.speed <= 0:
         return spec  # the scenario says what is missing
     log, log_format = load_asking(Path(spec.log), LogFormat.of(spec), spec.speed)
-    sys.stderr.write(f"the log was read as {log.read_as}\n")
+    say(f"the log was read as {log.read_as}")
     return replace(spec, **asdict(log_format))

@@ -23,7 +23,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, cast
 
 import gevent
@@ -39,7 +38,8 @@ from loadtest.measure.resource_usage import Meter
 from loadtest.measure.run_totals import COURSES, Second, Tally
 from loadtest.plan.run_spec import RunSpec
 from loadtest.plan.scenarios import scenario_of
-from loadtest.report.run_file import RunFile
+from loadtest.report.run_file import RunFile, Unwritable
+from loadtest.report.run_path import release, reserve
 from loadtest.report.text import progress, summary
 from loadtest.swarm.swarm import Swarm
 from loadtest.target import http_api
@@ -115,8 +115,13 @@ class Coordinator:
         """A test starts: in the leader make the run, in each process with users make the swarm."""
         self._finished = False
         self._finishing.clear()
+        self.swarm = None  # nobody plays if this run is refused
         if self.is_worker:
-            spec = RunSpec.from_dict(getattr(self._options, SPEC_OPTION))
+            given = getattr(self._options, SPEC_OPTION, None)
+            if given is None:  # the leader was refused, and is about to end
+                self._finished = True
+                return
+            spec = RunSpec.from_dict(given)
         else:
             spec = self._spec()
             self._run = self._begin_run(spec)
@@ -209,7 +214,7 @@ class Coordinator:
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)
-        self.page = summary(run.facts, tally, named, self.judgement) + f"\n {run.file.path}\n"
+        self.page = summary(run.facts, tally, named, self.judgement) + f"\n {run.file.trouble or run.file.path}\n"
         if not self.headless:
             self._say(self.page)
 
@@ -226,7 +231,7 @@ class Coordinator:
     # What the leader does
 
     def _begin_run(self, spec: RunSpec) -> _LedRun:
-        path = Path(spec.out or f"runs/{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec.scenario}.jsonl")
+        path = reserve(spec.out, spec.scenario)
         facts: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "scenario": spec.scenario,
@@ -236,7 +241,11 @@ class Coordinator:
             "environment": this_environment(),
         }
         file = RunFile(path)
-        file.begin(facts)
+        try:
+            file.begin(facts)
+        except Unwritable:
+            release(path)
+            raise
         self.so_far = Second(0, "")
         pids = {0: spec.service_pid or None}
         run = _LedRun(spec, facts, file, meters=[Meter(url, pids.get(number)) for number, url in enumerate(spec.urls)])

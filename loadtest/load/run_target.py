@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from loadtest.load.locust_launcher import on_cores
 from loadtest.plan.run_spec import RunSpec, service_options
+from loadtest.report.console import say
 from loadtest.target import http_api
 from loadtest.target.processes import Service
 from loadtest.target.proxies import proxy_for, shown
@@ -38,7 +38,7 @@ def target_for(spec: RunSpec) -> Iterator[Target]:
         for url in spec.urls:
             http_api.identify(url)
             if proxy := proxy_for(url):
-                sys.stderr.write(f"{url} answers through the proxy {shown(proxy)}; the players connect without it\n")
+                say(f"{url} answers through the proxy {shown(proxy)}; the players connect without it")
         yield Target(spec.urls)
         return
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -47,5 +47,5 @@ def target_for(spec: RunSpec) -> Iterator[Target]:
         # A process inherits the cores it may use: the service gets the first one, the generators the others.
         with on_cores(frozenset(cores[:1]) if apart else frozenset()):
             service = stack.enter_context(Service(service_options(spec)))
-        sys.stderr.write(f"started a service at {service.url}\n")
+        say(f"started a service at {service.url}")
         yield Target((service.url,), service.pid, frozenset(cores[1:]) if apart else frozenset())

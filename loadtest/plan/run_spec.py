@@ -132,7 +132,7 @@ class RunSpec:
         name="url", locust="host", locusts_own=True, recorded=False,
     )  # fmt: skip
     session: str = option("", "session to play in (default: a new one per run)", recorded=False)
-    out: str = option("", "file to write the run to (default runs/<time>-<scenario>.jsonl)", recorded=False)
+    out: str = option("", "file to write the run to, or a folder for a new file (default runs/<time>-<scenario>.jsonl)", recorded=False)
     service_pid: int = option(0, "process id of the service, to measure its CPU", read=int, in_web_ui=False,
                               recorded=False)  # fmt: skip
 

@@ -13,10 +13,14 @@ Everything that shows a run â€“ the page at the end, live charts, comparisons â€
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 from loadtest.judge.gates import Judgement
 from loadtest.measure.run_totals import Second, Tally
@@ -24,17 +28,37 @@ from loadtest.measure.run_totals import Second, Tally
 FORMAT: Final = 1  # of the file; raised when a reader of the old format would misread the new one
 
 
+class Unwritable(Exception):
+    """A file cannot be written; the text says which, and why."""
+
+
 class RunFile:
-    """Writes a run as it happens; each line is on disk when the call returns."""
+    """Writes a run as it happens; each line is on disk when the call returns.
+
+    Raises `Unwritable` from the start and the first line. What cannot be written later, when a disk is full, does not
+    end a run that is measured: `trouble` says what the file lacks.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file = open_alone(path)
+        self._size = 0
+        self._lost = 0
+        self._reason = ""
+        with contextlib.suppress(OSError):  # a device has no end
+            os.ftruncate(self._file, 0)
+
+    @property
+    def trouble(self) -> str:
+        """What the file lacks and why, in one sentence; empty if it is whole."""
+        return f"{self.path} lacks {self._lost} lines of the run: {self._reason}" if self._lost else ""
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Write the first line."""
+        """Write the first line. Raises `Unwritable`."""
         self._write({"kind": "run", "format": FORMAT, **facts})
+        if self._lost:
+            self._close()
+            raise unwritable(self.path, self._reason)
 
     def second(self, second: Second) -> None:
         """Write the line of one second."""
@@ -47,20 +71,72 @@ class RunFile:
     def end(self, tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> None:
         """Write the last line and close the file."""
         self._write({"kind": "result", **judgement.to_dict(), "metrics": dict(metrics), "totals": tally.to_dict()})
-        self._file.close()
+        self._close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._close()
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
-        self._file.flush()
+        text = json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n"
+        try:
+            self._size += _write_all(self._file, text.encode())
+        except OSError as error:
+            self._lost += 1
+            self._reason = error.strerror or str(error)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)  # half a line would spoil the next one
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            with contextlib.suppress(OSError):
+                os.close(file)
+
+
+def open_alone(path: Path, *, new: bool = False) -> int:
+    """Open a file for appending, and its folder, as the only process that does; return the descriptor.
+
+    Raises `Unwritable`, and FileExistsError if it has to be `new`.
+    """
+    # Without O_NONBLOCK a named pipe would wait for its reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | (os.O_EXCL if new else 0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, f"its folder: {error.strerror}") from None
+    try:
+        file = os.open(path, flags, 0o666)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise unwritable(path, error.strerror or str(error)) from None
+    try:
+        if stat.S_ISREG(os.fstat(file).st_mode):  # a device is there for all
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise unwritable(path, "another run is writing it") from None
+    except OSError:
+        pass  # a file system without locks
+    return file
+
+
+def unwritable(path: Path, reason: str) -> Unwritable:
+    """The error for a path that cannot be written."""
+    return Unwritable(f"expected a file that can be written, got {path} ({reason})")
+
+
+def _write_all(file: int, data: bytes) -> int:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
+    return len(data)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines of a run, which may still be in progress: an unfinished last line is left out."""
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8-sig")  # editors put a byte order mark before it
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

@@ -77,6 +77,10 @@ class Under:
         self._process = process
         self._err = ""
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def says(self, what: str) -> None:
         """Wait until stderr has a line with these words."""
         assert self._process.stderr is not None

@@ -1,0 +1,75 @@
+"""A run whose file or page cannot be written, or whose owner is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtest.report.run_file import read
+
+ROOT = Path(__file__).parents[3]
+SHORT = ("run", "steady", "--players", "4", "--rate", "8", "--duration", "3s", "--warm-up", "0.2s")
+FIRST_LINE_FITS = 3  # blocks of 1,024 bytes: the line of facts, and not all seconds
+
+
+@pytest.mark.parametrize("name", ["file/run.jsonl", "pipe"])
+def test_a_path_that_cannot_be_written_is_refused_before_anything_starts(refuse, tmp_path, name) -> None:
+    """Exit status 2 and one line with the path and the reason, for `run` and for the folder of `ramp`."""
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for command in (("run", "steady"), ("ramp",)):
+        ended = refuse(*command, "--out", str(tmp_path / name))
+        assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+        assert f"expected a file that can be written, got {tmp_path / name}" in ended.err
+
+
+@pytest.mark.starts_process
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_a_full_device_ends_a_run_before_it_sends(loadtest, service, processes) -> None:
+    """The first line cannot be written: exit status 2, the reason, and nothing hangs."""
+    ended = await loadtest(*SHORT, "--url", service.url, "--processes", processes, "--out", "/dev/full")
+    assert ended.status == 2
+    assert "expected a file that can be written, got /dev/full (No space left on device)" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.starts_process
+async def test_a_disk_that_fills_up_keeps_the_verdict(service, tmp_path) -> None:
+    """In mid-run: the verdict is on the screen and is the exit status; one line each says what file and page lack."""
+    out = tmp_path / "run.jsonl"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", f'ulimit -f {FIRST_LINE_FITS}; exec "$@"', "-", sys.executable, "-m", "loadtest", *SHORT,
+        "--url", service.url, "--out", str(out), "--gate", "latency_p50<1us", cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, err = (text.decode() for text in await process.communicate())
+    verdict = {3: "FAIL", 4: "INVALID"}[process.returncode or 0]  # the latter on a busy machine
+    assert f" {verdict}  steady, 4 players" in said
+    assert f"{out} lacks " in said
+    assert "lines of the run: File too large" in said
+    assert "the page of the run is not written" in err
+    assert "Traceback" not in said + err
+    assert read(out)[0]["kind"] == "run"
+
+
+@pytest.mark.starts_process
+async def test_a_killed_run_takes_its_locust_along(under_way, service, tmp_path) -> None:
+    """Even by SIGKILL, and even if Locust hangs: no process of the run is left behind."""
+    run = await under_way(
+        "run", "steady", "--players", "4", "--warm-up", "0s", "--duration", "1h", "--processes", "2", "--url", service.url,
+        "--out", str(tmp_path / "run.jsonl"),
+    )  # fmt: skip
+    await run.says("measure")
+    owner = psutil.Process(run.pid)
+    family = owner.children(recursive=True)
+    assert len(family) == 3  # the leader and its two generators
+    os.kill(family[1].pid, signal.SIGSTOP)  # one of them hangs
+    owner.kill()
+    _, left = await asyncio.to_thread(psutil.wait_procs, family, 30)
+    assert left == []
