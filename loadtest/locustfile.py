@@ -24,7 +24,7 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from loadtest import locust_tab
+from loadtest import access, locust_tab
 from loadtest.load.locust_stats import count_finely
 from loadtest.load.run_phases import Coordinator
 from loadtest.plan import run_spec
@@ -86,6 +86,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     try:
         spec = RunSpec.from_options(options, "locust", processes=1)
         spec.parsed_gates()
+        access.use(spec.headers, spec.ca_file)
         raise_file_limit(options.num_users or 0)
         for url in http_api.split(environment.host or "") if alone else ():
             http_api.identify(url)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest import access
 from loadtest.cli.run import USELESS, WRONG_USAGE
 from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Knee, Outcome, Search
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         spec = locust_launcher.ready(
             RunSpec.from_options(options, players=options.most, duration=options.duration or DEFAULT_DURATION, out="")
         )
+        access.use(spec.headers, spec.ca_file)
         with reserved(folder / RECORD), target_for(spec) as target:
             trials: list[dict[str, Any]] = []
             while (players := search.next()) is not None:

@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+from loadtest import access
 from loadtest.replay import log_format, score_log
 from loadtest.replay.log_format import BadRow, LogFormat
 from loadtest.replay.log_question import load_asking
@@ -44,6 +45,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="service to play against, http://host:port (default: start one)")
     parser.add_argument("--reset", action="store_true", help="clear the session's scores first")
     parser.add_argument("--admin-token", help="token for --reset, if the service requires one")
+    parser.add_argument(
+        "--header", action="append", default=[], metavar="NAME:VALUE",
+        help="a header for every request to the service, NAME:VALUE, as a gateway may want it (repeatable)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ca-file",
+        default="",
+        metavar="FILE.pem",
+        help="a file of CA certificates (PEM) to trust besides the system's",
+    )
     log_format.add_options(parser)
     parser.set_defaults(run=run)
 
@@ -70,6 +81,7 @@ def _session(text: str) -> str:
 def run(options: argparse.Namespace) -> int:
     """Replay the file; return the exit status."""
     try:
+        access.use(options.header, options.ca_file)
         log, _ = load_asking(options.file, LogFormat.of(options), options.speed)
         rows = log.rows
         totals = score_log.fold(rows)
@@ -77,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         session_id = options.session or f"replay-{secrets.token_hex(4)}"
         with _target(options.url, len(totals), options.speed) as url:
             _clear(url, session_id, reset=options.reset, admin_token=options.admin_token)
-            say(f"{len(rows)} rows, {len(totals)} players → {url} session {session_id}")
+            say(f"{len(rows)} rows, {len(totals)} players → {access.shown(url)} session {session_id}")
             say(f"the log was read as {log.read_as}")
             return _replay(rows, totals, url, session_id, options.speed)
     except (score_log.Unreadable, BadRow) as error:
@@ -109,7 +121,7 @@ def _clear(url: str, session_id: str, *, reset: bool, admin_token: str | None) -
     players = http_api.players(url, session_id)
     if players and not reset:
         raise _HasScores(
-            f"session {session_id} at {url}: expected one without scores, got {players} players; "
+            f"session {session_id} at {access.shown(url)}: expected one without scores, got {players} players; "
             "use --reset to clear it, or another --session"
         )
     if players:

@@ -10,6 +10,7 @@ import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from loadtest import access
 from loadtest.load import locust_launcher
 from loadtest.load.run_target import target_for
 from loadtest.plan import run_spec
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the swarm; return its exit status."""
     try:
         spec = locust_launcher.ready(_log_read(RunSpec.from_options(options)))
+        access.use(spec.headers, spec.ca_file)
         out = reserve(spec.out, spec.scenario)
         try:
             return _play(replace(spec, out=str(out)), options.beyond)

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from loadtest.load.locust_process import UNTIL_STDIN_CLOSES
 from loadtest.plan.run_spec import RunSpec
 from loadtest.target.child_environment import child_environment
 from loadtest.target.open_files import raise_file_limit
@@ -29,6 +28,8 @@ PACKAGE: Final = Path(__file__).parents[1]
 LOCUST_SCRIPT: Final = str(PACKAGE / "load" / "locust_process.py")
 # What Python is to run for Locust with the players of this package, whatever locust.conf there is.
 LOCUST: Final = ("-P", LOCUST_SCRIPT, "-f", str(PACKAGE / "locustfile.py"))
+
+UNTIL_STDIN_CLOSES: Final = "--until-stdin-closes"  # an option of that script
 
 
 def ready(spec: RunSpec) -> RunSpec:

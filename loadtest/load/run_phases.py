@@ -30,6 +30,7 @@ import gevent.event
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtest import access
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
 from loadtest.load.locust_stats import LocustStats
 from loadtest.load.machine_and_versions import this_environment
@@ -122,6 +123,7 @@ class Coordinator:
                 self._finished = True
                 return
             spec = RunSpec.from_dict(given)
+            access.use(spec.headers, spec.ca_file)
         else:
             spec = self._spec()
             self._run = self._begin_run(spec)
@@ -204,7 +206,7 @@ class Coordinator:
             tally.merge(one)
         if self._is_master and len(run.tallies) < len(run.joined):
             tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
-        tally.service = {meter.url: meter.total for meter in run.meters}
+        tally.service = {access.shown(meter.url): meter.total for meter in run.meters}
         # Who was stopped in the web UI is not asked for any more.
         asked = min(run.spec.players or 1, self._runner.target_user_count or run.spec.players or 1)
         named = self.measured = metrics(tally, asked)
@@ -235,7 +237,7 @@ class Coordinator:
         facts: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "scenario": spec.scenario,
-            "target": self.environment.host,
+            "target": ",".join(map(access.shown, spec.urls)),
             "session": spec.session,
             "arguments": spec.recorded(),
             "environment": this_environment(),
@@ -292,7 +294,7 @@ class Coordinator:
                 now, ran = time.time(), meter.runs
                 load = meter.read(now, measured=run.begins <= now - 0.5 <= run.ends)
                 if load is not None:
-                    run.loads.setdefault(int(now), {})[meter.url] = load
+                    run.loads.setdefault(int(now), {})[access.shown(meter.url)] = load
                 if meter.runs != ran:
                     run.file.mark(now, "the service goes on" if meter.runs else "the service is stopped")
 

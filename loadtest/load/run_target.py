@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from loadtest import access
 from loadtest.load.locust_launcher import on_cores
 from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.report.console import say
@@ -38,7 +39,7 @@ def target_for(spec: RunSpec) -> Iterator[Target]:
         for url in spec.urls:
             http_api.identify(url)
             if proxy := proxy_for(url):
-                say(f"{url} answers through the proxy {shown(proxy)}; the players connect without it")
+                say(f"{access.shown(url)} answers through the proxy {shown(proxy)}; the players connect without it")
         yield Target(spec.urls)
         return
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -16,6 +16,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+from loadtest.access import Access
 from loadtest.judge.gates import DEFAULT_GATES, Gate, parse_gates
 from loadtest.plan.scenarios import PURPOSES, SCENARIOS, default_gates, scenario_of
 from loadtest.plan.score_times import PROCESSES
@@ -131,8 +132,20 @@ class RunSpec:
         "service to test; several addresses of one leaderboard share the players (default: start one for the run)",
         name="url", locust="host", locusts_own=True, recorded=False,
     )  # fmt: skip
+    headers: tuple[str, ...] = option(
+        (), "a header for every request to the service, NAME:VALUE, as a gateway may want it (repeatable)",
+        name="header", metavar="NAME:VALUE", in_web_ui=False, recorded=False,
+    )  # fmt: skip
+    ca_file: str = option(
+        "", "a file of CA certificates (PEM) to trust besides the system's",
+        metavar="FILE.pem", in_web_ui=False, recorded=False,
+    )  # fmt: skip
     session: str = option("", "session to play in (default: a new one per run)", recorded=False)
-    out: str = option("", "file to write the run to, or a folder for a new file (default runs/<time>-<scenario>.jsonl)", recorded=False)
+    out: str = option(
+        "",
+        "file to write the run to, or a folder for a new file (default runs/<time>-<scenario>.jsonl)",
+        recorded=False,
+    )
     service_pid: int = option(0, "process id of the service, to measure its CPU", read=int, in_web_ui=False,
                               recorded=False)  # fmt: skip
 
@@ -141,6 +154,7 @@ class RunSpec:
             raise ValueError(f"expected a scenario, one of {', '.join(SCENARIOS)}, got {self.scenario}")
         if self.processes < 1 or self.spawn_rate <= 0 or (self.players is not None and self.players < 1):
             raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
+        Access(self.headers, self.ca_file)
 
     @property
     def each(self) -> float:
@@ -274,7 +288,7 @@ def _argument(one: Field[Any], front: Front, *, positional: bool) -> dict[str, A
         return arguments | {"action": "store_true"}
     arguments |= {"type": about.read, "metavar": about.metavar, "choices": about.choices and list(about.choices)}
     if isinstance(one.default, tuple):
-        return arguments | {"action": "append"}
+        return arguments | {"action": "append", "metavar": about.metavar}
     return arguments if positional else arguments | {"default": _default(one, front)}
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from websockets.exceptions import InvalidHandshake
 
+from loadtest import access
 from loadtest.replay.score_log import LogRow
 from loadtest.transport.asyncio_socket import Ended, Wire
 from loadtest.transport.reconnect import closed_permanently, wait_before
@@ -123,7 +124,7 @@ class ReplaySocket:
                 if self._wire is not None:
                     self._wire.abort()
                 if time.monotonic() > ends:
-                    raise ServiceGone(f"{self._url}: no connection for {GIVE_UP:g} s ({error})") from None
+                    raise ServiceGone(f"{access.shown(self._url)}: no connection for {GIVE_UP:g} s ({error})") from None
                 await asyncio.sleep(wait_before(tries, None, _RNG))
                 tries += 1
             else:

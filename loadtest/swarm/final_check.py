@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loadtest import access
 from loadtest.swarm.player import Player, Shared
 from loadtest.target import http_api
 
@@ -20,7 +21,7 @@ def wrong_scores(
     """What is wrong with the final boards, one of each of `urls`, in words."""
     scores = [{entry["userId"]: entry["score"] for entry in truth.entries} for truth in truths]
     found = [
-        f"the board at {url} has other scores than that at {urls[0]}"
+        f"the board at {access.shown(url)} has other scores than that at {access.shown(urls[0])}"
         for other, url in zip(scores[1:], urls[1:], strict=True)
         if other != scores[0]
     ]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from loadtest import access
 from loadtest.target import http_client, proxies
 from loadtest.target.prometheus_text import Samples
 
@@ -108,12 +109,12 @@ def _answer(method: str, url: str, path: str, headers: dict[bytes, bytes] | None
     except (httpx.RemoteProtocolError, httpx.DecodingError, httpx.TooManyRedirects):
         raise _other_server(url, f"{method} {path} was not answered as HTTP wants it") from None
     except (httpx.TransportError, ImportError, ValueError) as error:  # the last two: no such proxy can be used
-        raise Unreachable(f"{url}: no service answers there ({_reason(error)}){_through(url)}") from None
+        raise Unreachable(f"{access.shown(url)}: no service answers there ({_reason(error)}){_through(url)}") from None
     if answer.is_success:
         return answer
     came = f"{method} {path} was answered by {answer.status_code} {answer.reason_phrase}"
     other = answer.status_code in _NO_SUCH_CALL
-    raise _other_server(url, came) if other else Unreachable(f"{url}: {came}{_through(url)}")
+    raise _other_server(url, came) if other else Unreachable(f"{access.shown(url)}: {came}{_through(url)}")
 
 
 def _through(url: str) -> str:
@@ -132,8 +133,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _no_url(url: str) -> Unreachable:
-    return Unreachable(f"expected a URL like http://127.0.0.1:8000, got {url}")
+    return Unreachable(f"expected a URL like http://127.0.0.1:8000, got {access.shown(url)}")
 
 
 def _other_server(url: str, came: str) -> Unreachable:
-    return Unreachable(f"{url}: this is not the leaderboard ({came})")
+    return Unreachable(f"{access.shown(url)}: this is not the leaderboard ({came})")

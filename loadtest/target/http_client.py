@@ -1,30 +1,29 @@
 """HTTP clients for a service: httpx, with what holds for every call of the kit.
 
 - A service on this machine is reached directly, whatever proxy there is; for other hosts `proxies` decides.
-- Certificates are checked against those of the system, which is where a company adds its own.
+- `access` says which headers are sent, and which certificates are trusted.
 - A connection is for one call. A service that was restarted in between has closed those that were kept, and
   generator processes are forked, which would then share them.
 """
 
 from __future__ import annotations
 
-import functools
-import ssl
 from typing import Any
 
 import httpx
 
+from loadtest import access
 from loadtest.target.proxies import proxy_for
 
 
 def client(url: str, *, timeout: float) -> httpx.Client:
     """A client for paths below the URL. No step of a call may take more than `timeout` seconds."""
-    return httpx.Client(base_url=url, follow_redirects=True, **_options(url, timeout))
+    return httpx.Client(base_url=access.shown(url), follow_redirects=True, **_options(url, timeout))
 
 
 def async_client(url: str, *, timeout: float) -> httpx.AsyncClient:
     """The same for asyncio."""
-    return httpx.AsyncClient(base_url=url, follow_redirects=True, **_options(url, timeout))
+    return httpx.AsyncClient(base_url=access.shown(url), follow_redirects=True, **_options(url, timeout))
 
 
 def _options(url: str, timeout: float) -> dict[str, Any]:
@@ -32,12 +31,7 @@ def _options(url: str, timeout: float) -> dict[str, Any]:
         "timeout": timeout,
         "trust_env": False,
         "proxy": proxy_for(url),
-        "verify": _certificates(),
+        "verify": access.tls(),
+        "headers": [(name, value.encode()) for name, value in access.headers_for(url).items()],
         "limits": httpx.Limits(max_keepalive_connections=0),
     }
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    # Reading them takes longer than any call.
-    return ssl.create_default_context()

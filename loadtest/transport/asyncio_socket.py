@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import Callable
 from typing import Any, Final, Self, cast
 
-from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Close, Frame, Opcode
 from websockets.uri import parse_uri
 
+from loadtest import access
 from loadtest.transport.frames import CLOSE, PING, BrokenStream, FrameReader
 
 PATIENCE: Final = 15.0  # seconds without an answer after which a connection counts as lost
@@ -37,7 +36,7 @@ class Wire(asyncio.Protocol):
     """One connection. `on_end` is called once, when it has ended."""
 
     def __init__(self, url: str, on_end: Callable[[], None]) -> None:
-        self._handshake = ClientProtocol(parse_uri(url))
+        self._handshake, self._request = access.opening(url)
         self._head = bytearray()
         self._reader = FrameReader(self._text, self._control)
         self._transport: asyncio.Transport | None = None
@@ -52,8 +51,8 @@ class Wire(asyncio.Protocol):
     @classmethod
     async def connect(cls, url: str, on_end: Callable[[], None]) -> Self:
         """Open a WebSocket. Raises OSError (TimeoutError too), `Ended` and InvalidHandshake."""
-        uri = parse_uri(url)
-        tls = ssl.create_default_context() if uri.secure else None
+        uri = parse_uri(access.shown(url))
+        tls = access.tls() if uri.secure else None
         async with asyncio.timeout(PATIENCE):
             _, wire = await asyncio.get_running_loop().create_connection(
                 lambda: cls(url, on_end), uri.host, uri.port, ssl=tls
@@ -97,7 +96,7 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports match the type by duck typing only.
         self._transport = cast("asyncio.Transport", transport)
-        self._handshake.send_request(self._handshake.connect())
+        self._handshake.send_request(self._request)
         self._transport.write(b"".join(self._handshake.data_to_send()))
 
     def data_received(self, data: bytes) -> None:

@@ -27,11 +27,11 @@ from typing import Any, Final
 import gevent
 import gevent.socket
 from gevent import monkey
-from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Close, Frame, Opcode
 from websockets.uri import parse_uri
 
+from loadtest import access
 from loadtest.transport.frames import CLOSE, PING, BrokenStream, FrameReader, OnText
 
 _SO_TIMESTAMPNS: Final = getattr(sockets, "SO_TIMESTAMPNS", 35 if sys.platform == "linux" else None)
@@ -234,7 +234,7 @@ class _Tls:
 
     def __init__(self, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = ssl.create_default_context().wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._tls = access.tls().wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def shake_hands(self, fd: Any) -> None:
         """Block until the handshake is done. Raises OSError (ssl.SSLError is one)."""
@@ -273,8 +273,7 @@ def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30
 
     Call `start` on the socket when its owner is ready to receive.
     """
-    uri = parse_uri(url)
-    protocol = ClientProtocol(uri)
+    uri = parse_uri(access.shown(url))
     fd = None
     try:
         with gevent.Timeout(timeout, TimeoutError(f"no answer within {timeout:g} s")):
@@ -284,12 +283,12 @@ def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30
             if uri.secure:
                 tls = _Tls(uri.host)
                 tls.shake_hands(fd)
-            leftover = _shake_hands(protocol, fd, tls)
+            leftover = _shake_hands(url, fd, tls)
     except (OSError, InvalidHandshake) as error:
         if fd is not None:
             fd.close()
         status = getattr(getattr(error, "response", None), "status_code", None)
-        raise ConnectFailed(f"{url}: {error}", status) from None
+        raise ConnectFailed(f"{access.shown(url)}: {error}", status) from None
     except BaseException:
         if fd is not None:
             fd.close()
@@ -300,11 +299,12 @@ def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30
     return Socket(raw, tls, on_text, on_close, stamps=stamps, leftover=leftover)
 
 
-def _shake_hands(protocol: ClientProtocol, fd: Any, tls: _Tls | None) -> bytes:
+def _shake_hands(url: str, fd: Any, tls: _Tls | None) -> bytes:
     """Upgrade the connection; return the bytes after the response. Raises InvalidHandshake or OSError."""
-    protocol.send_request(protocol.connect())
-    request = b"".join(protocol.data_to_send())
-    fd.sendall(request if tls is None else tls.encrypt(request))
+    protocol, request = access.opening(url)
+    protocol.send_request(request)
+    data = b"".join(protocol.data_to_send())
+    fd.sendall(data if tls is None else tls.encrypt(data))
     answer = bytearray()
     while (end := answer.find(b"\r\n\r\n")) < 0:
         answer += _read(fd, tls)

@@ -62,8 +62,8 @@ async def test_a_disk_that_fills_up_keeps_the_verdict(service, tmp_path) -> None
 async def test_a_killed_run_takes_its_locust_along(under_way, service, tmp_path) -> None:
     """Even by SIGKILL, and even if Locust hangs: no process of the run is left behind."""
     run = await under_way(
-        "run", "steady", "--players", "4", "--warm-up", "0s", "--duration", "1h", "--processes", "2", "--url", service.url,
-        "--out", str(tmp_path / "run.jsonl"),
+        "run", "steady", "--players", "4", "--warm-up", "0s", "--duration", "1h", "--processes", "2",
+        "--url", service.url, "--out", str(tmp_path / "run.jsonl"),
     )  # fmt: skip
     await run.says("measure")
     owner = psutil.Process(run.pid)

@@ -1,0 +1,108 @@
+"""How the services of this process are reached: with which headers, and whom it trusts.
+
+`use` holds for the whole process and all calls after it, HTTP and WebSocket alike: a gateway in front of a service
+asks each of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from websockets.client import ClientProtocol
+from websockets.http11 import Request
+from websockets.uri import parse_uri
+
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")  # RFC 9110
+_RESERVED = {"host", "connection", "upgrade", "content-length", "transfer-encoding"}
+
+
+def certificates(ca_file: str) -> ssl.SSLContext:
+    """Those of the system, which is where a company adds its own, and those in the file. Raises ValueError."""
+    return _certificates(ca_file, ssl.get_default_verify_paths())
+
+
+@functools.cache
+def _certificates(ca_file: str, _system: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
+    context = ssl.create_default_context()  # reading them takes longer than any call
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ValueError(f"--ca-file: expected a file of CA certificates (PEM), got {ca_file} ({reason})") from None
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Headers, each as `NAME:VALUE`, and a file of CA certificates that are trusted besides the system's.
+
+    Raises ValueError for what cannot be used; the text does not repeat a value, which may be secret.
+    """
+
+    headers: tuple[str, ...] = ()
+    ca_file: str = ""
+
+    def __post_init__(self) -> None:
+        for name, _ in self.pairs():
+            if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
+                raise ValueError(f"--header: expected a header that the client does not set itself, got {name}")
+        if self.ca_file:
+            certificates(self.ca_file)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Names and values."""
+        matches = [_HEADER.fullmatch(header.strip()) for header in self.headers]
+        if None in matches:
+            raise ValueError("--header: expected NAME:VALUE in one line, got another text")
+        return [(match[1], match[2]) for match in matches if match]
+
+
+_current = Access()
+
+
+def use(headers: Sequence[str] = (), ca_file: str = "") -> None:
+    """Reach services in this way from now on. Raises ValueError."""
+    global _current  # noqa: PLW0603 - one process has one way
+    _current = Access(tuple(headers), ca_file)
+
+
+def headers_for(url: str) -> dict[str, str]:
+    """The headers of each request to the URL; what `user:password@` in it says is one of them."""
+    parts = urlsplit(url)
+    headers = dict(_current.pairs())
+    if parts.username is not None and "authorization" not in {name.lower() for name in headers}:
+        known = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = "Basic " + base64.b64encode(known.encode()).decode()
+    return headers
+
+
+def shown(url: str) -> str:
+    """The URL without the user and the password that it may hold."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return url.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+
+
+def opening(url: str) -> tuple[ClientProtocol, Request]:
+    """A WebSocket's client side, and the request that opens it."""
+    protocol = ClientProtocol(parse_uri(shown(url)))
+    request = protocol.connect()
+    for name, value in headers_for(url).items():
+        if name in request.headers:
+            del request.headers[name]
+        request.headers[name] = value
+    return protocol, request
+
+
+def tls() -> ssl.SSLContext:
+    """The certificates that are trusted."""
+    return certificates(_current.ca_file)
