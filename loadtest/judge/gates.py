@@ -100,27 +100,44 @@ class Judgement:
         return {"verdict": self.verdict.name, "exit": int(self.verdict), "reasons": list(self.reasons), "gates": gates}
 
 
+def clock_was_set(step: float) -> list[str]:
+    """Why times cannot be believed if the generator's clock was set by so many seconds; empty for 0."""
+    how = "forward" if step > 0 else "back"
+    return [f"the generator's clock was set {how} by {abs(step):.3f} s: times across it are wrong"] if step else []
+
+
 def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[float]]) -> list[str]:
     """Why the generator was the bottleneck; empty if it was not.
 
     `busy` maps each generator process to its CPU share of one core in each measured second.
     """
-    reasons: list[str] = []
-    latency, lag = metrics.get("latency_p99"), metrics.get("lag_p99")
-    if lag is not None and not math.isnan(lag):
-        allowed = MAX_LAG if latency is None or math.isnan(latency) else max(MAX_LAG, MAX_LAG_SHARE * latency)
-        if lag > allowed:
-            reasons.append(f"the generator lagged {lag * 1e3:.1f} ms at p99, at most {allowed * 1e3:.1f} ms is allowed")
-    for name, shares in busy.items():
-        over = [share > MAX_CPU for share in shares]
-        in_a_row = any(one and two for one, two in itertools.pairwise(over))
-        if in_a_row or sum(over) > MAX_BUSY_SHARE * len(over):
-            reasons.append(f"{name} used more than {MAX_CPU:.0%} of a core in {sum(over)} of {len(over)} s")
+    overloaded = _overloaded(busy)
+    reasons = [*overloaded, *_lagged(metrics, "was late by" if overloaded else "lagged")]
     asked, connected = metrics.get("players_asked"), metrics.get("players")
     if asked is not None and connected is not None and connected < asked:
         reasons.append(f"{asked:.0f} players were asked for, {connected:.0f} took part")
     if not metrics.get("updates"):
         reasons.append("no update fell into the measured time")
+    return reasons
+
+
+def _lagged(metrics: Mapping[str, float | None], did: str) -> list[str]:
+    latency, lag = metrics.get("latency_p99"), metrics.get("lag_p99")
+    if lag is not None and not math.isnan(lag):
+        allowed = MAX_LAG if latency is None or math.isnan(latency) else max(MAX_LAG, MAX_LAG_SHARE * latency)
+        if lag > allowed:
+            return [f"the generator {did} {lag * 1e3:.1f} ms at p99, at most {allowed * 1e3:.1f} ms is allowed"]
+    return []
+
+
+def _overloaded(busy: Mapping[str, Sequence[float]]) -> list[str]:
+    reasons: list[str] = []
+    for name, shares in busy.items():
+        over = [share > MAX_CPU for share in shares]
+        in_a_row = any(one and two for one, two in itertools.pairwise(over))
+        if in_a_row or sum(over) > MAX_BUSY_SHARE * len(over):
+            used = f"{name} used more than {MAX_CPU:.0%} of a core in {sum(over)} of {len(over)} s"
+            reasons.append(f"the generator was overloaded: {used}")
     return reasons
 
 
@@ -144,13 +161,17 @@ def judge(
     wrong: Sequence[str],
     busy: Mapping[str, Sequence[float]],
     short: Sequence[str] = (),
+    clock_step: float = 0.0,
 ) -> Judgement:
     """The verdict: INVALID before FAIL before PASS.
 
-    `wrong` are the correctness checks that failed, `busy` is as in `bottleneck`, `short` comes from `cut_short`.
+    `wrong` are the correctness checks that failed, `busy` is as in `bottleneck`, `short` comes from `cut_short`,
+    `clock_step` is as in `clock_was_set`.
     """
     outcomes = tuple((gate, gate.holds(metrics)) for gate in gates)
-    invalid = [*short, *bottleneck(metrics, busy)]
+    # A clock that was set shows as lag of the same size, which is none.
+    timed = {**metrics, "lag_p99": None} if clock_step else metrics
+    invalid = [*short, *clock_was_set(clock_step), *bottleneck(timed, busy)]
     failed = [*wrong, *(_missed(gate, metrics) for gate, held in outcomes if not held)]
     verdict = Verdict.INVALID if invalid else Verdict.FAIL if failed else Verdict.PASS
     return Judgement(verdict, (*invalid, *failed), tuple((gate.text, held) for gate, held in outcomes))

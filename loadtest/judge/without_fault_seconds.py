@@ -68,7 +68,9 @@ def judge_outside_faults(lines: Sequence[Line]) -> OutsideFaults | None:
     combined = {**result["metrics"], **known}
     gates = parse_gates(lines[0]["arguments"]["gates"])
     short = [*_whole_was_short(lines[0], result), *_too_little(left)]
-    judgement = judge(combined, gates, wrong=result["totals"]["wrong"], busy=tally.busy, short=short)
+    totals = result["totals"]
+    step = totals.get("clock_step", 0.0)  # which older files lack
+    judgement = judge(combined, gates, wrong=totals["wrong"], busy=tally.busy, short=short, clock_step=step)
     over_all = tuple(dict.fromkeys(gate.metric for gate in gates if not METRICS[gate.metric].per_second))
     return OutsideFaults(judgement, combined, spans, seconds[0].at - 1.0, measured - left, measured, over_all)
 

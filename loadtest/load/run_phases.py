@@ -212,7 +212,10 @@ class Coordinator:
         named = self.measured = metrics(tally, asked)
         self._run = None
         short = self._cut_short(run, tally.seconds, ended - run.began)
-        self.judgement = judge(named, run.spec.parsed_gates(), wrong=tally.wrong, busy=tally.busy, short=short)
+        self.judgement = judge(
+            named, run.spec.parsed_gates(),
+            wrong=tally.wrong, busy=tally.busy, short=short, clock_step=tally.clock_step,
+        )  # fmt: skip
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)

@@ -75,6 +75,7 @@ class Tally:
     boards: int = 0  # different ones
     board_updates: int = 0
     seconds: float = 0.0  # measured
+    clock_step: float = 0.0  # seconds by which a process' clock was set at once, the largest
     stamped: bool = True  # the kernel told when a message was there
 
     def merge(self, other: Tally) -> Self:
@@ -97,6 +98,7 @@ class Tally:
         if other.boards > self.boards:
             self.boards, self.board_updates = other.boards, other.board_updates
         self.seconds = max(self.seconds, other.seconds)
+        self.clock_step = max(self.clock_step, other.clock_step, key=abs)
         self.stamped &= other.stamped
         return self
 
@@ -115,6 +117,7 @@ class Tally:
             "boards",
             "board_updates",
             "seconds",
+            "clock_step",
             "stamped",
         ):
             plain[name] = getattr(self, name)

@@ -164,6 +164,7 @@ class Swarm:
         """What has not arrived by now is lost. Return the last second."""
         self._clock.over = True
         self._probe.stop()
+        self.tally.clock_step = self._probe.clock_step
         self._seconds.absorb(final=True)
         second = self.second()
         counts, traffic = self._ledger.counts, self._traffic.total or Traffic()

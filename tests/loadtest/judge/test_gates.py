@@ -121,3 +121,19 @@ def test_a_run_cut_short_is_invalid() -> None:
     """However good the figures of a part are, it is no pass, and the reason comes first."""
     assert verdict(short=["interrupted after 3.0 of 30 s"]) == Verdict.INVALID == 4
     assert verdict({"lost": 1}, short=["interrupted after 3.0 of 30 s"]) == Verdict.INVALID
+
+
+def test_a_clock_that_was_set_is_named_and_not_called_lag() -> None:
+    """The run is INVALID because of the clock, whose step is in all times, that of the lag included."""
+    judgement = judge(GOOD | {"lag_p99": 3.0}, [], wrong=[], busy={}, clock_step=-3.0)
+    reason = "the generator's clock was set back by 3.000 s: times across it are wrong"
+    assert (judgement.verdict, judgement.reasons) == (Verdict.INVALID, (reason,))
+
+
+def test_an_overload_is_named_before_what_follows_from_it() -> None:
+    """A generator without CPU to spare is called overloaded; only one that had some is said to lag."""
+    figures = GOOD | {"lag_p99": 3.0}
+    busy = judge(figures, [], wrong=[], busy={"local": [0.99] * 5}).reasons
+    assert busy[0] == "the generator was overloaded: local used more than 80% of a core in 5 of 5 s"
+    assert not any("lag" in reason for reason in busy)
+    assert judge(figures, [], wrong=[], busy={"local": [0.2] * 5}).reasons[0].startswith("the generator lagged 3000")

@@ -24,9 +24,13 @@ class StandingTime:
 
     now: float = 1000.0
     used: float = 0.0
+    set_by: float = 0.0  # seconds by which a person set the clock
 
     def time(self) -> float:
         return self.now
+
+    def monotonic(self) -> float:
+        return self.now - self.set_by
 
     def thread_time(self) -> float:
         return self.used
