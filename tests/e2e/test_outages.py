@@ -135,29 +135,23 @@ async def test_a_stop_in_full_play_loses_no_answered_point(start_over):
     assert scores(two) == {player.user: sum(player.sent.values()) for player in players}
 
 
-async def test_a_killed_worker_loses_no_durable_answer_and_a_retry_counts_once(start_over):
-    """Whatever was applied without its answer having been sent is known by its id."""
-    one, two = start_over(), start_over()
-    players = [Player(number) for number in range(PLAYERS)]
-    tasks = await play_until_all_have_scored(players, one)
-    one.process.kill()
-    await asyncio.gather(*tasks)
-    await asyncio.gather(*(player.finish(two.ws_url) for player in players))
-    assert scores(two) == {player.user: sum(player.sent.values()) for player in players}
-
-
-async def test_the_players_of_a_killed_worker_are_gone_within_fifteen_seconds(start_over):
-    """Nobody says goodbye for them."""
+async def test_a_killed_worker_loses_no_durable_answer_and_its_players_are_gone(start_over):
+    """A retry counts once, as what was applied unanswered is known by its id; who does not return is gone in 15 s."""
     one, two = start_over(), start_over()
     watcher = await Peer.connect(two.ws_url)
     await watcher.send("watch-demo")
-    peer = await Peer.connect(one.ws_url)
-    await peer.join("alice")
-    await watcher.next("participant-joined")
+    leaver = await Peer.connect(one.ws_url)
+    await leaver.join("alice")
+    await watcher.next("participant-joined", lambda who: who["userId"] == "alice")
+    players = [Player(number) for number in range(PLAYERS)]
+    tasks = await play_until_all_have_scored(players, one)
     one.process.kill()
     began = time.monotonic()
-    left = await watcher.next("participant-left", timeout=20)
-    assert left["userId"] == "alice"
+    gone = asyncio.create_task(watcher.next("participant-left", lambda who: who["userId"] == "alice", timeout=20))
+    await asyncio.gather(*tasks)
+    await asyncio.gather(*(player.finish(two.ws_url) for player in players))
+    assert scores(two) == {player.user: sum(player.sent.values()) for player in players}
+    await gone
     assert time.monotonic() - began < 15
     await watcher.close()
 
