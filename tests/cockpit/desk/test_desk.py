@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from cockpit.desk.knee_search_state import OUTCOMES
 from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import shown_spec
 
-from loadtest.judge.gates import Verdict
 from loadtest.judge.knee_search import Outcome
 from loadtest.load.locust_launcher import LOCUST_SCRIPT
 from loadtest.report.run_file import read
@@ -39,19 +37,11 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[SwarmDesk]:
-    desk = await SwarmDesk.start(tmp_path)
-    desk.panel()
-    yield desk
-    await desk.stop()
-    assert desk.troubles == []
-
-
 def measuring(desk: SwarmDesk) -> bool:
     return bool(desk.progress and desk.progress.last and desk.progress.last.phase == "measure")
 
 
+@pytest.mark.usefixtures("brief_warm_up")
 async def test_a_run_is_sent_judged_and_kept(desk: SwarmDesk) -> None:
     """A run ends with a verdict, shown and on file; its service is gone, and what was asked for was played."""
     assert repr(desk) == "no swarm yet"
@@ -72,6 +62,7 @@ async def test_a_run_is_sent_judged_and_kept(desk: SwarmDesk) -> None:
     assert any(second.pairs for second in desk.progress.seconds)
 
 
+@pytest.mark.usefixtures("brief_warm_up")
 async def test_the_buttons_start_and_stop_a_swarm(desk: SwarmDesk) -> None:
     """Start sends what the sliders say; Stop ends it early, and it is INVALID in words."""
     controls = desk._controls
@@ -107,58 +98,7 @@ async def test_stop_is_heard_while_a_swarm_is_only_being_started(desk: SwarmDesk
     assert not any(second.phase == "measure" for second in desk.progress.seconds)
 
 
-async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk) -> None:
-    """Redis, a freeze, a worker and stalled readers: each shows, is over, and is in the file of the run."""
-    controls = desk._controls
-    controls.workers.value = 2
-    await until(lambda: controls.storage.value == "redis")
-    controls.players.value, controls.rate.value, controls.duration.value = 20, 10, 300
-    controls.start.click()
-    await until(lambda: measuring(desk))
-    assert await desk.target.problem() is None
-
-    controls.faults.redis.click()
-    await until(lambda: controls.faults.redis.description == "Start Redis" and desk.faults[0].detected_at)
-    assert not desk.target.redis.alive
-    controls.faults.redis.click()
-    await until(lambda: desk.faults[0].over and controls.faults.redis.description == "Stop Redis")
-    assert desk.faults[0].seen_as == "degraded"
-
-    controls.faults.freeze.click()
-    await until(lambda: len(desk.faults) == 2 and desk.faults[1].over)
-    assert 0.2 < desk.faults[1].detected_after < 1.3
-    assert "no answer" in desk.faults[1].seen_as
-
-    before = desk.target.workers()
-    controls.faults.kill.click()
-    await until(lambda: len(desk.faults) == 3 and desk.faults[2].over)
-    after = desk.target.workers()
-    assert before[0] not in after
-    assert len(after) == 2
-    assert desk.faults[2].detected_after < 2
-
-    controls.faults.stall.click()
-    await until(lambda: len(desk.faults) == 4)
-    await until(lambda: desk.faults[3].over)
-    assert str(desk.faults[3]).startswith("1 reader stalled")
-
-    controls.stop.click()
-    await until(lambda: desk.swarm.verdict and not controls.start.disabled)
-    marks = [line["text"] for line in read(desk.swarm.path) if line["kind"] == "mark"]
-    for text in ("Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed", "1 reader stalled"):
-        assert text in marks
-    assert "recovered after" in desk._display.verdict_card._faults.value
-    ends = {line["text"]: line["until"] for line in read(desk.swarm.path) if "until" in line}
-    assert ends == {fault.name: fault.recovered_at for fault in desk.faults}
-    # Stopped early, the run is INVALID; it is judged outside its faults all the same, and both are shown.
-    outside = desk.progress.outside
-    assert outside.left_out[0][0] == pytest.approx(desk.faults[0].at, abs=0.001)
-    assert outside.judgement.verdict is Verdict.INVALID
-    assert outside.lines[0] in desk._display.verdict_card._words.value
-    assert outside.lines[-1] in repr(desk)
-    assert "Outside the faults" in desk.swarm.path.with_suffix(".html").read_text("utf-8")
-
-
+@pytest.mark.usefixtures("brief_warm_up")
 async def test_a_search_plays_rising_numbers_and_draws_each_run(desk: SwarmDesk) -> None:
     """Each number is a run on file against a service of its own; the chart shows what the files say."""
     gates = ("latency_p99<1us",)
@@ -182,6 +122,7 @@ async def test_a_search_plays_rising_numbers_and_draws_each_run(desk: SwarmDesk)
     assert desk.target is None
 
 
+@pytest.mark.usefixtures("brief_warm_up")
 async def test_a_search_is_begun_and_stopped_by_its_buttons(desk: SwarmDesk) -> None:
     """It plays under the gate of its slider; Stop ends it, and what was cut short says nothing."""
     controls = desk._controls
@@ -246,25 +187,6 @@ async def test_what_cannot_be_played_is_refused_in_words(desk: SwarmDesk) -> Non
     await until(lambda: desk.target is None)
     with pytest.raises(RuntimeError, match="no swarm plays"):
         await desk.freeze()
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path: Path) -> None:
-    """However the process that owns a desk ends, service, workers, Redis, swarm and Locust end too."""
-    owner = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("desk_owner.py")), str(tmp_path),
-        env=os.environ | {"PYTHONPATH": PATH}, cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    async with asyncio.timeout(40):
-        printed = [int(pid) for pid in (await owner.stdout.readline()).split()]
-    family = psutil.Process(owner.pid).children(recursive=True)
-    assert len(printed) == 3
-    assert set(printed) <= {child.pid for child in family}
-    assert [child for child in family if _is_locust(child)]
-    owner.send_signal(how)
-    await owner.wait()
-    await until(lambda: not [child for child in family if _runs(child)], 15)
 
 
 def test_the_desk_loads_neither_locust_nor_gevent() -> None:
