@@ -25,6 +25,7 @@ TWO_BARS_APART = """() => {
     .sort((one, other) => one.from - other.from);
   return bars.length === 2 && bars[1].from - bars[0].to > 2 && bars[1].from - bars[0].to < 15;
 }"""
+EXTENSION_MANAGER = "JSON.parse(document.querySelector('#jupyter-config-data').textContent).extensionManager.name"
 HOME = {"localhost", "127.0.0.1", "[::1]"}
 
 
@@ -159,6 +160,7 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         await frame.locator('[data-own][data-user="alice"]').wait_for(timeout=20_000)
         print(f"Run All to drawn: {time.perf_counter() - began:.1f} s")  # noqa: T201 - a figure for `pytest -rP`
         assert await page.locator("iframe.cockpit-dark").is_hidden()
+        assert await page.evaluate(EXTENSION_MANAGER) == "read-only"  # JupyterLab itself asks no package index
         await lab.all_ran(page)
         await keeps_the_whole_picture(page, tmp_path)
 

@@ -1,8 +1,8 @@
 """JupyterLab on a notebook, ready to present: a working copy, no news, no questions.
 
 JupyterLab saves the output of cells, so the live demo is opened as a copy: the checkout stays unchanged, and the
-copy keeps the picture of this demo. A named notebook is opened in place. The news prompt and the update checks are
-off, so nothing leaves the machine; Ctrl-C ends it without a question.
+copy keeps the picture of this demo. A named notebook is opened in place. The news prompt, the update checks and the search for
+extensions are off, so nothing leaves the machine; Ctrl-C ends it without a question.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ QUIET = {
 }
 UNTIL_PARENT_ENDS = "--until-parent-ends"
 LOOK_EVERY = 0.25  # seconds
-FIXED = ("--ServerApp.answer_yes=True", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+FIXED = (
+    "--ServerApp.answer_yes=True",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",  # the other one asks a package index, and takes time to load
+)
 
 
 def serve(given: list[str]) -> int:
