@@ -16,7 +16,7 @@ from playwright.async_api import Page
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "presenter"
-STARTS_WITHIN = 40.0  # seconds
+STARTS_WITHIN = 60.0  # seconds: it takes four of a processor that other tests use as well
 
 
 class Lab:

@@ -32,7 +32,7 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
         env=os.environ | {"PYTHONPATH": PATH}, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    async with asyncio.timeout(90):  # nine interpreters start, beside whatever else runs
+    async with asyncio.timeout(90):  # nine processes start: five seconds of a processor that others use as well
         printed = [int(pid) for pid in (await owner.stdout.readline()).split()]
     family = psutil.Process(owner.pid).children(recursive=True)
     assert len(printed) == 3
