@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -49,7 +50,14 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def left(family: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in family if _runs(one)]
+
+
+def _runs(one: psutil.Process) -> bool:
+    # It may end between the two questions.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def kernel_of(lab: Lab) -> psutil.Process:

@@ -51,4 +51,7 @@ def _is_locust(child: psutil.Process) -> bool:
 
 
 def _runs(child: psutil.Process) -> bool:
-    return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    # It may end between the two questions.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    return False
