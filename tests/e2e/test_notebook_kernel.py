@@ -10,6 +10,8 @@ from e2e.lab import Lab
 from e2e.test_notebook_desk import DESK, SLOW, button, copied, kernel_of, left, open_desk, until
 from playwright.async_api import Browser
 
+from loadtest.load.locust_launcher import LOCUST_SCRIPT
+
 
 @pytest.mark.browser
 @pytest.mark.timeout(200)
@@ -25,7 +27,7 @@ async def test_a_killed_kernel_leaves_nothing_of_the_desk(browser: Browser, tmp_
         await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
         kernel = kernel_of(lab)
         family = kernel.children(recursive=True)
-        for part in ("service", "service.stores.embedded_redis", "loadtest", "locust"):
+        for part in ("service", "service.stores.embedded_redis", "loadtest", LOCUST_SCRIPT):
             assert [one for one in family if part in one.cmdline()], part
         kernel.send_signal(signal.SIGKILL)
         await until(lambda: not left(family))

@@ -1,8 +1,8 @@
 """JupyterLab on a notebook, ready to present: a working copy, no news, no questions.
 
 JupyterLab saves the output of cells, so the live demo is opened as a copy: the checkout stays unchanged, and the
-copy keeps the picture of this demo. A named notebook is opened in place. The news prompt, the update checks and the search for
-extensions are off, so nothing leaves the machine; Ctrl-C ends it without a question.
+copy keeps the picture of this demo. A named notebook is opened in place. The news prompt, the update checks and the
+search for extensions are off, so nothing leaves the machine; Ctrl-C ends it without a question.
 """
 
 from __future__ import annotations

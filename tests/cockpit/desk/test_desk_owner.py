@@ -13,6 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtest.load.locust_launcher import LOCUST_SCRIPT
+
+pytestmark = pytest.mark.starts_process
+
 ROOT = Path(__file__).parents[3]
 PATH = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")])
 
@@ -46,7 +50,7 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
 def _is_locust(child: psutil.Process) -> bool:
     # What a process started in passing may be gone by the time it is looked at.
     with contextlib.suppress(psutil.NoSuchProcess):
-        return "locust" in child.cmdline()
+        return LOCUST_SCRIPT in child.cmdline()
     return False
 
 

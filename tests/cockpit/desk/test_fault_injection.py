@@ -11,6 +11,8 @@ from cockpit import SwarmDesk
 from loadtest.judge.gates import Verdict
 from loadtest.report.run_file import read
 
+pytestmark = pytest.mark.starts_process
+
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
