@@ -1,7 +1,8 @@
 // One logical connection to the service over successive sockets.
 //
 // Promises: the seat (playing as a user, or watching) is restored after each reconnect; points stay
-// in the outbox until they are answered; close codes decide whether and when to retry.
+// in the outbox until they are answered; close codes decide whether and when to retry; after `check`
+// a connection that died in silence is replaced within a second, or three if its round trips were long.
 // Events: "state" · "message" {type, data} · "refused" {message}.
 // States: stopped until `open`, then connecting → live → waiting → connecting …, or stopped until `retryNow`.
 
@@ -12,6 +13,9 @@ import { afterClose } from "./retry.js";
 const FIRST_PING = 300; // ms after the first board, once the page is idle
 const PING_EVERY = 3_000; // ms
 const SILENT_PINGS = 3; // without any frame: the connection is dead
+const SLEPT = 3 * PING_EVERY; // ms between two beats: the machine slept
+const CHECKED = 700; // ms until a checked connection must have said something …
+const CHECKED_SLOW = 3_000; // … or three round trips, up to this
 const STABLE = 5_000; // ms live, after which tries count from 0
 const CUT = 1006; // the browser's code for a close without a close frame
 const FINAL_ERRORS = new Set(["session-full", "limit", "bad-message"]); // for a join
@@ -30,8 +34,12 @@ export class Connection extends EventTarget {
 	#socket;
 	#tries = 0;
 	#liveSince = null;
+	#openedAt; // ms on the clock of the day, which goes on while the machine sleeps
 	#silent = 0;
+	#beatAt;
 	#heartbeat;
+	#checkTimer = null;
+	#retryNotBefore;
 	#retryTimer;
 	#flushTimer;
 
@@ -50,6 +58,7 @@ export class Connection extends EventTarget {
 		this.#socket = socket;
 		this.#seated = false;
 		this.#silent = 0;
+		this.#openedAt = this.#beatAt = Date.now();
 		socket.onopen = () => this.#takeSeat();
 		socket.onmessage = ({ data }) => this.#receive(data);
 		socket.onclose = ({ code }) => this.#lost(code);
@@ -70,19 +79,28 @@ export class Connection extends EventTarget {
 
 	/** Scores for the current player, now or once connected; false if the outbox is full. */
 	score(points) {
-		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points)) return false;
+		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points, performance.now())) return false;
 		this.#flush();
 		return true;
 	}
 
-	/** The current player's points without an answer yet: `{count, points}`. */
+	/** The current player's points without an answer yet: `{count, points, since}`. */
 	get pending() {
-		return this.#player ? this.#outbox.pending(this.#player.userId) : { count: 0, points: 0 };
+		return this.#outbox.pending(this.#player?.userId);
 	}
 
 	/** Ends a wait or a stop. */
 	retryNow() {
 		if (this.state === "waiting" || this.state === "stopped") this.open();
+	}
+
+	/** After a sleep: asks whether the other end is still there, and replaces a connection that does not answer. */
+	check() {
+		if (this.state === "waiting") return this.#retryBy(this.#retryNotBefore);
+		if (this.state === "connecting" && Date.now() - this.#openedAt > PING_EVERY) return this.#replace();
+		if (this.state !== "live" || this.#checkTimer !== null) return;
+		this.#send(ping(performance.now()));
+		this.#checkTimer = setTimeout(() => this.#replace(), Math.min(CHECKED_SLOW, Math.max(CHECKED, 3 * this.trip)));
 	}
 
 	/** Loses the connection and what is in flight, as if a cable were pulled. */
@@ -92,6 +110,7 @@ export class Connection extends EventTarget {
 
 	#receive(frame) {
 		this.#silent = 0;
+		this.#checked();
 		const message = decode(frame);
 		if (!message) return;
 		const { type, data } = message;
@@ -155,9 +174,22 @@ export class Connection extends EventTarget {
 
 	/** Counts beats, not seconds: a tab that slept must not mistake its sleep for silence. */
 	#beat() {
+		const slept = Date.now() - this.#beatAt > SLEPT;
+		this.#beatAt = Date.now();
+		if (slept) return this.check(); // with the page in sight: no event tells it
 		this.#silent += 1;
 		if (this.#silent > SILENT_PINGS) this.#lost(CUT);
 		else this.#send(ping(performance.now()));
+	}
+
+	#checked() {
+		clearTimeout(this.#checkTimer);
+		this.#checkTimer = null;
+	}
+
+	#replace() {
+		this.#lost(CUT);
+		this.retryNow();
 	}
 
 	#lost(code) {
@@ -167,18 +199,26 @@ export class Connection extends EventTarget {
 		this.#socket = null;
 		clearInterval(this.#heartbeat);
 		clearTimeout(this.#flushTimer);
+		this.#checked();
 		this.#seated = false;
 		this.trip = null;
 		this.#outbox.cut();
 		const now = performance.now();
 		if (this.#liveSince !== null && now - this.#liveSince > STABLE) this.#tries = 0;
 		this.#liveSince = null;
-		const { delay, says } = afterClose(code, this.#tries, Math.random());
+		const { delay, least, says } = afterClose(code, this.#tries, Math.random());
 		this.#tries += 1;
 		this.reason = says;
 		if (delay === null) return this.#enter("stopped");
-		this.#retryTimer = setTimeout(() => this.open(), delay);
-		this.#enter("waiting", now + delay);
+		this.#retryNotBefore = now + least;
+		this.#retryBy(now + delay);
+	}
+
+	/** Waits to reconnect, until a time on the clock of performance.now(). */
+	#retryBy(time) {
+		clearTimeout(this.#retryTimer);
+		this.#retryTimer = setTimeout(() => this.open(), time - performance.now());
+		this.#enter("waiting", time);
 	}
 
 	#enter(state, retryAt = null) {

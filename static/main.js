@@ -206,7 +206,9 @@ document.addEventListener("submit", (event) => {
 });
 
 addEventListener("hashchange", takeToken);
-addEventListener("online", () => connection.state === "waiting" && connection.retryNow());
+/** Where a sleep, a pocket or another network may have ended: the connection may be dead without a sign. */
+for (const woken of ["online", "focus", "pageshow"]) addEventListener(woken, () => connection.check());
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && connection.check());
 
 /** For demonstrating faults. */
 window.leaderboard = { drop: () => connection.drop() };

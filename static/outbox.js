@@ -13,9 +13,9 @@ export class Outbox {
 	#heldUntil = 0;
 
 	/** Adds points of a user; false if full. */
-	add(opId, userId, points) {
+	add(opId, userId, points, now) {
 		if (this.#scores.size >= CAPACITY) return false;
-		this.#scores.set(opId, { opId, userId, points, sentFirst: null, inFlight: false });
+		this.#scores.set(opId, { opId, userId, points, addedAt: now, sentFirst: null, inFlight: false });
 		return true;
 	}
 
@@ -67,10 +67,10 @@ export class Outbox {
 		return waits && now < this.#heldUntil ? this.#heldUntil : null;
 	}
 
-	/** The unanswered points of this user: `{count, points}`. */
+	/** The unanswered points of this user: `{count, points, since}`, the last for the oldest, or null. */
 	pending(userId) {
 		const own = this.#of(userId);
-		return { count: own.length, points: own.reduce((sum, score) => sum + score.points, 0) };
+		return { count: own.length, points: own.reduce((sum, score) => sum + score.points, 0), since: own[0]?.addedAt ?? null };
 	}
 
 	#of(userId) {

@@ -21,8 +21,8 @@ export function backoff(tries, chance, floor = FLOOR, ceiling = 2 * FLOOR) {
 	return floor + chance * Math.max(0, highest - floor);
 }
 
-/** What follows a close: `{delay, says}`; `delay` in ms, or null if the code forbids a retry. */
+/** What follows a close: `{delay, least, says}`; `delay` in ms, or null if the code forbids a retry; it is never below `least`. */
 export function afterClose(code, tries, chance) {
 	const { retry = true, floor = FLOOR, ceiling = 2 * floor, says = "Connection lost." } = POLICY.get(code) ?? {};
-	return { delay: retry ? backoff(tries, chance, floor, ceiling) : null, says };
+	return { delay: retry ? backoff(tries, chance, floor, ceiling) : null, least: floor, says };
 }

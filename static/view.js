@@ -11,6 +11,7 @@ const COUNT_UP = 600; // ms
 const MARK = 2_600; // ms that a gain or a climb is shown
 const NOTICE = 5_000; // ms
 const NOTICES = 4; // at a time
+const PENDING = 1_000; // ms that an answer may take before its points are shown as pending
 const SPEAK_EVERY = 4_000; // ms
 
 const root = document.documentElement;
@@ -175,7 +176,9 @@ export class View {
 		put("age", boardAt === null ? "" : ago(performance.now() - boardAt));
 		put("storage", degraded ? "▲ Degraded: scores in memory only" : { memory: "In memory", redis: "In Redis" }[storage] ?? "");
 		clearTimeout(this.#clock);
-		this.#clock = setTimeout(() => this.changed(), waiting ? 250 : 1_000);
+		const { since } = connection.pending;
+		const due = since === null ? Infinity : since + PENDING - performance.now();
+		this.#clock = setTimeout(() => this.changed(), waiting ? 250 : due > 0 ? Math.min(due, 1_000) : 1_000);
 	}
 
 	/** The pressed button may be gone with the player: focus the next control. */
@@ -215,8 +218,9 @@ export class View {
 		put("own-place", standing.rank ? `${row?.tied ? "Tied " : ""}#${count(standing.rank)} of ${count(board.totalPlayers)}` : "Not ranked yet");
 		this.#face($("own-avatar"), avatar, username ?? "");
 		this.#countTo(this.#own, standing.score);
-		const { count: waiting, points } = connection.pending;
-		put("pending", waiting > 0 && connection.state !== "live" ? `${signed(points)} will be sent` : "");
+		const { count: waiting, points, since } = connection.pending;
+		const told = connection.state !== "live" ? "will be sent" : performance.now() - since >= PENDING ? "pending" : "";
+		put("pending", waiting > 0 && told ? `${signed(points)} ${told}` : "");
 		put("pick-title", player ? "Switch player" : "Play as");
 	}
 

@@ -138,11 +138,13 @@ class Stage:
         self.answer(message)
 
     def welcome(self, message: dict[str, Any]) -> None:
-        """Answer joins and watches as the service does, and nothing else."""
+        """Answer joins, watches and pings as the service does, and nothing else."""
         if message["type"] in {"join-demo", "watch-demo"}:
             self.board()
         if message["type"] == "join-demo":
             self.rank(message["data"]["userId"])
+        if message["type"] == "ping":
+            self.say("pong", t=message["data"].get("t"), serverTime=0)
 
     def say(self, kind: str, **data: Any) -> None:
         """Send one message to the page."""
@@ -207,8 +209,15 @@ async def on_stage(visit: Visit, stage: Stage) -> Visit:
         await page.route("**/*", serve)
         await page.route_web_socket("**/ws", stage.connected)
 
-    async def open_page(query: str = "", until: str = "live", **options: Any) -> Page:
-        page = await visit(f"{host}/{query}", prepare=prepare, **options)
+    async def clocked(page: Page) -> None:
+        await page.clock.install()
+        await prepare(page)
+
+    async def open_page(
+        query: str = "", until: str = "live", *, apart: bool = False, own_clock: bool = False, **options: Any
+    ) -> Page:
+        prepared = clocked if own_clock else prepare
+        page = await visit(f"{host}/{query}", prepare=prepared, apart=apart or own_clock, **options)
         await page.wait_for_selector(f"html[data-connection={until}]")
         return page
 

@@ -18,7 +18,7 @@ from playwright.async_api import Page, expect
 from loadtest.target.processes import Service
 
 STATIC = Path(__file__).parents[2] / "static"
-BUDGET = 60_000  # bytes of the whole page, uncompressed
+BUDGET = 67_000  # bytes of the whole page, uncompressed
 SHOWN = """() => [...document.querySelectorAll("[data-board] > li")]
     .map((row) => [row.dataset.user, Number(row.dataset.rank), Number(row.dataset.score)])"""
 

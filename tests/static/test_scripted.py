@@ -234,6 +234,82 @@ async def test_a_rate_limited_score_goes_again_with_its_id(on_stage: Any, stage:
     assert times[1] - times[0] >= 0.4
 
 
+# Wakes the page by an event, and answers after how many ms it showed the user's row.
+WOKEN = """([event, user]) => new Promise((done) => {
+    const since = performance.now();
+    const look = () => document.querySelector(`[data-board] [data-user=${user}]`) && done(performance.now() - since);
+    new MutationObserver(look).observe(document.querySelector("[data-board]"), { childList: true });
+    (event === "visibilitychange" ? document : window).dispatchEvent(new Event(event));
+})"""
+
+
+async def test_waking_shows_the_truth_on_a_line_that_died_in_silence(on_stage: Any, stage: Any) -> None:
+    """Each event by which a browser tells that somebody is back brings the current board within 1.5 seconds."""
+    page = await on_stage("?user=alice")
+    dead = 0  # the first connections, whose frames reach nobody
+    stage.answer = lambda message: len(stage.sockets) > dead and stage.welcome(message)
+    for event in ("visibilitychange", "pageshow", "online", "focus"):
+        dead = len(stage.sockets)
+        stage.rows = [{"rank": 1, "userId": f"by-{event}", "score": 5}]
+        stage.version += 1
+        async with asyncio.timeout(8):  # before that silence alone ends no connection
+            assert await page.evaluate(WOKEN, [event, f"by-{event}"]) < 1_500, event
+        await page.wait_for_selector(LIVE)
+    assert [join["userId"] for join in stage.sent("join-demo")] == ["alice"] * 5
+
+
+async def test_a_sleep_with_the_page_in_sight_is_noticed(on_stage: Any, stage: Any) -> None:
+    """A lid that was closed for a minute tells no event; the page sees the gap in its own beats."""
+    page = await on_stage(own_clock=True)
+    stage.answer = lambda message: len(stage.sockets) > 1 and stage.welcome(message)
+    await page.clock.fast_forward(60_000)
+    await _until(page, lambda: len(stage.sockets) == 2)
+    await page.wait_for_selector(LIVE)
+
+
+async def test_a_line_that_answers_its_check_is_kept(on_stage: Any, stage: Any) -> None:
+    """Who comes back to a living connection keeps it, however often."""
+    page = await on_stage(own_clock=True)
+    for checks in range(1, 4):
+        asked = len(stage.sent("ping"))
+        await page.evaluate("() => { for (const event of ['focus', 'pageshow']) dispatchEvent(new Event(event)) }")
+        await _until(page, lambda asked=asked: len(stage.sent("ping")) > asked)
+        await expect(page.locator("[data-trip]")).not_to_be_empty()
+        await page.clock.run_for(1_500)
+        assert len(stage.sockets) == 1, checks
+
+
+async def test_waking_ends_a_wait_but_not_one_that_was_asked_for(on_stage: Any, stage: Any) -> None:
+    """A page that waits tries again when somebody is back; after 4429 not before the five seconds of the contract."""
+    page = await on_stage(own_clock=True)
+    await page.evaluate("Math.random = () => 0.999")
+    await stage.sockets[-1].close(code=4429, reason="")
+    strip = page.locator("[data-strip-text]")
+    await expect(strip).to_contain_text(re.compile(r"in (9|10) s"))
+    await page.evaluate("dispatchEvent(new Event('focus'))")
+    await expect(strip).to_contain_text(re.compile(r"in [345] s"))
+    assert len(stage.sockets) == 1
+    await page.clock.run_for(5_000)
+    await page.wait_for_selector(LIVE)
+    assert len(stage.sockets) == 2
+
+
+async def test_a_click_without_an_answer_is_pending(on_stage: Any, stage: Any) -> None:
+    """After a second without an answer on a connection that seems live, the points are shown as pending."""
+    page = await on_stage("?user=alice")
+    pending = page.locator("[data-pending]")
+    await page.evaluate(
+        """() => { const line = document.querySelector("[data-pending]");
+        const since = performance.now();
+        new MutationObserver(() => (window.after ??= performance.now() - since)).observe(line, { childList: true });
+        document.querySelector("button[data-points='25']").click() }"""
+    )
+    await expect(pending).to_have_text("+25 pending", timeout=2_500)
+    assert await page.evaluate("window.after") >= 1_000
+    stage.rank("alice", opId=stage.sent("update-score")[0]["opId"], points=25, durable=True, score=25, version=2)
+    await expect(pending).to_have_text("")
+
+
 async def test_a_second_answer_updates_the_standing(on_stage: Any, stage: Any) -> None:
     """`durable:false` counts as answered; the durable answer that follows moves the standing on."""
     page = await on_stage("?user=alice")
@@ -401,7 +477,7 @@ async def test_nothing_overflows(on_stage: Any, stage: Any, width: int) -> None:
 
 
 async def test_storage_may_be_forbidden(on_stage: Any, stage: Any) -> None:
-    """A frame that may not store anything plays all the same."""
+    """A frame that may not store anything plays all the same, also under a name of one's own."""
     page = await on_stage()
     await page.add_init_script(
         "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no', 'SecurityError') } })"

@@ -44,7 +44,7 @@ test("a restart and a full house spread their guests wider than a lost line", ()
 
 const filled = (...ids) => {
 	const outbox = new Outbox();
-	for (const id of ids) outbox.add(id, "alice", 10);
+	for (const id of ids) outbox.add(id, "alice", 10, 0);
 	return outbox;
 };
 const ids = (scores) => scores.map(({ opId }) => opId);
@@ -83,18 +83,27 @@ test("a rate limit holds everything back until the given time", () => {
 	const outbox = filled("one", "two");
 	outbox.due("alice", 0);
 	outbox.postpone("one", 500);
-	outbox.add("three", "alice", 5);
+	outbox.add("three", "alice", 5, 0);
 	same(outbox.due("alice", 499), []);
 	same(outbox.wakeAt(499), 500);
 	same(ids(outbox.due("alice", 500)), ["one", "three"]);
 	same(outbox.wakeAt(500), null);
 });
 
+test("the oldest unanswered points tell since when points are pending", () => {
+	const outbox = new Outbox();
+	outbox.add("one", "alice", 10, 5);
+	outbox.add("two", "alice", 10, 7);
+	outbox.due("alice", 8);
+	outbox.take("one");
+	same(outbox.pending("alice"), { count: 1, points: 10, since: 7 });
+});
+
 test("points wait for the player who made them", () => {
 	const outbox = filled("one");
 	same(outbox.due("bob", 0), []);
-	same(outbox.pending("bob"), { count: 0, points: 0 });
-	same(outbox.pending("alice"), { count: 1, points: 10 });
+	same(outbox.pending("bob"), { count: 0, points: 0, since: null });
+	same(outbox.pending("alice"), { count: 1, points: 10, since: 0 });
 	same(ids(outbox.due("alice", 0)), ["one"]);
 });
 
@@ -102,7 +111,7 @@ test("what the service may have forgotten is given up, what never left is not", 
 	const outbox = filled("sent");
 	outbox.due("alice", 0);
 	outbox.cut();
-	outbox.add("fresh", "alice", 10);
+	outbox.add("fresh", "alice", 10, 0);
 	same(ids(outbox.abandon(269_000)), []);
 	same(ids(outbox.abandon(271_000)), ["sent"]);
 	same(ids(outbox.due("alice", 271_000)), ["fresh"]);
@@ -110,7 +119,7 @@ test("what the service may have forgotten is given up, what never left is not", 
 
 test("a full outbox refuses", () => {
 	const outbox = new Outbox();
-	const taken = Array.from({ length: 300 }, (_, i) => outbox.add(`op-${i}`, "alice", 1)).filter(Boolean).length;
+	const taken = Array.from({ length: 300 }, (_, i) => outbox.add(`op-${i}`, "alice", 1, 0)).filter(Boolean).length;
 	same(taken, 200);
 });
 
