@@ -33,7 +33,9 @@ export function boardOf(data) {
 		rank: number(entry.rank, index + 1),
 		isConnected: entry.isConnected === true,
 		tied: false,
+		tag: "",
 	}));
+	tellApart(rows);
 	for (let i = 1; i < rows.length; i++) {
 		if (rows[i].rank === rows[i - 1].rank) rows[i].tied = rows[i - 1].tied = true;
 	}
@@ -71,7 +73,23 @@ export function pinned(board, player, { rank, score }) {
 	const { rows } = board;
 	if (!player || rank === null || !rows.length || rows.some(({ userId }) => userId === player.userId)) return board;
 	const own = { ...player, color: color(player.color), score, rank, isConnected: true, tied: false, pinned: true };
-	return { ...board, rows: [...rows, own] };
+	const all = [...rows, own].map((row) => ({ ...row }));
+	tellApart(all);
+	return { ...board, rows: all };
+}
+
+/** Tags rows of the same name with a piece of their ids; with the whole ids if the pieces are the same, too. */
+function tellApart(rows) {
+	const named = new Map();
+	for (const row of rows) {
+		const name = row.username.normalize("NFKC").toLowerCase();
+		named.set(name, [...(named.get(name) ?? []), row]);
+	}
+	for (const twins of named.values()) {
+		const pieces = twins.map(({ userId }) => (userId.length > 8 ? userId.slice(-4) : userId));
+		const enough = new Set(pieces).size === twins.length;
+		twins.forEach((row, i) => (row.tag = twins.length === 1 ? "" : enough ? pieces[i] : row.userId));
+	}
 }
 
 /** An age in ms, as short text. */

@@ -3,7 +3,7 @@
 import { NO_BOARD, NO_STANDING, boardOf, isNews, signed, standingOf, standingOn } from "./board.js";
 import { Connection } from "./connection.js";
 import { Notices } from "./join_leave_notices.js";
-import { DEFAULT_SESSION, isId, nameFault, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
+import { DEFAULT_SESSION, guestIdOf, isId, nameFault, newDevice, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
 import { View } from "./view.js";
 
 const address = new URLSearchParams(location.search);
@@ -26,11 +26,13 @@ const state = {
 const view = new View(state, asked("view"), asked("theme"));
 const here = (path) => new URL(path, document.baseURI);
 
-/** Storage of this tab; if it is forbidden, the page forgets. */
-const memory = {
-	get: (name) => tried(() => JSON.parse(sessionStorage.getItem(`leaderboard:${name}`))),
-	set: (name, value) => tried(() => sessionStorage.setItem(`leaderboard:${name}`, JSON.stringify(value))),
-};
+/** What a tab, or a device, keeps over reloads; if that is forbidden, the page forgets. */
+const keeping = (storage) => ({
+	get: (name) => tried(() => JSON.parse(storage().getItem(`leaderboard:${name}`))),
+	set: (name, value) => tried(() => storage().setItem(`leaderboard:${name}`, JSON.stringify(value))),
+});
+const memory = keeping(() => sessionStorage);
+const device = keeping(() => localStorage);
 
 function tried(act) {
 	try {
@@ -55,27 +57,42 @@ function play(userId, username) {
 function watch() {
 	state.player = null;
 	state.standing = NO_STANDING;
-	memory.set(`player:${sessionId}`, null);
+	memory.set(`player:${sessionId}`, false);
+	device.set(`guest:${sessionId}`, null);
 	connection.watch();
 	view.changed();
 }
 
-/** Plays under any name; returns why not, or "". */
-function playByName(text) {
+/** Plays as this device's guest of that name; returns why not, or "". */
+function playAsGuest(text) {
 	const fault = nameFault(text);
-	if (!fault) play(userIdOf(text), tidy(text));
-	return fault;
+	if (fault) return fault;
+	const username = tidy(text);
+	play(guestIdOf(username, deviceId()), username);
+	device.set(`guest:${sessionId}`, { userId: state.player.userId, username });
+	return "";
 }
 
-/** The user in the address, else the one before a reload, else none. */
+let ownDevice = null; // for a device that may not keep it
+
+function deviceId() {
+	ownDevice ??= device.get("device") ?? memory.get("device") ?? newDevice();
+	device.set("device", ownDevice);
+	memory.set("device", ownDevice);
+	return ownDevice;
+}
+
+/** The user in the address, else the tab's before a reload, else the device's last guest, else none. */
 function firstSeat() {
 	const [user, username] = [asked("user"), asked("username")];
 	const odd = [isId(user) ? "" : user, username].find((name) => name && nameFault(name));
 	if (odd) return view.help("fault", `Nobody can play as ${quoted(odd)}. ${nameFault(odd)}`);
 	if (isId(user)) return play(user, username ? tidy(username) : undefined);
-	if (username || user) return playByName(username || user);
-	const before = view.kind === "player" && memory.get(`player:${sessionId}`);
-	return before && play(before.userId, before.username);
+	if (user) return play(userIdOf(user), tidy(username || user));
+	if (username) return playAsGuest(username);
+	if (view.kind !== "player") return;
+	const before = memory.get(`player:${sessionId}`) ?? device.get(`guest:${sessionId}`);
+	if (before) play(before.userId, before.username);
 }
 
 // -- Messages --
@@ -202,7 +219,7 @@ document.addEventListener("click", ({ target }) => {
 
 document.addEventListener("submit", (event) => {
 	event.preventDefault();
-	view.help("name-help", playByName(new FormData(event.target).get("name")));
+	view.help("name-help", playAsGuest(new FormData(event.target).get("name")));
 });
 
 addEventListener("hashchange", takeToken);

@@ -68,6 +68,11 @@ export function userIdOf(name) {
 	return `${readable || "player"}-${fingerprint(plain)}`;
 }
 
+/** The user id of a guest, who is one per name and device: two people of one name are two players. */
+export const guestIdOf = (name, device) => `${userIdOf(name)}-${device}`;
+
+export const newDevice = () => newOpId().slice(0, 10);
+
 /** FNV-1a over UTF-8, in base 36. */
 function fingerprint(text) {
 	let hash = 0x811c9dc5;

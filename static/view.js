@@ -289,8 +289,8 @@ export class View {
 	}
 
 	#newRow({ userId, score }, first) {
-		const [rank, tie, tied, avatar, presence, climb, gain, points] =
-			["number", "tie", "sr", "avatar", "sr", "climb", "gain", "score"].map((part) => element("span", part));
+		const [rank, tie, tied, avatar, presence, tag, climb, gain, points] =
+			["number", "tie", "sr", "avatar", "sr", "tag", "climb", "gain", "score"].map((part) => element("span", part));
 		const name = element("bdi", "name");
 		name.dir = "auto";
 		tie.append("=");
@@ -301,25 +301,26 @@ export class View {
 			"row",
 			element("span", "rank", tie, tied, rank),
 			element("span", "face", avatar, element("span", "dot"), presence),
-			element("span", "who", name, element("span", "you", "you")),
+			element("span", "who", name, tag, element("span", "you", "you")),
 			element("span", "marks", climb, gain),
 			points,
 		);
 		node.dataset.user = userId;
 		const number = { node: points, shown: first ? score : 0, score: null };
 		if (!first) this.#animate(node, [{ opacity: 0 }, {}], { duration: 300 });
-		return { node, rank, tie, tied, avatar, name, climb, gain, presence, number, gained: 0, climbed: 0 };
+		return { node, rank, tie, tied, avatar, name, tag, climb, gain, presence, number, gained: 0, climbed: 0 };
 	}
 
 	#drawRow(row, entry, index, part) {
 		const { node } = row;
-		const { userId, username, avatar, color, score, rank, tied, isConnected } = entry;
+		const { userId, username, tag, avatar, color, score, rank, tied, isConnected } = entry;
 		const place = index + 1;
 		mark(node, { rank, score, place, connected: isConnected, self: userId === this.#state.player?.userId });
 		tune(node, { place, color, share: `${(100 * part).toFixed(1)}%` });
 		row.tie.hidden = row.tied.hidden = !tied;
 		write(row.rank, count(rank));
 		write(row.name, username);
+		write(row.tag, tag);
 		write(row.presence, isConnected ? "connected" : "away");
 		this.#face(row.avatar, avatar, username);
 		this.#countTo(row.number, score);

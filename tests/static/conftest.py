@@ -41,9 +41,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class Contexts:
     """Browser contexts by their options, lent to one page at a time.
 
-    A context costs half a second of CPU, several times what a page costs, and the page under test leaves nothing
-    behind in one: what it keeps belongs to its tab.
+    A context costs half a second of CPU, several times what a page costs. What earlier pages left in its local storage
+    goes before a page first looks there.
     """
+
+    _FORGET = """try {
+        if (!sessionStorage.getItem("lent")) localStorage.clear();
+        sessionStorage.setItem("lent", "before");
+    } catch {}"""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -55,6 +60,7 @@ class Contexts:
         free = self._free.setdefault(json.dumps(options, sort_keys=True), [])
         context = free.pop() if free and not apart else await self._browser.new_context(**options)
         page = await context.new_page()
+        await page.add_init_script(self._FORGET)
         yield page
         await (context.close() if apart else page.close())
         if not apart:

@@ -196,6 +196,62 @@ async def test_any_name_plays(service: Service, visit: Any) -> None:
         assert await each.locator("[onclick]").count() == 0
 
 
+async def join_as(page: Page, name: str) -> str:
+    """The user id that the page gets under a name typed into its form."""
+    await page.get_by_label("Or any name").fill(name)
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await page.wait_for_selector("html:not([data-user=''])")
+    return str(await page.locator("html").get_attribute("data-user"))
+
+
+@browser_test
+async def test_two_people_of_one_name_are_two_players(service: Service, visit: Any) -> None:
+    """Two devices whose people are called Anna have a score each, and the board tells them apart."""
+    pages = [await live(await visit(service.url)) for _ in range(2)]
+    users = [await join_as(page, "Anna") for page in pages]
+    assert users[0] != users[1]
+    for page, points in zip(pages, ("+25", "+50"), strict=True):
+        await page.get_by_role("button", name=points).click()
+    for page in pages:
+        for user, score in zip(users, ("25", "50"), strict=True):
+            await expect(row(page, user)).to_have_attribute("data-score", score)
+            await expect(row(page, user).locator(".name")).to_have_text("Anna")
+            await expect(row(page, user).locator(".tag")).to_have_text(user[-4:])
+            await expect(row(page, user).locator(".tag")).to_be_visible()
+
+
+@browser_test
+async def test_a_guest_who_comes_back_is_the_same_player(service: Service, visit: Any) -> None:
+    """A new tab of the same device plays on as its last guest; who left is asked, and has the id under the name."""
+    page = await live(await visit(service.url))
+    user = await join_as(page, "Anna")
+    await page.get_by_role("button", name="+25").click()
+    await expect(row(page, user)).to_have_attribute("data-score", "25")
+    later = await page.context.new_page()
+    await page.close()
+    await later.goto(service.url)
+    await later.wait_for_selector(f"html[data-user={user}][data-connection=live]")
+    await expect(later.locator("[data-own]")).to_have_attribute("data-score", "25")
+    await later.locator("button[data-action=leave]").click()
+    await later.wait_for_selector("html[data-user='']")
+    await later.reload()
+    await later.wait_for_selector("html[data-user=''][data-connection=live]")
+    assert await join_as(later, "anna") == user
+    await later.close()
+
+
+@browser_test
+async def test_a_lent_context_keeps_nothing(shared_service: Service, contexts: Any) -> None:
+    """A page of these tests finds nothing in local storage that a page before it left, and keeps its own things."""
+    for _ in range(2):
+        async with contexts.page(apart=False) as page:
+            await page.goto(shared_service.url)
+            assert await page.evaluate("localStorage.getItem('left')") is None
+            await page.evaluate("localStorage.setItem('left', 'behind')")
+            await page.reload()
+            assert await page.evaluate("localStorage.getItem('left')") == "behind"
+
+
 @browser_test
 async def test_leaving_and_switching(service: Service, visit: Any) -> None:
     """Another player is one press away; who leaves watches on."""

@@ -480,9 +480,13 @@ async def test_storage_may_be_forbidden(on_stage: Any, stage: Any) -> None:
     """A frame that may not store anything plays all the same, also under a name of one's own."""
     page = await on_stage()
     await page.add_init_script(
-        "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no', 'SecurityError') } })"
+        """for (const storage of ["sessionStorage", "localStorage"])
+        Object.defineProperty(window, storage, { get() { throw new DOMException('no', 'SecurityError') } })"""
     )
     await page.reload()
+    await page.get_by_label("Or any name").fill("Anna")
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await page.wait_for_selector("html[data-user^=anna-]")
     await page.locator("button[data-join=alice]").click()
     await page.wait_for_selector("html[data-user=alice]")
     await _until(page, lambda: stage.sent("join-demo") != [])

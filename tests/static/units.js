@@ -182,6 +182,21 @@ test("the own row is pinned below a board that does not reach it, and only then"
 	same(told(board.pinned(board.NO_BOARD, player, { rank: 7, score: 5 })), []);
 });
 
+test("rows of one name are told apart by a piece of their ids, and others have none", () => {
+	const tags = (...rows) => frame(rows.map(([id, username]) => entry(id, 1, 1, { username }))).rows.map(({ tag }) => tag);
+	same(tags(["anna-0a1b2c3d4e", "Anna"], ["bob", "Bob"], ["anna-9f8e7d6c5b", "Anne"]), ["", "", ""]);
+	same(tags(["anna-0a1b2c3d4e", "Anna"], ["bob", "Bob"], ["anna-9f8e7d6c5b", "ANNA"]), ["3d4e", "", "6c5b"]);
+	same(tags(["alice", "Alice"], ["alice-0a1b2c3d4e", "Alice"]), ["alice", "3d4e"]);
+	same(tags(["first-number-7", "Al"], ["second-number-7", "Al"]), ["first-number-7", "second-number-7"]);
+});
+
+test("the own pinned row is told apart from one of its name, too", () => {
+	const shown = frame([entry("anna-0a1b2c3d4e", 30, 1, { username: "Anna" })], { totalPlayers: 9 });
+	const player = { userId: "anna-9f8e7d6c5b", username: "Anna", color: "" };
+	same(board.pinned(shown, player, { rank: 7, score: 5 }).rows.map(({ tag }) => tag), ["3d4e", "6c5b"]);
+	same(shown.rows[0].tag, "");
+});
+
 test("an age is told in one short word", () => {
 	const told = [-5, 1_999, 2_000, 99_999, 100_000, 5_999_000, 6_000_000].map(board.ago);
 	same(told, ["just now", "just now", "2 s ago", "99 s ago", "1 min ago", "99 min ago", "1 h ago"]);
@@ -243,6 +258,14 @@ test("every valid name has a valid id, and different names have different ids", 
 	holds(derived.every(protocol.isId), derived);
 	same(new Set(derived).size, names.length);
 	same([derived[0], derived[1]], ["alice", "anna-lena"]);
+});
+
+test("a guest is one per name and device, under a valid id", () => {
+	const devices = [protocol.newDevice(), protocol.newDevice()];
+	const guests = ["Anna", "Zoë", "a".repeat(32), "é".repeat(32)].flatMap((name) => devices.map((device) => protocol.guestIdOf(name, device)));
+	holds(guests.every(protocol.isId), guests);
+	same(new Set(guests).size, 8);
+	same(protocol.guestIdOf("ANNA ", devices[0]), protocol.guestIdOf("anna", devices[0]));
 });
 
 test("names are accepted as the service accepts them", () => {
