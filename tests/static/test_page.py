@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import segno
-from playwright.async_api import Page, expect
+from e2e.firefox_tabs import NO_FIREFOX, bidi_session, firefox
+from playwright.async_api import Page, Route, expect
 
 from loadtest.target.processes import Service
 
@@ -354,6 +355,93 @@ async def test_the_theme_follows_the_address_or_the_system(
     await page.wait_for_selector(f"html[data-theme={theme}]")
     ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(12, 17, 23)") is dark
+
+
+@browser_test
+@pytest.mark.parametrize(
+    ("theme", "scheme", "dark"), [("dark", "light", True), ("auto", "dark", True), ("auto", "light", False)]
+)
+async def test_colours_need_no_young_function(
+    shared_service: Service, visit: Any, theme: str, scheme: str, dark: bool
+) -> None:
+    """A browser that does not know `light-dark()`, as Safari before 17.5, has the colours of either theme."""
+
+    async def serve(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, body=(await answer.text()).replace("light-dark(", "unknown("))
+
+    async def prepare(page: Page) -> None:
+        await page.route("**/style.css", serve)
+
+    page = await visit(f"{shared_service.url}/?theme={theme}", color_scheme=scheme, prepare=prepare)
+    await page.wait_for_selector(f"html[data-theme={theme}]")
+    colours = await page.evaluate("[getComputedStyle(document.body)].map((of) => [of.backgroundColor, of.color])[0]")
+    assert colours == (["rgb(12, 17, 23)", "rgb(237, 242, 247)"] if dark else ["rgb(238, 241, 244)", "rgb(20, 32, 44)"])
+
+
+@browser_test
+async def test_without_javascript_the_page_says_so(shared_service: Service, visit: Any) -> None:
+    """Where JavaScript is off, the page says what it needs, and not that it is connecting."""
+    page = await visit(shared_service.url, java_script_enabled=False)
+    said = await page.locator("noscript").text_content()  # Chromium shows it where a user, not a test, forbids scripts
+    assert "This page needs JavaScript" in str(said)
+    assert "Connecting" not in await page.locator("body").inner_text()
+
+
+async def test_without_javascript_firefox_shows_what_the_page_needs(shared_service: Service) -> None:
+    """Firefox with JavaScript switched off shows the line about it, and no other one."""
+    program = firefox()
+    if program is None:
+        pytest.skip(NO_FIREFOX)
+    async with bidi_session(program, **{"javascript.enabled": False}) as browser:
+        tab = await browser.tab("tab")
+        await tab.load(shared_service.url)
+        # With scripts it is text and no element.
+        assert len(await tab.find("noscript > .strip")) == 1
+        assert await tab.find(".strip[role=alert]:not([hidden], :empty)") == []
+
+
+NO_NESTING = "CSS.supports = () => false"  # the youngest thing that the page needs
+
+
+@browser_test
+@pytest.mark.parametrize(
+    ("modules", "lacks", "told"),
+    [
+        ("", NO_NESTING, "This browser is too old for this page. It needs Safari 16.5"),
+        ("text/unknown", NO_NESTING, "This browser is too old for this page. It needs Safari 16.5"),
+        ("", "delete window.CSS", "This browser is too old for this page. It needs Safari 16.5"),
+        ("text/unknown", "", "A part of this page did not load."),
+    ],
+)
+async def test_a_browser_that_is_too_old_is_told(
+    shared_service: Service, visit: Any, modules: str, lacks: str, told: str
+) -> None:
+    """Where modules or nested rules are unknown, the page names the browsers that it needs; else nothing is said."""
+
+    async def serve(route: Route) -> None:
+        answer = await route.fetch()
+        html = (await answer.text()).replace('type="module"', f'type="{modules}"')
+        await route.fulfill(response=answer, body=html)
+
+    async def prepare(page: Page) -> None:
+        await page.add_init_script(lacks)
+        if modules:
+            await page.route(re.compile(r"/$"), serve)
+
+    page = await visit(shared_service.url, prepare=prepare)
+    await expect(page.get_by_text(told)).to_be_visible()
+    await expect(page.locator(".strip:visible")).to_have_count(1)
+    if modules:
+        assert "Connecting" not in await page.locator("body").inner_text()
+    young = await live(await visit(shared_service.url))
+    await expect(young.locator(".strip:visible")).to_have_count(0)
+
+
+def test_old_browsers_can_read_what_tells_them() -> None:
+    """The script that speaks to old browsers has no syntax that they do not know."""
+    code = re.sub(r"//.*|\"[^\"]*\"", "", (STATIC / "too_old.js").read_text(encoding="utf-8"))
+    assert not re.search(r"=>|`|\?\.|\?\?|\b(let|const|class|import|export|async|of)\b", code)
 
 
 @browser_test
