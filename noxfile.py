@@ -15,9 +15,9 @@ nox.needs_version = ">=2025.2.9"
 
 # After Ctrl-C a kernel has to end its service, and a load run has to drain and report what it measured.
 PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
-# A test mostly waits for a process or a browser, so two at a time suit two cores. A file is not split: what it
+# A test mostly waits for a process or a browser, so three at a time suit two cores. A file is not split: what it
 # starts, it starts once. tests/conftest.py orders the files, the longest first.
-TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
+FILES_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
 SHORT = ["-m", "not long"]
 FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -47,7 +47,7 @@ def tests(session: nox.Session) -> None:
         arguments.remove("--install-browser")
         install_browser(session)
     install(session, "all", groups=("test",))
-    session.run("pytest", *(arguments or [*TWO_AT_A_TIME, *SHORT]))
+    session.run("pytest", *(arguments or [*FILES_AT_A_TIME, *SHORT]))
     if not arguments:
         name_what_was_not_run(session)
 
@@ -111,14 +111,14 @@ def fallback(session: nox.Session) -> None:
     """The default tests with services that lack the fan-out extension, except the tests about it."""
     install(session, "all", groups=("test",))
     chosen = "not extension and not long"
-    session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or TWO_AT_A_TIME))
+    session.run("pytest", "--without-extension", "-m", chosen, *(session.posargs or FILES_AT_A_TIME))
 
 
 @nox.session(default=False)
 def hostile_shell(session: nox.Session) -> None:
     """The tests that start a process, with foreign variables, proxies, locale, HOME and path, all at once."""
     install(session, "all", groups=("test",))
-    chosen = ("-m", "starts_process and not long", *(session.posargs or TWO_AT_A_TIME))
+    chosen = ("-m", "starts_process and not long", *(session.posargs or FILES_AT_A_TIME))
     session.run("python", "tests/hostile_shell.py", *chosen)
 
 
