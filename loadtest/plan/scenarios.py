@@ -51,7 +51,8 @@ class Role(Enum):
 class Break:
     """A connection ends at `at` (seconds from the start of the schedule) and comes back after `away` seconds.
 
-    An `abrupt` one ends without a close frame and is still owed every update; the others leave and are owed nothing.
+    An `abrupt` one ends without a close frame and is still owed every update. The others leave: they stay until they
+    were shown what was meant before, a second at least, and are then owed nothing. Scores due while away are not sent.
     """
 
     at: float

@@ -10,7 +10,7 @@ from loadtest.judge.without_fault_seconds import OutsideFaults
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import Second, Tally
 
-WIDTH = 78
+WIDTH = 24 + 9 * len(STATISTICS)  # of a table of times
 
 
 def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> str:
