@@ -47,6 +47,7 @@ def running_driver() -> Iterator[str]:
             "DISPLAY": f":{display}", "GDK_BACKEND": "x11", "HOME": home, "LIBGL_ALWAYS_SOFTWARE": "1",
             "NO_AT_BRIDGE": "1", "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
             "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1", "XDG_RUNTIME_DIR": home,
+            "http_proxy": "", "https_proxy": "", "all_proxy": "",
         }  # fmt: skip
         port = _free_port()
         driver = ["WebKitWebDriver", f"--port={port}"]

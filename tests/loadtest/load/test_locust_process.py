@@ -26,7 +26,8 @@ def test_a_foreign_locust_conf_changes_nothing(service, tmp_path, monkeypatch) -
     spec = RunSpec(urls=(service.url,), players=2, rate=8.0, duration=1.0, warm_up=0.0, out=str(tmp_path / "run.jsonl"))
     status = locust_launcher.run(locust_launcher.ready(spec), quiet=True)
     first = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])
-    assert (status, first["arguments"]["players"]) == (0, 2)
+    assert status in {0, 4}  # it played to its end, whatever a busy machine lets it judge
+    assert first["arguments"]["players"] == 2
     assert not [*tmp_path.glob("foreign*")]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 import pytest
+
+from loadtest.target.child_environment import child_environment
 
 
 def uvicorn(python: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What `uvicorn service.main:app` did until it ended."""
     return subprocess.run(
         [python, "-m", "uvicorn", "service.main:app", "--port", "0", *arguments],
-        capture_output=True, text=True, timeout=50, env=os.environ | environment, check=False,
+        capture_output=True, text=True, timeout=50, env=child_environment(environment), check=False,
     )  # fmt: skip
 
 
