@@ -13,7 +13,7 @@ from loadtest.plan.run_spec import RunSpec, service_options
 from loadtest.report.console import say
 from loadtest.target import http_api
 from loadtest.target.processes import Service
-from loadtest.target.proxies import proxy_for, shown
+from loadtest.target.proxies import proxy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def target_for(spec: RunSpec) -> Iterator[Target]:
         for url in spec.urls:
             http_api.identify(url)
             if proxy := proxy_for(url):
-                say(f"{access.shown(url)} answers through the proxy {shown(proxy)}; the players connect without it")
+                proxied = f"{access.shown(url)} answers through the proxy {access.shown(proxy)}"
+                say(f"{proxied}; the players connect without it")
         yield Target(spec.urls)
         return
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -119,7 +119,7 @@ def _answer(method: str, url: str, path: str, headers: dict[bytes, bytes] | None
 
 def _through(url: str) -> str:
     proxy = proxies.proxy_for(url)
-    return "" if proxy is None else f" through the proxy {proxies.shown(proxy)}"
+    return "" if proxy is None else f" through the proxy {access.shown(proxy)}"
 
 
 def _reason(error: BaseException) -> str:

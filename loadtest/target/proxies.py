@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import Iterator
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -40,12 +40,6 @@ def proxy_for(url: str) -> str | None:
         return None
     proxies = getproxies()
     return proxies.get(urlsplit(url).scheme) or proxies.get("all") or None
-
-
-def shown(proxy: str) -> str:
-    """The proxy's URL without the user and the password that it may hold."""
-    parts = urlsplit(proxy)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _address(host: str) -> Address | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ import psutil
 import pytest
 from e2e.lab import ROOT, Lab
 from playwright.async_api import Browser, Locator, Page
+from process_family import runs
 
 from loadtest.load.locust_launcher import LOCUST_SCRIPT
 from loadtest.report.run_file import read
@@ -50,14 +50,7 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def left(family: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in family if _runs(one)]
-
-
-def _runs(one: psutil.Process) -> bool:
-    # It may end between the two questions.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
-    return False
+    return [one for one in family if runs(one)]
 
 
 def kernel_of(lab: Lab) -> psutil.Process:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
@@ -15,6 +14,7 @@ import httpx
 from cockpit.story.script import Sight
 from e2e.chromium_tabs import REPORT, seen_from
 
+from loadtest.target.ports import free_port
 from loadtest.target.processes import WatchedCommand
 
 NEEDS = ("WebKitWebDriver", "Xvfb")
@@ -49,15 +49,10 @@ def running_driver() -> Iterator[str]:
             "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1", "XDG_RUNTIME_DIR": home,
             "http_proxy": "", "https_proxy": "", "all_proxy": "",
         }  # fmt: skip
-        port = _free_port()
+        port = free_port()
         driver = ["WebKitWebDriver", f"--port={port}"]
         running.enter_context(WatchedCommand("WebKitWebDriver", driver, environment=environment))
         yield f"http://127.0.0.1:{port}"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class WebKit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import sys
@@ -19,9 +18,9 @@ from cockpit.desk.desk import KNEE_SECONDS
 from cockpit.desk.knee_search_state import OUTCOMES
 from cockpit.desk.service_under_test import Setting
 from cockpit.runs.load_run import shown_spec
+from process_family import is_locust, runs
 
 from loadtest.judge.knee_search import Outcome
-from loadtest.load.locust_launcher import LOCUST_SCRIPT
 from loadtest.report.run_file import read
 from loadtest.target.processes import ServiceFailed
 
@@ -161,9 +160,9 @@ async def test_stopping_everything_ends_a_swarm_under_way(desk: SwarmDesk) -> No
         assert "Locust" in (await http.get(address)).text
     family = [child for child in psutil.Process().children(recursive=True) if child not in others]
     # The swarm's, the web UI's, and the parent watch of the latter.
-    assert len([child for child in family if _is_locust(child)]) == 3
+    assert len([child for child in family if is_locust(child)]) == 3
     controls.stop_all.click()
-    await until(lambda: not [child for child in family if _runs(child)])
+    await until(lambda: not [child for child in family if runs(child)])
     assert controls.stop_all.disabled
     with pytest.raises(RuntimeError, match="the desk was stopped"):
         await desk.run()
@@ -197,20 +196,6 @@ def test_the_desk_loads_neither_locust_nor_gevent() -> None:
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True, check=True
     )
     assert printed.stdout.strip() == "[]"
-
-
-def _is_locust(child: psutil.Process) -> bool:
-    # What a process started in passing may be gone by the time it is looked at.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return LOCUST_SCRIPT in child.cmdline()
-    return False
-
-
-def _runs(child: psutil.Process) -> bool:
-    # It may end between the two questions.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def test_a_spec_for_the_desk_says_what_to_play() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from loadtest.load.locust_launcher import LOCUST_SCRIPT
+from process_family import is_locust, runs
 
 pytestmark = pytest.mark.starts_process
 
@@ -41,21 +39,7 @@ async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path:
     family = psutil.Process(owner.pid).children(recursive=True)
     assert len(printed) == 3
     assert set(printed) <= {child.pid for child in family}
-    assert [child for child in family if _is_locust(child)]
+    assert [child for child in family if is_locust(child)]
     owner.send_signal(how)
     await owner.wait()
-    await until(lambda: not [child for child in family if _runs(child)])
-
-
-def _is_locust(child: psutil.Process) -> bool:
-    # What a process started in passing may be gone by the time it is looked at.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return LOCUST_SCRIPT in child.cmdline()
-    return False
-
-
-def _runs(child: psutil.Process) -> bool:
-    # It may end between the two questions.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-    return False
+    await until(lambda: not [child for child in family if runs(child)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from loadtest import access
 from loadtest.target import proxies
 
 PROXY = "http://me:secret@proxy.example:3128"
@@ -67,4 +68,4 @@ def test_exceptions_are_names_addresses_and_networks(
 
 def test_a_proxy_is_shown_without_its_password() -> None:
     """An error text is read by many."""
-    assert proxies.shown(PROXY) == "http://proxy.example:3128"
+    assert access.shown(PROXY) == "http://proxy.example:3128"
