@@ -27,6 +27,8 @@ PEOPLE = [
 LOST_SERVICE = "ERR_CONNECTION_REFUSED"
 
 PATIENCE = 15_000  # ms until something expected counts as missing
+LASTING = """() => { const later = setTimeout;
+    window.setTimeout = (act, ms) => later(act, ms >= 2_000 ? 600_000 : ms) }"""
 
 Visit = Callable[..., Awaitable[Page]]
 Prepare = Callable[[Page], Awaitable[None]]
@@ -55,16 +57,26 @@ class Contexts:
         self._free: dict[str, list[BrowserContext]] = {}
 
     @asynccontextmanager
-    async def page(self, *, apart: bool, **options: Any) -> AsyncIterator[Page]:
-        """A page in a context that no other open page shares; `apart`: and no later one either."""
-        free = self._free.setdefault(json.dumps(options, sort_keys=True), [])
-        context = free.pop() if free and not apart else await self._browser.new_context(**options)
+    async def page(self, *, own_clock: bool = False, **options: Any) -> AsyncIterator[Page]:
+        """A page in a context that no other open page shares.
+
+        With a clock of its own a page begins at the time to which pages before it have moved that, and it runs.
+        """
+        free = self._free.setdefault(json.dumps([own_clock, options], sort_keys=True), [])
+        context = free.pop() if free else await self._new(own_clock, options)
         page = await context.new_page()
         await page.add_init_script(self._FORGET)
         yield page
-        await (context.close() if apart else page.close())
-        if not apart:
-            free.append(context)
+        await page.close()
+        if own_clock:
+            await context.clock.resume()
+        free.append(context)
+
+    async def _new(self, own_clock: bool, options: dict[str, Any]) -> BrowserContext:
+        context = await self._browser.new_context(**options)
+        if own_clock:
+            await context.clock.install()
+        return context
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +85,31 @@ async def contexts(browser: Browser) -> Contexts:
     return Contexts(browser)
 
 
+def listen(page: Page, host: str, tolerate: str, complaints: list[str]) -> None:
+    """Take down what the page complains about, and what it asks of another host."""
+
+    def heard(message: Any) -> None:
+        if message.type in {"error", "warning"} and not re.search(tolerate, message.text):
+            complaints.append(f"console: {message.text}")
+
+    def asked(request: Any) -> None:
+        if urlsplit(request.url).netloc != host:
+            complaints.append(f"asked elsewhere: {request.url}")
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("request", asked)
+    page.set_default_timeout(PATIENCE)
+
+
 @pytest.fixture
 async def visit(contexts: Contexts) -> AsyncIterator[Visit]:
     """Open pages; in the end none of them has complained, or has asked another machine for anything.
 
     `size` is (width, height) in CSS pixels, `prepare` sees the page before it loads, `tolerate` is a
-    pattern of complaints that the test provokes. `apart` is for a test that changes more than its page,
-    such as the browser's clock; further options go to the browser context.
+    pattern of complaints that the test provokes. `own_clock` lets `page.clock` move or stop the page's time. Further
+    options go to the browser context: each set costs one of its own.
+    With `page` the address opens in that one, where nothing is remembered, which costs less than another page.
     """
     complaints: list[str] = []
     pages = AsyncExitStack()
@@ -87,30 +117,23 @@ async def visit(contexts: Contexts) -> AsyncIterator[Visit]:
     async def open_page(
         url: str,
         *,
+        page: Page | None = None,
         size: tuple[int, int] = (1280, 800),
         prepare: Prepare | None = None,
         tolerate: str = LOST_SERVICE,
-        apart: bool = False,
+        color_scheme: Any = "light",
+        reduced_motion: Any = "no-preference",
         **options: Any,
     ) -> Page:
-        page = await pages.enter_async_context(contexts.page(apart=apart, **options))
+        if page is None:
+            page = await pages.enter_async_context(contexts.page(**options))
+            listen(page, urlsplit(url).netloc, tolerate, complaints)
+            if prepare is not None:
+                await prepare(page)
+        else:
+            await page.evaluate("sessionStorage.clear()")
         await page.set_viewport_size({"width": size[0], "height": size[1]})
-        host = urlsplit(url).netloc
-
-        def heard(message: Any) -> None:
-            if message.type in {"error", "warning"} and not re.search(tolerate, message.text):
-                complaints.append(f"console: {message.text}")
-
-        def asked(request: Any) -> None:
-            if urlsplit(request.url).netloc != host:
-                complaints.append(f"asked elsewhere: {request.url}")
-
-        page.on("console", heard)
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("request", asked)
-        page.set_default_timeout(PATIENCE)
-        if prepare is not None:
-            await prepare(page)
+        await page.emulate_media(color_scheme=color_scheme, reduced_motion=reduced_motion)
         await page.goto(url)
         return page
 
@@ -132,10 +155,34 @@ class Stage:
         self.version = 1
         self.health: dict[str, Any] = {"status": "healthy", "storage": "memory"}
 
+    async def serve(self, route: Route) -> None:
+        """Answer an HTTP call of the page."""
+        _, _, path, query, _ = urlsplit(route.request.url)
+        if path.startswith("/api/"):
+            self.calls.append(path)
+        if path == "/api/demo":
+            await route.fulfill(json={"availableUsers": PEOPLE})
+        elif path == "/api/qr":
+            await route.fulfill(body=qr_svg(parse_qs(query)["to"][0]), content_type="image/svg+xml")
+        elif path == "/health":
+            await route.fulfill(json=self.health)
+        else:
+            file = STATIC / (path.removeprefix("/static/").removeprefix("/") or "index.html")
+            content_type = CONTENT_TYPES[file.suffix]
+            await route.fulfill(
+                body=file.read_bytes(), content_type=content_type, headers={"Content-Security-Policy": STRICT}
+            )
+
     def connected(self, socket: WebSocketRoute) -> None:
         """Take a new socket of the page."""
         self.sockets.append(socket)
-        socket.on_message(lambda frame: self.hear(json.loads(frame)))
+        socket.on_message(lambda frame: socket in self.sockets and self.hear(json.loads(frame)))
+
+    def forget(self) -> None:
+        """Go on as if nothing had come yet and nobody had scored; the sockets until now are heard no more."""
+        for kept in (self.sockets, self.heard, self.times, self.calls):
+            kept.clear()
+        self.rows, self.version = [], 1
 
     def hear(self, message: dict[str, Any]) -> None:
         """Note a message of the page and when it came, in seconds, and answer."""
@@ -189,42 +236,31 @@ async def stage() -> Stage:
 
 @pytest.fixture
 async def on_stage(visit: Visit, stage: Stage) -> Visit:
-    """Open the page, with a query, before a service that the test plays, and wait until it is live, or else."""
+    """Open the page, with a query, before a service that the test plays, and wait until it is live, or else.
+
+    In a page that is `lasting`, what would go or change after two seconds or more stays until it has been looked at,
+    however slow the machine is. The other options are those of `visit`.
+    """
     host = "http://page.test"
 
-    async def serve(route: Route) -> None:
-        _, _, path, query, _ = urlsplit(route.request.url)
-        if path.startswith("/api/"):
-            stage.calls.append(path)
-        if path == "/api/demo":
-            await route.fulfill(json={"availableUsers": PEOPLE})
-            return
-        if path == "/api/qr":
-            await route.fulfill(body=qr_svg(parse_qs(query)["to"][0]), content_type="image/svg+xml")
-            return
-        if path == "/health":
-            await route.fulfill(json=stage.health)
-            return
-        file = STATIC / (path.removeprefix("/static/").removeprefix("/") or "index.html")
-        content_type = CONTENT_TYPES[file.suffix]
-        await route.fulfill(
-            body=file.read_bytes(), content_type=content_type, headers={"Content-Security-Policy": STRICT}
-        )
-
     async def prepare(page: Page) -> None:
-        await page.route("**/*", serve)
+        await page.route("**/*", stage.serve)
         await page.route_web_socket("**/ws", stage.connected)
 
-    async def clocked(page: Page) -> None:
-        await page.clock.install()
-        await prepare(page)
-
     async def open_page(
-        query: str = "", until: str = "live", *, apart: bool = False, own_clock: bool = False, **options: Any
+        query: str = "",
+        until: str = "live",
+        *,
+        page: Page | None = None,
+        lasting: bool = False,
+        **options: Any,
     ) -> Page:
-        prepared = clocked if own_clock else prepare
-        page = await visit(f"{host}/{query}", prepare=prepared, apart=apart or own_clock, **options)
+        if page:
+            stage.forget()
+        page = await visit(f"{host}/{query}", page=page, prepare=prepare, **options)
         await page.wait_for_selector(f"html[data-connection={until}]")
+        if lasting:
+            await page.evaluate(LASTING)
         return page
 
     return open_page

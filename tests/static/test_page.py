@@ -245,7 +245,7 @@ async def test_a_guest_who_comes_back_is_the_same_player(service: Service, visit
 async def test_a_lent_context_keeps_nothing(shared_service: Service, contexts: Any) -> None:
     """A page of these tests finds nothing in local storage that a page before it left, and keeps its own things."""
     for _ in range(2):
-        async with contexts.page(apart=False) as page:
+        async with contexts.page() as page:
             await page.goto(shared_service.url)
             assert await page.evaluate("localStorage.getItem('left')") is None
             await page.evaluate("localStorage.setItem('left', 'behind')")

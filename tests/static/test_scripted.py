@@ -82,43 +82,6 @@ async def test_any_field_may_be_missing(on_stage: Any, stage: Any) -> None:
     await expect(page.locator("[data-board] > [data-user=bare] .name")).to_have_text("bare")
 
 
-@pytest.mark.layout
-async def test_the_own_row_is_pinned_below_the_top(on_stage: Any, stage: Any) -> None:
-    """Who is ranked outside the shown top has the own row below it, in the window, and climbs from there."""
-    page = await on_stage("?user=zoe", size=(1280, 700), reduced_motion="reduce")
-    others = [(f"u{i}", 100 - i) for i in range(20)]
-    stage.board(*others, totalPlayers=3482, version=2)
-    stage.rank("zoe", rank=812, score=7, version=2)
-    own = page.locator("[data-board] > [data-self=true]")
-    await expect(own.locator(".number")).to_have_text("812")
-    await expect(own.locator(".score")).to_have_text("7")
-    await expect(page.locator("[data-board] > li")).to_have_count(21)
-    await expect(page.locator("[data-extent]")).to_have_text("1–20 of 3,482 players")
-    await expect(own).to_be_in_viewport(ratio=1)
-    stage.board(*others[:19], ("zoe", 50), totalPlayers=3482, version=3)
-    await expect(own).to_have_attribute("data-place", "20")
-    await expect(page.locator("[data-board] > li")).to_have_count(20)
-    await expect(own).to_be_in_viewport(ratio=1)
-    await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    above = page.locator("[data-board] > [data-place='19']")
-    await page.wait_for_function("() => scrollY > 0")
-    top = (await own.bounding_box())["y"]
-    assert (await above.bounding_box())["y"] < top - 50  # at the end of the list it stands in its place
-    stage.board(("zoe", 200), *others[:19], totalPlayers=3482, version=4)
-    await expect(own).to_have_attribute("data-place", "1")
-
-
-@pytest.mark.layout
-async def test_a_phone_always_shows_the_own_place(on_stage: Any, stage: Any) -> None:
-    """On a phone the own name, place and score stay at the lower edge, whatever is scrolled."""
-    page = await on_stage("?user=zoe", size=(390, 844))
-    stage.board(*((f"u{i}", 100 - i) for i in range(20)), totalPlayers=3482, version=2)
-    stage.rank("zoe", rank=812, score=7, version=2)
-    for part, text in (("own-place", "#812 of 3,482"), ("own-name", "zoe"), ("own-score", "7")):
-        await expect(page.locator(f"[data-{part}]")).to_have_text(text)
-        await expect(page.locator(f"[data-{part}]")).to_be_in_viewport(ratio=1)
-
-
 async def test_the_line_tells_its_state(on_stage: Any, stage: Any) -> None:
     """Connection, round-trip time and the age of the shown board stand in the header, also while it waits."""
 
@@ -463,19 +426,6 @@ async def test_numbers_count_up(on_stage: Any, stage: Any) -> None:
     assert {final for _, final in shown} == {"1000"}
 
 
-@pytest.mark.layout
-@pytest.mark.parametrize("width", [320, 390, 1280, 1920])
-async def test_nothing_overflows(on_stage: Any, stage: Any, width: int) -> None:
-    """From 320 px to the projector nothing needs sideways scrolling, with long names and large numbers."""
-    scores = [(f"{'W' * 20}{i}", -1_000_000_000_000 if i == 19 else 10**12 - i) for i in range(20)]
-    page = await on_stage("?user=alice", size=(width, 800))
-    stage.board(*scores, totalPlayers=20_000, version=2, degraded=True)
-    await page.wait_for_selector("[data-board] > li:nth-child(20)")
-    await stage.sockets[-1].close(code=4429, reason="")
-    await page.wait_for_selector("html[data-connection=waiting]")
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 async def test_storage_may_be_forbidden(on_stage: Any, stage: Any) -> None:
     """A frame that may not store anything plays all the same, also under a name of one's own."""
     page = await on_stage()
@@ -561,77 +511,6 @@ async def test_a_refused_name_is_told_why(on_stage: Any, stage: Any, name: str, 
 
 LASTING = """() => { const later = setTimeout; // a notice stays until it has been looked at, however slow the machine
     window.setTimeout = (act, ms) => later(act, ms === 5_000 ? 60_000 : ms) }"""
-INSIDE = """() => [...document.querySelectorAll("[data-notice]")].filter((notice) => notice.offsetWidth > 0)
-    .map((notice) => [notice, ...notice.children].map((part) => part.getBoundingClientRect()))
-    .flat().every(({ left, right, top, bottom }) =>
-        left >= 0 && right <= innerWidth && top >= 0 && bottom <= innerHeight)"""
-COVERED = """(parts) => [...document.querySelectorAll(parts)].filter((part) => {
-    const a = part.getBoundingClientRect();
-    return a.width > 0 && [...document.querySelectorAll("[data-notice]")].some((notice) => {
-        const b = notice.getBoundingClientRect();
-        return b.width > 0 && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-    });
-}).map((part) => part.className || part.tagName)"""
-KEPT = "h1, .bar p, .play, [data-board] > li[data-place='1'] :is(.face, .name, .score)"
-
-
-@pytest.mark.layout
-@pytest.mark.parametrize(
-    ("query", "size"),
-    [
-        ("", (320, 640)),
-        ("?user=alice", (320, 640)),
-        ("?user=alice", (390, 844)),
-        ("", (1280, 800)),
-        ("?view=board", (1280, 720)),
-        ("?view=board", (1920, 1080)),
-        ("?view=board", (800, 600)),
-        ("?view=embed&user=alice", (700, 520)),
-    ],
-)
-async def test_notices_cover_nothing_that_matters(on_stage: Any, stage: Any, query: str, size: tuple[int, int]) -> None:
-    """With the widest names notices stay in the window, and off title, session, leader and the own panel."""
-    page = await on_stage(query, size=size, reduced_motion="reduce")
-    await page.evaluate(LASTING)
-    stage.board(*((f"u{i}", 100 - i) for i in range(20)), version=2)
-    await page.wait_for_selector("[data-board] > li:nth-child(20)")
-    for name in ("M" * 32, "Bob", "M" * 32, "Zoë"):
-        stage.say("participant-joined", userId=name[:3], username=name, avatar="🦊", totalParticipants=1)
-    await expect(page.locator("[data-notice]")).to_have_count(4)
-    await expect(page.locator("[data-notice]").last).to_contain_text("joined")
-    # The room for them follows the panel's height, which is told after a layout.
-    await page.wait_for_function(f"() => ({COVERED})({KEPT!r}).length === 0")
-    assert await page.evaluate(INSIDE)
-    assert await page.locator("[data-notice] bdi").first.inner_text() == "M" * 32
-    long = page.locator("[data-notice]").nth(2)
-    assert (await long.bounding_box())["height"] < 60
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-@pytest.mark.layout
-@pytest.mark.parametrize("width", [320, 360, 390])
-async def test_the_picker_stays_in_its_panel(on_stage: Any, width: int) -> None:
-    """On a phone the players to pick keep clear of the panel's edge, and no name is cut off."""
-    page = await on_stage(size=(width, 640))
-    await page.wait_for_selector("button[data-join=charlie]")
-    within = """() => [...document.querySelectorAll(".pick *")].every((part) =>
-        part.getBoundingClientRect().right <= innerWidth - 16)"""
-    assert await page.evaluate(within)
-    cut = """() => [...document.querySelectorAll(".pick button")].filter((part) => part.scrollWidth > part.clientWidth)
-        .map((part) => part.textContent)"""
-    assert await page.evaluate(cut) == []
-
-
-@pytest.mark.layout
-async def test_a_long_refusal_is_read_in_full(on_stage: Any, stage: Any) -> None:
-    """A notice that is no name wraps inside the window, even a word without an end."""
-    page = await on_stage(size=(320, 640), reduced_motion="reduce")
-    await page.evaluate(LASTING)
-    stage.say("leaderboard-update", version=2, lastUpdate={"message": "M" * 120})
-    await expect(page.locator("[data-notice]")).to_have_text("M" * 120)
-    assert await page.evaluate(INSIDE)
-    told = page.locator("[data-notice] .told")
-    assert await told.evaluate("(node) => node.scrollWidth <= node.clientWidth + 1 || node.scrollWidth === 0")
 
 
 @pytest.mark.parametrize("name", ["محمد", "שלום", "Zoë"])
