@@ -26,6 +26,12 @@ SHOWN = """() => [...document.querySelectorAll("[data-board] > li")]
 browser_test = pytest.mark.browser
 
 
+@pytest.fixture
+def quiz(shared_service: Service, session_id: str) -> str:
+    """The page's address for a session of the test's own."""
+    return f"{shared_service.url}/?session={session_id}"
+
+
 def row(page: Page, user: str) -> Any:
     """A player's row on the board."""
     return page.locator(f"[data-board] [data-user='{user}']")
@@ -63,9 +69,9 @@ async def test_three_tabs_in_step(service: Service, visit: Any) -> None:
 
 
 @browser_test
-async def test_two_tabs_of_one_user_agree(service: Service, visit: Any) -> None:
+async def test_two_tabs_of_one_user_agree(quiz: str, visit: Any) -> None:
     """One player in two tabs is one participant with one score, also when one tab was cut off meanwhile."""
-    pages = [await live(await visit(f"{service.url}/?user=alice")) for _ in range(2)]
+    pages = [await live(await visit(f"{quiz}&user=alice")) for _ in range(2)]
     await pages[0].get_by_role("button", name="+25").click()
     await pages[1].get_by_role("button", name="+10", exact=True).click()
     for page in pages:
@@ -101,9 +107,9 @@ async def test_who_is_outside_the_top_is_shown_below_it(start_service: Callable[
 
 
 @browser_test
-async def test_populate_and_reset(service: Service, visit: Any) -> None:
+async def test_populate_and_reset(quiz: str, visit: Any) -> None:
     """The host's two buttons fill and clear the board of everybody."""
-    host, player = await live(await visit(service.url)), await live(await visit(f"{service.url}/?user=frank"))
+    host, player = await live(await visit(quiz)), await live(await visit(f"{quiz}&user=frank"))
     await host.get_by_role("button", name="Populate Demo Data").click()
     for page in (host, player):
         await expect(page.locator("[data-board] > li")).to_have_count(6)
@@ -118,9 +124,9 @@ async def test_populate_and_reset(service: Service, visit: Any) -> None:
 
 
 @browser_test
-async def test_rows_stand_in_the_order_of_rank_after_a_move(service: Service, visit: Any) -> None:
+async def test_rows_stand_in_the_order_of_rank_after_a_move(quiz: str, visit: Any) -> None:
     """When the moves have ended, what is seen from top to bottom is the order of the board."""
-    page = await live(await visit(f"{service.url}/?user=frank"))
+    page = await live(await visit(f"{quiz}&user=frank"))
     await page.get_by_role("button", name="Populate Demo Data").click()
     await expect(row(page, "frank")).to_have_attribute("data-rank", "6")
     await page.get_by_role("button", name="+25").click()
@@ -141,10 +147,10 @@ async def test_rows_stand_in_the_order_of_rank_after_a_move(service: Service, vi
 
 
 @browser_test
-async def test_points_survive_dropped_connections_exactly_once(service: Service, visit: Any) -> None:
+async def test_points_survive_dropped_connections_exactly_once(quiz: str, visit: Any) -> None:
     """However often the line is cut right after a click, each click counts once."""
-    page = await live(await visit(f"{service.url}/?user=alice"))
-    watching = await live(await visit(service.url))
+    page = await live(await visit(f"{quiz}&user=alice"))
+    watching = await live(await visit(quiz))
     for times in range(1, 9):
         # In one task of the page: the first two are on the wire, unanswered, when the line is lost.
         await page.evaluate(
@@ -179,9 +185,9 @@ async def test_a_restart_of_the_service_is_survived(start_service: Callable[...,
 
 
 @browser_test
-async def test_any_name_plays(service: Service, visit: Any) -> None:
+async def test_any_name_plays(quiz: str, visit: Any) -> None:
     """A free name joins under an id made from it, is shown as typed, and a bad one is explained."""
-    page, other = await live(await visit(service.url)), await live(await visit(service.url))
+    page, other = await live(await visit(quiz)), await live(await visit(quiz))
     field = page.get_by_label("Or any name")
     await field.fill("x" * 33)
     await page.get_by_role("button", name="Join", exact=True).click()
@@ -206,9 +212,9 @@ async def join_as(page: Page, name: str) -> str:
 
 
 @browser_test
-async def test_two_people_of_one_name_are_two_players(service: Service, visit: Any) -> None:
+async def test_two_people_of_one_name_are_two_players(quiz: str, visit: Any) -> None:
     """Two devices whose people are called Anna have a score each, and the board tells them apart."""
-    pages = [await live(await visit(service.url)) for _ in range(2)]
+    pages = [await live(await visit(quiz)) for _ in range(2)]
     users = [await join_as(page, "Anna") for page in pages]
     assert users[0] != users[1]
     for page, points in zip(pages, ("+25", "+50"), strict=True):
@@ -222,15 +228,15 @@ async def test_two_people_of_one_name_are_two_players(service: Service, visit: A
 
 
 @browser_test
-async def test_a_guest_who_comes_back_is_the_same_player(service: Service, visit: Any) -> None:
+async def test_a_guest_who_comes_back_is_the_same_player(quiz: str, visit: Any) -> None:
     """A new tab of the same device plays on as its last guest; who left is asked, and has the id under the name."""
-    page = await live(await visit(service.url))
+    page = await live(await visit(quiz))
     user = await join_as(page, "Anna")
     await page.get_by_role("button", name="+25").click()
     await expect(row(page, user)).to_have_attribute("data-score", "25")
     later = await page.context.new_page()
     await page.close()
-    await later.goto(service.url)
+    await later.goto(quiz)
     await later.wait_for_selector(f"html[data-user={user}][data-connection=live]")
     await expect(later.locator("[data-own]")).to_have_attribute("data-score", "25")
     await later.locator("button[data-action=leave]").click()
@@ -254,9 +260,9 @@ async def test_a_lent_context_keeps_nothing(shared_service: Service, contexts: A
 
 
 @browser_test
-async def test_leaving_and_switching(service: Service, visit: Any) -> None:
+async def test_leaving_and_switching(quiz: str, visit: Any) -> None:
     """Another player is one press away; who leaves watches on."""
-    page = await live(await visit(f"{service.url}/?user=alice"))
+    page = await live(await visit(f"{quiz}&user=alice"))
     await page.get_by_role("button", name="+10", exact=True).click()
     await expect(row(page, "alice")).to_have_attribute("data-self", "true")
     await page.locator("button[data-join=bob]").click()
@@ -271,9 +277,9 @@ async def test_leaving_and_switching(service: Service, visit: Any) -> None:
 
 
 @browser_test
-async def test_a_reload_keeps_the_seat(service: Service, visit: Any) -> None:
+async def test_a_reload_keeps_the_seat(quiz: str, visit: Any) -> None:
     """Who picked a player in this tab still plays after a reload; who left does not."""
-    page = await live(await visit(service.url))
+    page = await live(await visit(quiz))
     await page.locator("button[data-join=eve]").click()
     await page.wait_for_selector("html[data-user=eve]")
     await page.reload()
@@ -284,11 +290,11 @@ async def test_a_reload_keeps_the_seat(service: Service, visit: Any) -> None:
 
 
 @browser_test
-async def test_the_big_screen_has_no_controls(service: Service, visit: Any) -> None:
+async def test_the_big_screen_has_no_controls(quiz: str, visit: Any) -> None:
     """`?view=board` shows the board in large type and offers nothing to press or fill."""
-    page = await live(await visit(f"{service.url}/?view=board&theme=dark", size=(1920, 1080)))
+    page = await live(await visit(f"{quiz}&view=board&theme=dark", size=(1920, 1080)))
     assert await page.locator("button, input, a, select, [tabindex]").count() == 0
-    player = await live(await visit(f"{service.url}/?user=alice"))
+    player = await live(await visit(f"{quiz}&user=alice"))
     await player.get_by_role("button", name="Populate Demo Data").click()
     await expect(row(page, "frank").locator(".score")).to_have_text("87")
     assert (
@@ -311,19 +317,21 @@ MODULES = """(size) => {
 
 
 @browser_test
-@pytest.mark.parametrize(("query", "path"), [("", "/"), ("&session=Quiz-7", "/?session=Quiz-7")])
-async def test_the_big_screen_invites(service: Service, visit: Any, query: str, path: str) -> None:
+async def test_the_big_screen_invites(shared_service: Service, visit: Any) -> None:
     """The big screen shows the address to join under, and a QR code of it; other views do without."""
-    page = await live(await visit(f"{service.url}/?view=board{query}"))
-    await expect(page.locator("[data-join-at]")).to_have_text(
-        f"{service.url.removeprefix('http://')}{path}".rstrip("/")
-    )
-    await page.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
-    expected = [[module > 0 for module in line] for line in segno.make_qr(service.url + path, error="m").matrix_iter()]
-    assert await page.evaluate(MODULES, len(expected)) == expected
-    assert await page.locator("[data-qr]").evaluate("(image) => image.offsetWidth") >= 150
-    player = await live(await visit(f"{service.url}/?user=alice{query}"))
-    await expect(player.locator("[data-qr]")).to_be_hidden()
+    page = None
+    for query, path in (("", "/"), ("&session=Quiz-7", "/?session=Quiz-7")):
+        page = await live(await visit(f"{shared_service.url}/?view=board{query}", page=page))
+        await expect(page.locator("[data-join-at]")).to_have_text(
+            f"{shared_service.url.removeprefix('http://')}{path}".rstrip("/")
+        )
+        await page.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
+        code = segno.make_qr(shared_service.url + path, error="m")
+        expected = [[module > 0 for module in line] for line in code.matrix_iter()]
+        assert await page.evaluate(MODULES, len(expected)) == expected, query
+        assert await page.locator("[data-qr]").evaluate("(image) => image.offsetWidth") >= 150, query
+        await live(await visit(f"{shared_service.url}/?user=alice{query}", page=page))
+        await expect(page.locator("[data-qr]")).to_be_hidden()
 
 
 @pytest.mark.parametrize("to", ["", "javascript:alert(1)", "http://h/a b", "http://h/ü", f"http://h/{'x' * 250}"])
@@ -333,37 +341,45 @@ async def test_a_code_is_drawn_of_addresses_only(shared_service: Service, http: 
 
 
 @browser_test
-async def test_the_frame_of_a_notebook(service: Service, visit: Any) -> None:
+async def test_the_frame_of_a_notebook(quiz: str, visit: Any) -> None:
     """`?view=embed` has controls for a player and none for a watcher."""
-    player = await live(await visit(f"{service.url}/?view=embed&user=alice", size=(700, 520)))
-    await player.get_by_role("button", name="+25").click()
-    await expect(row(player, "alice")).to_have_attribute("data-score", "25")
-    watcher = await live(await visit(f"{service.url}/?view=embed", size=(700, 520)))
-    await expect(row(watcher, "alice")).to_be_visible()
-    await expect(watcher.locator("button:visible, input:visible")).to_have_count(0)
+    page = await live(await visit(f"{quiz}&view=embed&user=alice", size=(700, 520)))
+    await page.get_by_role("button", name="+25").click()
+    await expect(row(page, "alice")).to_have_attribute("data-score", "25")
+    await live(await visit(f"{quiz}&view=embed", page=page, size=(700, 520)))
+    await expect(row(page, "alice")).to_be_visible()
+    await expect(page.locator("button:visible, input:visible")).to_have_count(0)
+
+
+DARK = ["rgb(12, 17, 23)", "rgb(237, 242, 247)"]
+LIGHT = ["rgb(238, 241, 244)", "rgb(20, 32, 44)"]
+COLOURS = """() => [...document.querySelectorAll("body, body *")].map((node) => {
+    const { backgroundColor, color, borderTopColor } = getComputedStyle(node);
+    return [backgroundColor, color, borderTopColor, node.tagName, node.className];
+})"""
 
 
 @browser_test
-@pytest.mark.parametrize(
-    ("theme", "scheme", "dark"), [("dark", "light", True), ("light", "dark", False), ("auto", "dark", True)]
-)
-async def test_the_theme_follows_the_address_or_the_system(
-    service: Service, visit: Any, theme: str, scheme: str, dark: bool
-) -> None:
-    """`?theme` decides; `auto` leaves it to the system."""
-    page = await visit(f"{service.url}/?theme={theme}", color_scheme=scheme)
-    await page.wait_for_selector(f"html[data-theme={theme}]")
-    ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (ground == "rgb(12, 17, 23)") is dark
+async def test_the_theme_follows_the_address_or_the_system(quiz: str, visit: Any) -> None:
+    """`?theme` decides, and `auto` leaves it to the system; either way each part of the page has the same colours."""
+    page, seen = None, {}
+    for theme, scheme, ground in (
+        ("dark", "light", DARK),
+        ("light", "dark", LIGHT),
+        ("auto", "dark", DARK),
+        ("auto", "light", LIGHT),
+    ):
+        page = await visit(f"{quiz}&theme={theme}", page=page, color_scheme=scheme)
+        await page.wait_for_selector(f"html[data-theme={theme}][data-connection=live]")
+        await page.wait_for_selector("button[data-join=frank]")
+        seen[theme, scheme] = await page.evaluate(COLOURS)
+        assert seen[theme, scheme][0][:2] == ground, (theme, scheme)
+    for asked, own in ((("dark", "light"), ("auto", "dark")), (("light", "dark"), ("auto", "light"))):
+        assert [both for both in zip(seen[asked], seen[own], strict=True) if both[0] != both[1]] == []
 
 
 @browser_test
-@pytest.mark.parametrize(
-    ("theme", "scheme", "dark"), [("dark", "light", True), ("auto", "dark", True), ("auto", "light", False)]
-)
-async def test_colours_need_no_young_function(
-    shared_service: Service, visit: Any, theme: str, scheme: str, dark: bool
-) -> None:
+async def test_colours_need_no_young_function(shared_service: Service, visit: Any) -> None:
     """A browser that does not know `light-dark()`, as Safari before 17.5, has the colours of either theme."""
 
     async def serve(route: Route) -> None:
@@ -373,10 +389,14 @@ async def test_colours_need_no_young_function(
     async def prepare(page: Page) -> None:
         await page.route("**/style.css", serve)
 
-    page = await visit(f"{shared_service.url}/?theme={theme}", color_scheme=scheme, prepare=prepare)
-    await page.wait_for_selector(f"html[data-theme={theme}]")
-    colours = await page.evaluate("[getComputedStyle(document.body)].map((of) => [of.backgroundColor, of.color])[0]")
-    assert colours == (["rgb(12, 17, 23)", "rgb(237, 242, 247)"] if dark else ["rgb(238, 241, 244)", "rgb(20, 32, 44)"])
+    page = await visit(f"{shared_service.url}/?theme=dark", prepare=prepare)
+    await page.wait_for_selector("html[data-theme=dark]")
+    assert (await page.evaluate(COLOURS))[0][:2] == DARK
+    await visit(f"{shared_service.url}/?theme=auto", page=page, color_scheme="dark")
+    await page.wait_for_selector("html[data-theme=auto]")
+    assert (await page.evaluate(COLOURS))[0][:2] == DARK
+    await page.emulate_media(color_scheme="light")
+    assert (await page.evaluate(COLOURS))[0][:2] == LIGHT
 
 
 @browser_test
@@ -417,7 +437,7 @@ NO_NESTING = "CSS.supports = () => false"  # the youngest thing that the page ne
 async def test_a_browser_that_is_too_old_is_told(
     shared_service: Service, visit: Any, modules: str, lacks: str, told: str
 ) -> None:
-    """Where modules or nested rules are unknown, the page names the browsers that it needs; else nothing is said."""
+    """Where modules or nested rules are unknown, the page names the browsers that it needs."""
 
     async def serve(route: Route) -> None:
         answer = await route.fetch()
@@ -434,8 +454,13 @@ async def test_a_browser_that_is_too_old_is_told(
     await expect(page.locator(".strip:visible")).to_have_count(1)
     if modules:
         assert "Connecting" not in await page.locator("body").inner_text()
-    young = await live(await visit(shared_service.url))
-    await expect(young.locator(".strip:visible")).to_have_count(0)
+
+
+@browser_test
+async def test_a_young_browser_is_told_nothing(shared_service: Service, visit: Any) -> None:
+    """Where the page has all that it needs, no line is in sight."""
+    page = await live(await visit(shared_service.url))
+    await expect(page.locator(".strip:visible")).to_have_count(0)
 
 
 def test_old_browsers_can_read_what_tells_them() -> None:
@@ -463,10 +488,10 @@ async def test_only_the_host_may_populate(start_service: Callable[..., Service],
 
 
 @browser_test
-async def test_a_path_prefix_changes_nothing(service: Service, visit: Any) -> None:
+async def test_a_path_prefix_changes_nothing(shared_service: Service, session_id: str, visit: Any) -> None:
     """Behind a proxy that serves it under a path, the page finds its parts, its socket and its calls."""
-    async with prefixing_proxy(service, "/proxy/8000") as url:
-        page = await live(await visit(f"{url}/?user=alice"))
+    async with prefixing_proxy(shared_service, "/proxy/8000") as url:
+        page = await live(await visit(f"{url}/?user=alice&session={session_id}"))
         await page.get_by_role("button", name="+25").click()
         await expect(row(page, "alice")).to_have_attribute("data-score", "25")
         await page.get_by_role("button", name="Populate Demo Data").click()
@@ -475,9 +500,9 @@ async def test_a_path_prefix_changes_nothing(service: Service, visit: Any) -> No
 
 
 @browser_test
-async def test_a_path_prefix_changes_nothing_in_the_documents(service: Service, visit: Any) -> None:
+async def test_a_path_prefix_changes_nothing_in_the_documents(shared_service: Service, visit: Any) -> None:
     """Swagger UI loads, and a call that is tried out is answered, under a prefix that nobody told the service."""
-    async with prefixing_proxy(service, "/proxy/8000") as url:
+    async with prefixing_proxy(shared_service, "/proxy/8000") as url:
         page = await visit(f"{url}/docs")
         call = page.locator(".opblock", has=page.locator("[data-path='/health']"))
         await call.locator(".opblock-summary-control").click()
@@ -485,18 +510,16 @@ async def test_a_path_prefix_changes_nothing_in_the_documents(service: Service, 
         await call.get_by_role("button", name="Execute").click()
         await expect(call.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
         await expect(call.locator(".request-url")).to_contain_text(f"{url}/health")
-        screen = await live(await visit(f"{url}/?view=board"))
-        await expect(screen.locator("[data-join-at]")).to_have_text(url.removeprefix("http://"))
-        await screen.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
-        # What they still load would be cut in the middle by the end of the proxy.
-        await page.close()
-        await screen.close()
+        await live(await visit(f"{url}/?view=board", page=page))
+        await expect(page.locator("[data-join-at]")).to_have_text(url.removeprefix("http://"))
+        await page.wait_for_function("() => document.querySelector('[data-qr]').naturalWidth > 0")
+        await page.close()  # what it still loads would be cut in the middle by the end of the proxy
 
 
 @browser_test
-async def test_the_first_board_comes_within_a_second(service: Service, visit: Any) -> None:
+async def test_the_first_board_comes_within_a_second(quiz: str, visit: Any) -> None:
     """From navigation to a live board it takes less than a second."""
-    page = await live(await visit(service.url))
+    page = await live(await visit(quiz))
     await page.reload()
     await page.evaluate(
         """() => new Promise((done) => { const live = () => document.documentElement.dataset.connection === "live"
