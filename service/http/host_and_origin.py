@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketClose
 from service.core.errors import CloseCode
 from service.core.host_names import DEFAULT_PORTS, Authority, HostRule, Origin, OriginRule
 
-# Jupyter frames the page from its own port of the same machine.
+# Jupyter frames the page from its own port of the same machine. VS Code does not: its web views have no such address.
 _FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
 # Balancers ask by an address or a name of their own, and learn nothing that is of use to a foreign page.
 _PROBES = ("/health", "/ready")

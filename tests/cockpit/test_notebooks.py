@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from cockpit.host.jupyter_proxy import NAMED_BY_VS_CODE
 from nbclient import NotebookClient
 
 pytestmark = pytest.mark.starts_process
@@ -66,7 +67,7 @@ def test_there_is_a_live_demo() -> None:
 
 
 async def execute(name: str, last: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list, object]:
-    """Run the notebook from top to bottom, then the expression `last`; its code cells, and what that gave."""
+    """Run the notebook from top to bottom, then `last`; its code cells, and what the last expression of that gave."""
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")])
     )
@@ -82,10 +83,19 @@ async def execute(name: str, last: str, folder: Path, monkeypatch: pytest.Monkey
 
 
 async def test_the_live_demo_runs_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run All works headless within seconds, keeps a picture, and its service ends with the kernel."""
-    last = "demo.service.pid, demo.troubles, demo.state.board.players"
+    """Run All works headless within seconds, keeps a picture, and its service ends with the kernel.
+
+    The kernel sees a name that VS Code sets in it.
+    """
+    last = (
+        "from cockpit.host.jupyter_proxy import JupyterServer\n"
+        "before = JupyterServer.find({}).vs_code\n"
+        f"{NAMED_BY_VS_CODE} = '/home/alice/01_live_demo.ipynb'\n"
+        "[before, JupyterServer.find({}).vs_code], demo.service.pid, demo.troubles, demo.state.board.players"
+    )
     async with asyncio.timeout(60):
-        codes, (pid, troubles, players) = await execute("01_live_demo.ipynb", last, tmp_path, monkeypatch)
+        codes, (in_vs_code, pid, troubles, players) = await execute("01_live_demo.ipynb", last, tmp_path, monkeypatch)
+    assert in_vs_code == [False, True]
     assert troubles == []
     assert players > 5
     assert any("image/svg+xml" in output.get("data", {}) for cell in codes for output in cell.outputs)

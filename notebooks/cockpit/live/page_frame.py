@@ -42,20 +42,25 @@ class PageFrame:
         return f"{self._way.base}?{urlencode(known)}"
 
     def _frames(self, user: str | None) -> str:
-        note = f'<div class="cockpit-note">{html.escape(self._way.note)}</div>' * bool(self._way.note)
         if not self._way.framed:
-            address = html.escape(self._address(user=user))
-            link = f'<div class="cockpit-caption"><a href="{address}" target="_blank">{address}</a></div>'
-            return f'<div class="cockpit-card">{link}{note}</div>'
+            return f'<div class="cockpit-card">{self._link_and_note(user)}</div>'
         # One frame per theme; the hidden one is lazy and is never loaded, so it is no second client.
-        return (
-            "".join(
-                f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{self._height}" '
-                f'title="Leaderboard" src="{self._address(view="embed", user=user, theme=theme)}"></iframe>'
-                for theme in ("light", "dark")
-            )
-            + note
+        frames = "".join(
+            f'<iframe class="cockpit-frame cockpit-{theme}" loading="lazy" height="{self._height}" '
+            f'title="Leaderboard" src="{self._address(view="embed", user=user, theme=theme)}"></iframe>'
+            for theme in ("light", "dark")
         )
+        # A browser shows what an object contains only where it cannot load, or may not frame, the object's file: where
+        # the frame stays blank.
+        return (
+            f'{frames}<div class="cockpit-unreached"><object data="{self._way.base}static/icon.svg" '
+            f'type="image/svg+xml" width="0" height="0" role="presentation">{self._link_and_note(user)}</object></div>'
+        )
+
+    def _link_and_note(self, user: str | None) -> str:
+        address, note = html.escape(self._address(user=user)), html.escape(self._way.note)
+        link = f'<div class="cockpit-caption"><a href="{address}" target="_blank">{address}</a></div>'
+        return f'{link}<div class="cockpit-note">{note}</div>'
 
     def _addresses(self, people: Sequence[tuple[str, str]]) -> str:
         links = "".join(f' <a href="{self._address(user=user)}" target="_blank">{name}</a>' for name, user in people)

@@ -37,6 +37,8 @@ STYLE = """
 .cockpit-frame { border: 0; width: 100%; border-radius: 8px; display: block; }
 .cockpit-dark, [data-jp-theme-light="false"] .cockpit-light { display: none; }
 [data-jp-theme-light="false"] .cockpit-dark { display: block; }
+.cockpit-unreached { line-height: 0; }
+.cockpit-unreached div { line-height: 1.35; }
 .cockpit-strip { display: flex; flex-wrap: wrap; gap: 4px 18px; align-items: baseline; font-size: 13px; }
 .cockpit-strip b { font-size: 17px; font-variant-numeric: tabular-nums; font-weight: 650; }
 .cockpit-strip span { color: var(--jp-ui-font-color2, #666); white-space: nowrap; }

@@ -1,4 +1,4 @@
-"""The way from a browser to the page: direct on one machine, through jupyter-server-proxy, or a link and why."""
+"""The way from a browser to the page: direct, through jupyter-server-proxy, or a link and why, as in VS Code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from cockpit import Demo
-from cockpit.host.jupyter_proxy import HUB, JupyterServer, public_hosts
+from cockpit.host.jupyter_proxy import HUB, NAMED_BY_VS_CODE, JupyterServer, public_hosts
 
 pytestmark = pytest.mark.starts_process
 
@@ -60,26 +60,70 @@ def note(jupyter: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_local_server_needs_no_way_around(note: Note) -> None:
-    """A browser on this machine opens the service's own port, and nothing is to be said."""
+    """A browser on this machine opens the service's own port; one on another is told how it gets there."""
     way = JupyterServer.find(note()).way(8123)
-    assert (way.base, way.framed, way.note) == ("http://127.0.0.1:8123/", True, "")
+    assert (way.base, way.framed) == ("http://127.0.0.1:8123/", True)
+    assert "ssh -L 8123:127.0.0.1:8123" in way.note
     assert JupyterServer.find({}).way(8123) == way
 
 
 def test_a_proxy_is_found_by_asking(note: Note) -> None:
     """Where the server hands ports on, the page is framed below the server's own path, on this machine too."""
     way = JupyterServer.find(note("/user/alice/")).way(8123)
-    assert (way.base, way.framed, way.note) == ("/user/alice/proxy/8123/", True, "")
+    assert (way.base, way.framed) == ("/user/alice/proxy/8123/", True)
 
 
-@pytest.mark.parametrize(("hostname", "environment"), [("0.0.0.0", {}), ("localhost", {HUB: "/user/bob/"})])
+@pytest.mark.parametrize(
+    ("hostname", "environment"),
+    [
+        ("0.0.0.0", {}),
+        ("localhost", {HUB: "/user/bob/"}),
+        ("localhost", {"CODESPACES": "true"}),
+        ("localhost", {"COLAB_RELEASE_TAG": "release-colab"}),
+        ("localhost", {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}),
+    ],
+)
 def test_a_remote_server_without_a_proxy_gives_a_link(note: Note, hostname: str, environment: dict[str, str]) -> None:
-    """One that listens to others, or belongs to a Hub, cannot frame a port of its machine: a link, and what to do."""
+    """One that listens to others, or is hosted, cannot frame a port of its machine: a link, and what to do."""
     way = JupyterServer.find(note("/user/bob/", hostname, **environment)).way(8123)
     assert not way.framed
     assert way.base == "http://127.0.0.1:8123/"
     assert "jupyter-server-proxy" in way.note
     assert "ssh -L 8123:127.0.0.1:8123" in way.note
+
+
+@pytest.mark.parametrize(
+    ("environment", "names"),
+    [
+        ({"VSCODE_PID": "4712", "VSCODE_CWD": "/home/alice"}, {NAMED_BY_VS_CODE}),
+        ({"VSCODE_PID": "4712"}, set()),  # the interactive window, which has no notebook to name
+        ({"VSCODE_CWD": "/home/alice"}, set()),  # on another machine, where VS Code itself does not run
+        ({HUB: "/user/alice/"}, {NAMED_BY_VS_CODE}),
+    ],
+)
+def test_vs_code_gives_a_link(environment: dict[str, str], names: set[str]) -> None:
+    """A kernel that VS Code starts has its variables, and the notebook's name: a link, and why there is no frame."""
+    way = JupyterServer.find(environment, names).way(8123)
+    assert (way.base, way.framed) == ("http://127.0.0.1:8123/", False)
+    assert way.note.startswith("The page cannot be framed in VS Code")
+    assert "ssh -L 8123:127.0.0.1:8123" in way.note
+
+
+def test_vs_code_on_a_jupyter_server_gives_a_link(note: Note) -> None:
+    """A kernel that VS Code starts on a server that forwards ports is still shown in VS Code."""
+    assert not JupyterServer.find(note("/user/alice/"), {NAMED_BY_VS_CODE}).way(8123).framed
+
+
+@pytest.mark.parametrize("variable", ["VSCODE_CWD", "VSCODE_IPC_HOOK_CLI", "VSCODE_INJECTION"])
+def test_a_jupyterlab_from_a_terminal_of_vs_code_is_jupyterlab(note: Note, variable: str) -> None:
+    """A kernel of a Jupyter server is shown in a browser, whatever its shell has of VS Code."""
+    assert JupyterServer.find(note(**{variable: "of the shell"})).way(8123).framed
+
+
+@pytest.mark.parametrize("variable", ["VSCODE_IPC_HOOK_CLI", "TERM_PROGRAM"])
+def test_a_terminal_of_vs_code_is_no_notebook(variable: str) -> None:
+    """What VS Code sets for its terminals does not say that it shows the notebook; an empty variable says nothing."""
+    assert JupyterServer.find({variable: "vscode", "VSCODE_PID": ""}, ()).way(8123).framed
 
 
 def test_a_server_that_is_gone_hands_nothing_on(
