@@ -8,7 +8,7 @@ from typing import Any
 
 from loadtest.judge.comparison import MetricComparison, compare, doubts
 from loadtest.report.console import say, tell
-from loadtest.report.run_file import read
+from loadtest.report.run_file import read, runs_in
 
 NOT_WORSE, WRONG_USAGE, WORSE = 0, 2, 3
 
@@ -20,8 +20,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "with a 95 % bootstrap interval. INVALID and unfinished runs are left out. Exit status: 0 if B is not shown "
         "to be worse, 3 if it is, 2 if there is nothing to compare."
     )
-    parser.add_argument("a", type=Path, metavar="A", help="a run.jsonl, or a folder of them")
-    parser.add_argument("b", type=Path, metavar="B", help="a run.jsonl, or a folder of them")
+    parser.add_argument("a", type=Path, metavar="A", help="the file of a run, or a folder of runs")
+    parser.add_argument("b", type=Path, metavar="B", help="the file of a run, or a folder of runs")
     parser.set_defaults(run=run)
 
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 def load(path: Path) -> tuple[list[list[dict[str, Any]]], list[str]]:
     """The judged runs in a file or folder, and why each of the others was left out."""
     runs, left_out = [], []
-    for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+    for file in runs_in(path):
         try:
             lines = read(file)
             if not lines or lines[-1]["kind"] != "result":
@@ -54,8 +54,8 @@ def load(path: Path) -> tuple[list[list[dict[str, Any]]], list[str]]:
                 left_out.append(f"{file}: INVALID, {lines[-1]['reasons'][0]}")
             else:
                 runs.append(lines)
-        except (OSError, ValueError, KeyError, TypeError):
-            left_out.append(f"{file}: not a run.jsonl")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            left_out.append(f"{file}: not the file of a run ({getattr(error, 'strerror', None) or error})")
     return runs, left_out
 
 

@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "For a run with injected faults, also print the verdict outside the faults. "
         "Exit status: 0, or 2 if the file is not a run or the page cannot be written."
     )
-    parser.add_argument("run_file", type=Path, metavar="RUN.jsonl")
+    parser.add_argument("run_file", type=Path, metavar="RUN", help="the file of the run")
     parser.add_argument("--out", type=Path, help="the page (default: next to the run, .html)")
     parser.set_defaults(run=run)
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         html, outside = page(lines), judge_outside_faults(lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
-        say(f"loadtest report: {options.run_file}: expected a run.jsonl ({reason})")
+        say(f"loadtest report: {options.run_file}: expected the file of a run ({reason})")
         return WRONG_USAGE
     if outside is not None:
         tell(outside_faults(outside))

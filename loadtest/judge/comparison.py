@@ -4,7 +4,7 @@ For each metric: the ratio of the geometric means, B to A, with a bootstrap inte
 replacement, each set separately, and the middle 95 % of the ratios form the interval. A difference is *shown*
 when the interval does not contain 1. With a single run on either side there is a ratio but no interval.
 
-Pure: lines of `run.jsonl` in, rows out.
+Pure: lines of runs in, rows out.
 """
 
 from __future__ import annotations

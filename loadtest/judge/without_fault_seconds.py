@@ -7,7 +7,7 @@ whatever cannot be placed in time – are those of the whole run.
 
 The lag of the remaining seconds is that of sending, receiving and event loop together: seconds do not separate them.
 
-Pure: lines of `run.jsonl` in, a judgement out.
+Pure: the lines of a run in, a judgement out.
 """
 
 from __future__ import annotations

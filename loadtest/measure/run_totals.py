@@ -43,7 +43,7 @@ class Tally:
     """The totals of a run's measured time; times in seconds.
 
     It is as wide as the table it fills: its fields are what the rows of `metrics.METRICS` are computed from, and the
-    keys of `totals` in `run.jsonl`, which old files have too.
+    keys of `totals` in a run's file, which old files have too.
 
     `busy` maps each generator process to its CPU share of one core, second by second. `wrong` are
     the correctness checks that failed, one sentence each. `shares` says of each generator process what its own
@@ -143,7 +143,7 @@ COURSES: Final = ("latency", "ack", "skew", "inside", "lag")
 
 @dataclass(slots=True)
 class Second:
-    """One second of a run, as wide as the line of `run.jsonl` that it fills; `at` is the Unix second in which it ended.
+    """One second of a run, as wide as its line in the run's file; `at` is the Unix second in which it ended.
 
     What is counted became known in this second. `latency` holds the pairs of measured updates. `service` is,
     by address, its share of a core (`cpu`) and its resident bytes (`memory`).

@@ -59,7 +59,7 @@ class Option:
     positional: bool = False  # in `run`
     in_web_ui: bool = True
     key: str = ""  # in JSON; default: the field's name in camel case
-    recorded: bool = True  # among the `arguments` of run.jsonl
+    recorded: bool = True  # among the `arguments` in the run's file
 
 
 def option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - as argparse calls it
@@ -216,7 +216,7 @@ class RunSpec:
         return cls(**given)
 
     def recorded(self) -> dict[str, Any]:
-        """The `arguments` of run.jsonl. A path is cut to its file name, because a run may be shown to others."""
+        """The `arguments` in the run's file. A path is cut to its file name, because a run may be shown to others."""
         exact = replace(self, player_rate=self.each, log=Path(self.log).name)
         gates = [gate.text for gate in self.parsed_gates()]
         arguments = {_key(one): _plain(getattr(exact, one.name)) for one in _FIELDS if _option(one).recorded}

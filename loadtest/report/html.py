@@ -1,6 +1,6 @@
 """A run as one self-contained HTML page, for readers who did not see the run: charts, figures, the method.
 
-Pure: the lines of `run.jsonl` in, HTML out.
+Pure: the lines of a run in, HTML out.
 """
 
 from __future__ import annotations

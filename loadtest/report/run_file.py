@@ -1,6 +1,6 @@
 """The file of a run.
 
-`run.jsonl` has one JSON object per line, each with a `kind`:
+Whatever its name, it has one JSON object per line, each with a `kind`:
 
 - `run`, first: what ran where – arguments, versions, machine, target, session;
 - `second`, one per second: `run_totals.Second`;
@@ -26,6 +26,7 @@ from loadtest.judge.gates import Judgement
 from loadtest.measure.run_totals import Second, Tally
 
 FORMAT: Final = 1  # of the file; raised when a reader of the old format would misread the new one
+LONGEST_FIRST_LINE: Final = 1 << 20  # bytes; one has about a thousand, more with many addresses
 
 
 class Unwritable(Exception):
@@ -140,3 +141,22 @@ def read(path: Path) -> list[dict[str, Any]]:
     """The lines of a run, which may still be in progress: an unfinished last line is left out."""
     text = path.read_text("utf-8-sig")  # editors put a byte order mark before it
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def runs_in(path: Path) -> list[Path]:
+    """The files of runs in a folder; a path that is no folder is itself.
+
+    A run may have any name (`--out rate-0.5`), so its first line decides; a damaged one is known by its `.jsonl`.
+    """
+    if not path.is_dir():
+        return [path]
+    return [file for file in sorted(path.iterdir()) if file.is_file() and (file.suffix == ".jsonl" or _begins(file))]
+
+
+def _begins(file: Path) -> bool:
+    """Whether the first line is that of a run."""
+    try:
+        with file.open("rb") as opened:
+            return bool(json.loads(opened.readline(LONGEST_FIRST_LINE).decode("utf-8-sig"))["kind"] == "run")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -34,7 +34,7 @@ class SwarmDesk(LivePanel):
     """A desk from which swarms are sent. `await SwarmDesk.start()` is the way to get one.
 
     Each swarm gets a fresh service, over memory or a Redis of its own; both end with the swarm. The
-    runs are kept as `run.jsonl` files, and as pages to read, in `folder`. There is one desk at a
+    runs are kept as files, and as pages to read, in `folder`. There is one desk at a
     time: starting another closes the earlier one.
 
     >>> desk = await SwarmDesk.start()

@@ -24,7 +24,7 @@ from cockpit.ui.theme import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from loadtest.judge.comparison import MetricComparison, compare, doubts
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import HEADLINES
-from loadtest.report.run_file import read
+from loadtest.report.run_file import read, runs_in
 
 SIZE = (12.5, 3.8)  # inches
 COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#56b4e9")
@@ -44,7 +44,7 @@ class FinishedRun:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a run.jsonl. Raises ValueError for another kind of file."""
+        """Read the file of a run. Raises ValueError for another kind of file."""
         try:
             lines = read(path)
             facts, last = lines[0], lines[-1]
@@ -52,8 +52,8 @@ class FinishedRun:
         except (ValueError, KeyError, IndexError, TypeError):
             kinds = ("", "")
         if kinds[0] != "run":
-            raise ValueError(f"{path}: expected a run.jsonl, got another kind of file")
-        return cls(_STAMP.sub("", path.stem), facts, last if kinds[1] == "result" else None)
+            raise ValueError(f"{path}: expected the file of a run, got another kind of file")
+        return cls(_STAMP.sub("", path.name.removesuffix(".jsonl")), facts, last if kinds[1] == "result" else None)
 
     @property
     def verdict(self) -> str:
@@ -85,11 +85,9 @@ class Results:
     @classmethod
     def load(cls, *files: str | Path) -> Self:
         """Read the runs in the files and folders. Raises ValueError, also if there is none."""
-        paths = [
-            path for file in map(Path, files) for path in (sorted(file.glob("*.jsonl")) if file.is_dir() else [file])
-        ]
+        paths = [path for file in map(Path, files) for path in runs_in(file)]
         if not paths:
-            raise ValueError(f"expected at least one run.jsonl in {listed([str(file) for file in files]) or 'nothing'}")
+            raise ValueError(f"expected at least one run in {listed([str(file) for file in files]) or 'nothing'}")
         return cls([FinishedRun.read(path) for path in paths])
 
     @property

@@ -1,4 +1,4 @@
-"""A run.jsonl that is being written, line by line as it grows."""
+"""The file of a run that is being written, line by line as it grows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One run of the load test as a child of the kernel, followed while it writes its file.
 
 Locust is never loaded here: it patches sockets and would block the kernel. It runs in processes of its
-own; what is shown is read from the run.jsonl that they write.
+own; what is shown is read from the file that they write.
 """
 
 from __future__ import annotations

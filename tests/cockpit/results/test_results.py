@@ -84,13 +84,21 @@ def test_runs_without_a_verdict_are_shown_and_not_compared(tmp_path: Path) -> No
     assert len(picture.png) < 150_000
 
 
+def test_runs_of_any_name_are_found_and_kept_apart(tmp_path: Path) -> None:
+    """`--out rate-0.5` and `--out rate-0.7` are two kinds of runs, in a folder that holds their pages, too."""
+    for rate in ("rate-0.5", "rate-0.7"):
+        write(tmp_path, "a", 0.02).rename(tmp_path / rate)
+        (tmp_path / f"{rate}.html").touch()
+    assert Results.load(tmp_path).names == ["rate-0.5", "rate-0.7"]
+
+
 def test_what_cannot_be_read_or_compared_is_said(tmp_path: Path) -> None:
     """A folder without runs, a file of something else, a name that fits none or several."""
     with pytest.raises(ValueError, match="at least one run"):
         Results.load(tmp_path)
     other = tmp_path / "x.jsonl"
     other.write_text('{"kind":"second"}\n')
-    with pytest.raises(ValueError, match=r"expected a run\.jsonl"):
+    with pytest.raises(ValueError, match="expected the file of a run"):
         Results.load(other)
     results = Results.load(write(tmp_path, "steady-a", 0.02), write(tmp_path, "steady-b", 0.02, seed=2))
     with pytest.raises(ValueError, match="'steady' fits 2"):

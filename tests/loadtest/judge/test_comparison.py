@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -95,5 +96,28 @@ def test_runs_that_prove_nothing_are_left_out(refuse, tmp_path) -> None:
     assert ended.status == 2
     assert "0.jsonl: INVALID, cut short" in ended.err
     assert "1.jsonl: the run did not end" in ended.err
-    assert "x.jsonl: not a run.jsonl" in ended.err
+    assert "x.jsonl: not the file of a run (Expecting value" in ended.err
     assert "expected at least one judged run" in ended.err
+
+
+def test_a_run_of_any_name_is_found_in_its_folder(refuse, tmp_path) -> None:
+    """`--out rate-0.5` is compared like any other run; the page, the record and the pipe beside it are no runs."""
+    runs = lot(tmp_path / "runs", lines(0.01))
+    (runs / "0.jsonl").rename(runs / "rate-0.5")
+    (runs / "rate-0.5.html").write_text("<p>")
+    (runs / "ramp.json").write_text('{"gates": []}\n')
+    os.mkfifo(runs / "pipe")
+    ended = refuse("compare", str(runs), str(runs))
+    assert ended.status == 0, ended.err
+    assert ended.err == ""
+    assert "A (n=1)" in ended.out
+
+
+def test_a_folder_without_runs_is_one_line(refuse, tmp_path) -> None:
+    """Nothing to compare, and a path that is not there, are status 2 with the path and what was expected."""
+    ended = refuse("compare", str(tmp_path), str(tmp_path))
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"loadtest compare: {tmp_path}: expected at least one judged run, got none\n"
+    ended = refuse("compare", str(tmp_path / "none"), str(tmp_path))
+    assert ended.status == 2
+    assert f"{tmp_path / 'none'}: not the file of a run (No such file or directory)" in ended.err

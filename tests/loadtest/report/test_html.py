@@ -143,4 +143,4 @@ def test_no_run_is_one_sentence(refuse, tmp_path) -> None:
     for path in (other, tmp_path / "none.jsonl"):
         ended = refuse("report", str(path))
         assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
-        assert "expected a run.jsonl (" in ended.err
+        assert "expected the file of a run (" in ended.err
