@@ -89,6 +89,8 @@ def shown(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:  # half an IPv6 address
         return url.rpartition("@")[2]
+    if "@" in parts.path + parts.query + parts.fragment:  # a raw / ? or # in a password ends the host too early
+        return url.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
 
 

@@ -21,6 +21,7 @@ from loadtest.judge.gates import DEFAULT_GATES, Gate, parse_gates
 from loadtest.plan.scenarios import PURPOSES, SCENARIOS, default_gates, scenario_of
 from loadtest.plan.score_times import PROCESSES
 from loadtest.replay import log_format
+from loadtest.target import http_api
 
 Front = Literal["run", "locust"]  # the two command lines: that of `python -m loadtest`, and Locust's
 
@@ -303,7 +304,7 @@ def _value(one: Field[Any], value: Any, front: Front) -> Any:
     if isinstance(one.default, bool):
         return one.default ^ bool(value)
     if isinstance(one.default, tuple):
-        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else tuple(value or ())
+        return tuple(http_api.split(value)) if isinstance(value, str) else tuple(value or ())  # Locust's --host
     if value is None:
         return _default(one, front) or one.default
     # Locust's web UI keeps an option's type, so there 0 stands for "not given".

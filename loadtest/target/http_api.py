@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +17,7 @@ from loadtest.target.prometheus_text import Samples
 
 PAGE = 1000  # rows, the most the service gives at once
 TIMEOUT = 10.0  # seconds
+_QUOTE = "; in a password, write % / ? # [ ] @ as %25 %2F %3F %23 %5B %5D %40"
 _NO_SUCH_CALL = {404, 405, 501}  # statuses with which a server says that it knows no such path or method
 
 
@@ -32,8 +35,8 @@ class FetchedBoard:
 
 
 def split(urls: str) -> list[str]:
-    """The addresses in a text that may name several, with commas between them."""
-    return [url for url in (one.strip() for one in urls.split(",")) if url]
+    """The addresses in a text that may name several, with commas between them; a password may have a comma, too."""
+    return [url for url in (one.strip(" ,") for one in re.split(r",(?=[\s,]*https?://)", urls)) if url]
 
 
 def ws_url(url: str) -> str:
@@ -41,6 +44,7 @@ def ws_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        usable = usable and "@" not in parts.path + parts.query + parts.fragment
     except ValueError:  # a port that is no number, half an IPv6 address
         usable = False
     if not usable:
@@ -105,7 +109,8 @@ def _answer(method: str, url: str, path: str, headers: dict[bytes, bytes] | None
         with http_client.client(url, timeout=TIMEOUT) as http:
             answer = http.request(method, path, headers=httpx.Headers(headers, encoding="latin-1"))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):  # the last from the host's name
-        raise _no_url(url) from None
+        proxy = proxies.proxy_for(url) or ""
+        raise (_no_url(url) if _is_url(proxy) else _no_proxy(url, proxy)) from None
     except (httpx.RemoteProtocolError, httpx.DecodingError, httpx.TooManyRedirects):
         raise _other_server(url, f"{method} {path} was not answered as HTTP wants it") from None
     except (httpx.TransportError, ImportError, ValueError) as error:  # the last two: no such proxy can be used
@@ -132,8 +137,24 @@ def _reason(error: BaseException) -> str:
     return str(error)
 
 
+def _is_url(text: str) -> bool:
+    with contextlib.suppress(httpx.InvalidURL):
+        return bool(httpx.URL(text))
+    return False
+
+
 def _no_url(url: str) -> Unreachable:
-    return Unreachable(f"expected a URL like http://127.0.0.1:8000, got {access.shown(url)}")
+    return Unreachable(f"expected a URL like http://127.0.0.1:8000, got {_without_password(url)}")
+
+
+def _no_proxy(url: str, proxy: str) -> Unreachable:
+    expected = f"expected a proxy like http://127.0.0.1:3128, got {_without_password(proxy)}"
+    return Unreachable(f"{access.shown(url)}: {expected}")
+
+
+def _without_password(url: str) -> str:
+    """What cannot be read as a URL, and how a password is written in one, if it has any."""
+    return access.shown(url) + (_QUOTE if "@" in url else "")
 
 
 def _other_server(url: str, came: str) -> Unreachable:

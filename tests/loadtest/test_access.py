@@ -110,5 +110,14 @@ def test_what_cannot_be_sent_is_refused(refuse, tmp_path, command) -> None:
 
 def test_a_url_is_shown_without_its_password() -> None:
     """A host stays as it is, whatever stands before it."""
-    assert access.shown("https://user:p@ss@[::1]:8000/a@b") == "https://[::1]:8000/a@b"
+    assert access.shown("https://user:p@ss@[::1]:8000/a") == "https://[::1]:8000/a"
     assert access.shown("http://127.0.0.1:8000") == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("command", [("run", "steady"), ("ramp",), ("replay", str(SAMPLE))])
+def test_a_password_that_needs_quoting_is_one_line_without_it(refuse, command) -> None:
+    """A raw slash in it would end the host: status 2, what was expected, how to write it, and no piece of it."""
+    ended = refuse(*command, "--url", "http://ann:geheim/geheim@127.0.0.1:1")
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "expected a URL like http://127.0.0.1:8000, got 127.0.0.1:1; in a password, write" in ended.err
+    assert "geheim" not in ended.err

@@ -86,3 +86,21 @@ def test_the_reason_is_that_of_the_operating_system(nobody) -> None:
     with pytest.raises(Unreachable) as refused:
         http_api.players(nobody, "DEMO123")
     assert str(refused.value) == f"{nobody}: no service answers there (Connection refused)"
+
+
+@pytest.mark.parametrize("mark", ["/", "?", "#", "@x/", "@", ":", ",", "%", "[", "]", " ", "\u2100"])
+def test_no_piece_of_a_password_shows(monkeypatch, mark) -> None:
+    """Whatever sign in it is not quoted: an error names the host alone, that of a service and that of a proxy."""
+    url = f"http://ann:geheim{mark}geheim@127.0.0.1:1"
+    monkeypatch.setenv("http_proxy", url)
+    for asked in (url, "http://leaderboard.invalid"):
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1") as refused:
+            http_api.identify(asked)
+        assert "geheim" not in str(refused.value)
+
+
+def test_a_password_with_a_comma_is_one_address() -> None:
+    """Commas stand between addresses only where another one begins."""
+    urls = ["http://ann:a,b@one:1", "https://two"]
+    assert http_api.split(f" {urls[0]} ,, {urls[1]},") == urls
+    assert http_api.split("") == []
