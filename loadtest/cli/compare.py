@@ -45,7 +45,11 @@ def run(options: argparse.Namespace) -> int:
 def load(path: Path) -> tuple[list[list[dict[str, Any]]], list[str]]:
     """The judged runs in a file or folder, and why each of the others was left out."""
     runs, left_out = [], []
-    for file in runs_in(path):
+    try:
+        files = runs_in(path)
+    except OSError as error:
+        return [], [f"{path}: {error.strerror}"]
+    for file in files:
         try:
             lines = read(file)
             if not lines or lines[-1]["kind"] != "result":
@@ -66,7 +70,7 @@ def page(rows: list[MetricComparison], a: int, b: int, warnings: list[str]) -> s
     for row in rows:
         interval = "–" if row.interval is None else f"{row.interval[0]:.3f}–{row.interval[1]:.3f}"
         lines.append(
-            f" {row.metric.name:<24}{row.metric.text(row.a):>12}{row.metric.text(row.b):>12}{row.ratio:>8.3f}   "
-            f"{interval:<14}{row.verdict}"
+            f" {row.metric.name:<23} {row.metric.text(row.a):>12} {row.metric.text(row.b):>11} {row.ratio:>7.3f}   "
+            f"{interval:<13} {row.verdict}"
         )
     return "\n".join([*lines, "", *(f" warning: {warning}" for warning in warnings), ""])

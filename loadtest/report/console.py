@@ -44,9 +44,9 @@ def rewrites_lines() -> bool:
 
 
 def rewrite(line: str, *, end: str = "") -> None:
-    """Write the line to stderr in place of the one before."""
+    """Write the line to stderr in place of the one before; whole, if the next one does not take its place."""
     width = shutil.get_terminal_size().columns - 1  # a longer one would take two
-    _written(sys.stderr, f"\r\x1b[K{line[:width]}{end}")
+    _written(sys.stderr, f"\r\x1b[K{line if end else line[:width]}{end}")
 
 
 def _written(stream: TextIO, text: str) -> bool:

@@ -147,10 +147,18 @@ def runs_in(path: Path) -> list[Path]:
     """The files of runs in a folder; a path that is no folder is itself.
 
     A run may have any name (`--out rate-0.5`), so its first line decides; a damaged one is known by its `.jsonl`.
+    Raises OSError for a folder that cannot be read.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     return [file for file in sorted(path.iterdir()) if file.is_file() and (file.suffix == ".jsonl" or _begins(file))]
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder that this process can reach."""
+    with contextlib.suppress(PermissionError):  # of a folder above
+        return path.is_dir()
+    return False
 
 
 def _begins(file: Path) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadtest.report.run_file import open_alone, unwritable
+from loadtest.report.run_file import is_folder, open_alone, unwritable
 
 
 def reserve(out: str, scenario: str) -> Path:
@@ -18,7 +18,7 @@ def reserve(out: str, scenario: str) -> Path:
     Raises `Unwritable`. A file that the run does not fill is for `release`.
     """
     path = Path(out or "runs")
-    if out and not out.endswith(os.sep) and not path.is_dir():
+    if out and not out.endswith(os.sep) and not is_folder(path):
         os.close(open_alone(path))
         return path
     return _new(path, f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{scenario}")

@@ -26,9 +26,7 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
         _row("received", f"{tally.frames:,} frames, {tally.bytes / 1e6:,.1f} MB"),
         _row(
             "converged",
-            "yes: every client holds the final board, every score is what was acknowledged"
-            if metrics["converged"]
-            else "NO",
+            "yes: every client has the final board, every score as acknowledged" if metrics["converged"] else "NO",
         ),
         _row("errors", _named(tally.errors, "none")),
         _row("closes", _named(tally.closes, "none")),
@@ -38,7 +36,7 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     ]
     for family, label in FAMILIES.items():
         values = family_values(family, metrics)
-        lines.append(f" {label:<23}" + "".join(f"{_milliseconds(value):>9}" for value in values))
+        lines.append(f" {label:<23}" + "".join(f" {_milliseconds(value):>8}" for value in values))
     lines += [" " + "─" * (WIDTH - 2), ""]
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
@@ -84,7 +82,7 @@ def _row(title: str, text: str) -> str:
 
 def _figures(metrics: Mapping[str, float | None]) -> list[str]:
     """The metrics that are not statistics of a time, two per line."""
-    cells = [f"{metric.label:<24}{metric.text(metrics.get(metric.name)):>12}" for metric in FIGURES]
+    cells = [f"{metric.label:<23} {metric.text(metrics.get(metric.name)):>12}" for metric in FIGURES]
     return [" " + "    ".join(cells[start : start + 2]).rstrip() for start in range(0, len(cells), 2)]
 
 

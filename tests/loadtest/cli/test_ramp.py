@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from loadtest.cli import ramp
+from loadtest.judge.gates import Verdict
 from loadtest.report.run_file import read
+from loadtest.target.processes import ServiceFailed
 
 
 async def test_a_ramp_keeps_every_trial(loadtest, service, tmp_path) -> None:
@@ -41,6 +46,15 @@ async def test_an_interrupted_ramp_tells_what_it_knows(under_way, service, tmp_p
     trials = json.loads((folder / "ramp.json").read_text("utf-8"))["trials"]
     assert [trial["players"] for trial in trials][:1] == [4]
     assert "Traceback" not in ended.err
+
+
+def test_a_trial_that_a_full_disk_cut_off_keeps_its_verdict(tmp_path) -> None:
+    """What Locust's exit status says counts, with a reason that names the file; no verdict and no file is an error."""
+    trial = tmp_path / "001-4.jsonl"
+    trial.write_text('{"kind":"run"}\n')
+    assert ramp._outcome(trial, 3) == (Verdict.FAIL, f"{trial} could not be written to its end")
+    with pytest.raises(ServiceFailed, match=f"Locust ended with status 1 without writing the run, {trial}"):
+        ramp._outcome(trial, 1)
 
 
 def test_what_cannot_be_searched_is_refused(refuse) -> None:

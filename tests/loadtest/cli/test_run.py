@@ -1,17 +1,23 @@
-"""A run whose file or page cannot be written, or whose owner is killed."""
+"""A run whose file or page is somewhere, or cannot be written, and one whose owner is killed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import pty
 import signal
+import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import psutil
 import pytest
 
+from loadtest.measure.metrics import FIGURES
 from loadtest.report.run_file import read
+from loadtest.report.run_path import page_beside
 
 ROOT = Path(__file__).parents[3]
 SHORT = ("run", "steady", "--players", "4", "--rate", "8", "--duration", "3s", "--warm-up", "0.2s")
@@ -56,6 +62,39 @@ async def test_a_disk_that_fills_up_keeps_the_verdict(service, tmp_path) -> None
     assert "the page of the run is not written" in err
     assert "Traceback" not in said + err
     assert read(out)[0]["kind"] == "run"
+
+
+def in_a_narrow_terminal(*arguments: str) -> str:
+    """What the command writes to a terminal of 40 columns that has neither colours nor a cursor."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 40))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=its, stderr=its,
+        env=environment | {"NO_COLOR": "1", "TERM": "dumb"},
+    ) as command:  # fmt: skip
+        os.close(its)
+        written = b""
+        with contextlib.suppress(OSError):  # Linux' way to say that nobody holds the other side any more
+            while data := os.read(ours, 65536):
+                written += data
+        os.close(ours)
+    assert command.returncode in {0, 3, 4}, written.decode()
+    return written.decode()
+
+
+def test_a_folder_gets_a_run_and_a_narrow_terminal_every_figure(service, tmp_path) -> None:
+    """`--out FOLDER` is one new run with its page; nothing that is told of it is cut, coloured or rewritten."""
+    told = in_a_narrow_terminal(*SHORT, "--duration", "1s", "--url", service.url, "--out", str(tmp_path))
+    run, page = sorted(tmp_path.iterdir(), key=lambda file: file.suffix, reverse=True)
+    assert run.name.endswith("-steady.jsonl")
+    assert page == page_beside(run)
+    result = read(run)[-1]
+    for metric in FIGURES:
+        assert f"{metric.text(result['metrics'][metric.name])}" in told
+    for line in (str(run), str(page), f" {result['verdict']}  steady, 4 players", *result["reasons"]):
+        assert line in told
+    assert "\x1b" not in told
 
 
 @pytest.mark.starts_process

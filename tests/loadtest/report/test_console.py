@@ -62,14 +62,16 @@ class Terminal(io.StringIO):
 
 
 def test_a_line_is_rewritten_where_the_terminal_can(monkeypatch) -> None:
-    """A line in place takes one row of the terminal; a dumb terminal, which shows control codes, has none."""
+    """A line in place takes one row of the terminal, the last is whole; a dumb terminal shows control codes."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("TERM", "xterm")
     assert console.rewrites_lines()
-    console.rewrite("a line that is longer than that", end="\n")
-    assert terminal.getvalue() == "\r\x1b[Ka line that is long\n"
+    console.rewrite("a line that is longer than that")
+    assert terminal.getvalue() == "\r\x1b[Ka line that is long"
+    console.rewrite("the last line is longer than that, too", end="\n")
+    assert terminal.getvalue().endswith("\r\x1b[Kthe last line is longer than that, too\n")
     monkeypatch.setenv("TERM", "dumb")
     assert not console.rewrites_lines()
 

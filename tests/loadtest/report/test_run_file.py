@@ -54,6 +54,13 @@ def test_an_older_run_of_the_same_name_is_replaced(tmp_path) -> None:
     assert len(read(path)) == 1
 
 
+def test_half_a_line_at_the_end_is_left_out(tmp_path) -> None:
+    """A run that is being written, or that was cut off, is read as far as its lines are whole."""
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"kind":"run"}\n{"kind":"seco')
+    assert read(path) == [{"kind": "run"}]
+
+
 def test_a_byte_order_mark_is_no_part_of_a_run(tmp_path) -> None:
     """A file that an editor saved with a byte order mark is read as it was."""
     path = tmp_path / "run.jsonl"

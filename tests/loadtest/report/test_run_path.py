@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from loadtest.report.run_file import RunFile, Unwritable
 from loadtest.report.run_path import page_beside, release, reserve, reserved, write_text
+
+NOBODY = 65534
 
 
 def test_runs_of_the_same_second_have_files_of_their_own(tmp_path) -> None:
@@ -61,3 +68,45 @@ def test_what_cannot_be_written_is_named(tmp_path) -> None:
             reserve(str(path), "steady")
     with pytest.raises(Unwritable, match="Is a directory"):
         write_text(tmp_path, "page")
+    with pytest.raises(Unwritable, match=r"got /dev/full \(No space left on device\)"):
+        write_text(Path("/dev/full"), "page")
+
+
+@contextlib.contextmanager
+def without_privilege() -> Iterator[None]:
+    """Be nobody for a while, where this is root, whom permissions do not stop."""
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(NOBODY)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture(params=["in reach", "out of reach"])
+def forbidden(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder in which nobody may write, below one that everybody, or nobody else, may enter."""
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above) / "there"
+        folder.mkdir(mode=0o555)
+        Path(above).chmod(0o755 if request.param == "in reach" else 0o600)
+        yield folder
+        Path(above).chmod(0o755)
+
+
+def test_a_folder_without_permission_is_named(forbidden) -> None:
+    """A run in it, a file in it, a folder in it, a ramp's record and a page: each is said at once."""
+    outs = (str(forbidden), f"{forbidden}/", f"{forbidden}/a.jsonl", f"{forbidden}/new/a.jsonl")
+    attempts = [functools.partial(reserve, out, "steady") for out in outs]
+    attempts += [
+        reserved(forbidden / "ramp.json").__enter__,
+        functools.partial(write_text, forbidden / "a.html", "page"),
+    ]
+    with without_privilege():
+        for attempt in attempts:
+            with pytest.raises(Unwritable, match=rf"got {forbidden}.* \((its folder: )?Permission denied\)"):
+                attempt()
+    forbidden.parent.chmod(0o755)
+    assert not list(forbidden.iterdir())
