@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from service.core.host_names import HostRule, OriginRule
 from service.core.local_addresses import folder_of, is_loopback
-from service.core.protocol import MAX_POINTS
+from service.core.protocol import MAX_POINTS, admin_token
 from service.core.ranking import Ranking
 
 PREFIX = "LEADERBOARD_"
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     @field_validator("admin_token")
     @classmethod
     def _is_a_token(cls, token: str | None) -> str | None:
-        return None if token is None else _token(token)
+        return None if token is None else admin_token(token)
 
     @property
     def trusted_proxies(self) -> str:
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         if self.admin_token is not None:
             raise BadSetting("--admin-token: expected a token or --admin-token-file, got both")
         try:
-            token = _token(Path(file).read_text("utf-8-sig"))
+            token = admin_token(Path(file).read_text("utf-8-sig"))
         except OSError as error:
             problem = f"expected a file that can be read ({error.strerror})"
         except UnicodeDecodeError:
@@ -222,16 +222,6 @@ def _variable_of(name: str) -> str:
     """The variable that set the setting."""
     variable = PREFIX + name.upper()
     return "REDIS_URL" if name == "redis_url" and not os.environ.get(variable) else variable
-
-
-def _token(text: str) -> str:
-    """The token without the line end that files and shells add. Raises ValueError if it cannot be sent."""
-    token = text.strip()
-    if not token:
-        raise ValueError("expected a token, got none but blanks")
-    if not token.isprintable():  # half of a character that is not UTF-8, too
-        raise ValueError("expected a token of one line of printable UTF-8 characters")
-    return token
 
 
 def _check_redis_url(url: str) -> None:

@@ -23,6 +23,7 @@ from loadtest.target import http_api
 from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service, ServiceFailed
 from service.core.protocol import ID_PATTERN
+from service.core.protocol import admin_token as checked_token
 
 MATCHES, WRONG_INPUT, DIFFERS = 0, 2, 3
 SHOWN_DIFFERENCES = 20
@@ -45,6 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="service to play against, http://host:port (default: start one)")
     parser.add_argument("--reset", action="store_true", help="clear the session's scores first")
     parser.add_argument("--admin-token", help="token for --reset, if the service requires one")
+    parser.add_argument(
+        "--admin-token-file", metavar="FILE", help="file with that token, so that a list of processes does not show it"
+    )
     parser.add_argument(
         "--header", action="append", default=[], metavar="NAME:VALUE",
         help="a header for every request to the service, NAME:VALUE, as a gateway may want it (repeatable)",
@@ -78,17 +82,35 @@ def _session(text: str) -> str:
     return text
 
 
+def _admin_token(token: str | None, file: str | None) -> str | None:
+    """The token that was given, or that the file holds. Raises ValueError; the text does not repeat the token."""
+    if token is not None and file is not None:
+        raise ValueError("--admin-token: expected a token or --admin-token-file, got both")
+    option, came = ("--admin-token", "a value that cannot be shown") if file is None else ("--admin-token-file", file)
+    try:
+        text = token if file is None else Path(file).read_text("utf-8-sig")
+        return None if text is None else checked_token(text)
+    except OSError as error:
+        problem = f"expected a file that can be read ({error.strerror})"
+    except UnicodeDecodeError:
+        problem = "expected a file of UTF-8 characters"
+    except ValueError as error:
+        problem = str(error)
+    raise ValueError(f"{option}: {problem}, got {came}")
+
+
 def run(options: argparse.Namespace) -> int:
     """Replay the file; return the exit status."""
     try:
         access.use(options.header, options.ca_file)
+        admin_token = _admin_token(options.admin_token, options.admin_token_file)
         log, _ = load_asking(options.file, LogFormat.of(options), options.speed)
         rows = log.rows
         totals = score_log.fold(rows)
         raise_file_limit(min(len(totals), MAX_SOCKETS))
         session_id = options.session or f"replay-{secrets.token_hex(4)}"
         with _target(options.url, len(totals), options.speed) as url:
-            _clear(url, session_id, reset=options.reset, admin_token=options.admin_token)
+            _clear(url, session_id, reset=options.reset, admin_token=admin_token)
             say(f"{len(rows)} rows, {len(totals)} players → {access.shown(url)} session {session_id}")
             say(f"the log was read as {log.read_as}")
             return _replay(rows, totals, url, session_id, options.speed)

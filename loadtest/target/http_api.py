@@ -83,7 +83,7 @@ def players(url: str, session_id: str) -> int:
 
 def reset(url: str, session_id: str, admin_token: str | None = None) -> None:
     """Clear the session's scores. Raises `Unreachable`, also when the service does not allow it."""
-    headers = {b"Authorization": f"Bearer {admin_token.strip()}".encode()} if admin_token else {}
+    headers = {b"Authorization": f"Bearer {admin_token}".encode()} if admin_token else {}
     _call("POST", url, f"/api/demo/reset?sessionId={session_id}", headers)
 
 

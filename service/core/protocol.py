@@ -316,3 +316,16 @@ def _explain(error: ValidationError) -> str:
     expected = expected.replace("String should match", "expected a string that matches", 1)
     came = "" if ", got " in expected else f", got {_shown(first['input'])}"
     return f"{where}: {expected}{came}"
+
+
+def admin_token(text: str) -> str:
+    """The token of `Authorization: Bearer …`, without the line end that files and shells add.
+
+    Raises ValueError if it cannot be sent; the text does not show it.
+    """
+    token = text.strip()
+    if not token:
+        raise ValueError("expected a token, got none but blanks")
+    if not token.isprintable():  # half of a character that is not UTF-8, too
+        raise ValueError("expected a token of one line of printable UTF-8 characters")
+    return token

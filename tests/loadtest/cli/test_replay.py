@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,24 @@ def test_what_is_not_clear_is_refused_with_its_option(refuse, tmp_path, command,
     ended = refuse(*command, export(tmp_path / "l.csv", "1767225600000", "1767225601500"), *arguments)
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert error in ended.err
+
+
+def test_a_token_that_cannot_be_sent_is_refused(refuse, tmp_path) -> None:
+    """Two tokens, no file, none in it, no text, two lines: status 2 before anything starts, without the token."""
+    log = export(tmp_path / "l.csv", "1", "2")
+    (tmp_path / "token").write_text("sesame")
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "binary").write_bytes(b"\xff\x00sesame")
+    file = "--admin-token-file"
+    for arguments, expected in (
+        (("--admin-token", "sesame", file, "token"), "--admin-token: expected a token or --admin-token-file, got both"),
+        ((file, "none"), "--admin-token-file: expected a file that can be read (No such file or directory), got none"),
+        ((file, "empty"), "--admin-token-file: expected a token, got none but blanks, got empty"),
+        ((file, "binary"), "--admin-token-file: expected a file of UTF-8 characters, got binary"),
+        (("--admin-token", "sesame\nsesame"), "--admin-token: expected a token of one line"),
+    ):
+        with contextlib.chdir(tmp_path):
+            ended = refuse("replay", log, *arguments)
+        assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+        assert expected in ended.err
+        assert "sesame" not in ended.err
