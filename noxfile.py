@@ -18,7 +18,7 @@ PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
 # A test mostly waits for a process or a browser, so three at a time suit two cores. A file is not split: what it
 # starts, it starts once. tests/conftest.py orders the files, the longest first.
 FILES_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
-SHORT = ["-m", "not long"]
+DEFAULT = ["-m", "not long and not foreign_browser"]
 FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -47,7 +47,7 @@ def tests(session: nox.Session) -> None:
         arguments.remove("--install-browser")
         install_browser(session)
     install(session, "all", groups=("test",))
-    session.run("pytest", *(arguments or [*FILES_AT_A_TIME, *SHORT]))
+    session.run("pytest", *(arguments or [*FILES_AT_A_TIME, *DEFAULT]))
     if not arguments:
         name_what_was_not_run(session)
 
@@ -120,6 +120,13 @@ def hostile_shell(session: nox.Session) -> None:
     install(session, "all", groups=("test",))
     chosen = ("-m", "starts_process and not long", *(session.posargs or FILES_AT_A_TIME))
     session.run("python", "tests/hostile_shell.py", *chosen)
+
+
+@nox.session(default=False)
+def browsers(session: nox.Session) -> None:
+    """The page and the story in Firefox and WebKitGTK, where they are installed; the default tests have Chromium."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", "-m", "foreign_browser", *session.posargs)
 
 
 @nox.session(default=False)

@@ -47,6 +47,7 @@ async def test_the_story_in_three_chromium_pages(browser: Browser, service: Serv
     assert len(record) == len(STORY)
 
 
+@pytest.mark.foreign_browser
 async def test_the_story_in_three_firefox_pages(service: Service) -> None:
     """Three real pages in Firefox see every claim of the story, and none has an error."""
     program = firefox()
@@ -59,6 +60,7 @@ async def test_the_story_in_three_firefox_pages(service: Service) -> None:
     assert len(record) == len(STORY)
 
 
+@pytest.mark.foreign_browser
 async def test_the_story_in_three_webkit_pages(service: Service) -> None:
     """Three real pages in WebKitGTK see every claim of the story, and none has an error."""
     if not webkit():

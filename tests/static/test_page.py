@@ -408,6 +408,7 @@ async def test_without_javascript_the_page_says_so(shared_service: Service, visi
     assert "Connecting" not in await page.locator("body").inner_text()
 
 
+@pytest.mark.foreign_browser
 async def test_without_javascript_firefox_shows_what_the_page_needs(shared_service: Service) -> None:
     """Firefox with JavaScript switched off shows the line about it, and no other one."""
     program = firefox()
