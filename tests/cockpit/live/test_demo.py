@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from cockpit import Demo
 from cockpit.host import processes
-from cockpit.host.processes import ServiceProcess, get
+from cockpit.host.processes import WITH_REDIS, ServiceProcess, get
 from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
 
@@ -58,17 +58,38 @@ deliveries = pytest.mark.parametrize("deliver", [here, in_a_subshell])
 Deliver = Callable[[Callable[[], object]], Awaitable[None]]
 
 
+class LentService(ServiceProcess):
+    """A service that lives on when a demo that uses it ends."""
+
+    async def stop(self) -> None:
+        self._stopping = True
+
+
 @pytest.fixture
-async def demo() -> AsyncIterator[Demo]:
-    demo = await Demo.start()
+def own_service() -> None:
+    """Named by a test that ends its demo's service: the demo starts one of its own."""
+
+
+@pytest.fixture
+async def demo(request: pytest.FixtureRequest, session_id: str) -> AsyncIterator[Demo]:
+    """A demo in a session of its own on a service that all these tests share, unless the test has `own_service`."""
+    if "own_service" in request.fixturenames:
+        demo = await Demo.start()
+    else:
+        lent = request.getfixturevalue("shared_service")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ServiceProcess, "start", lambda *_: asyncio.to_thread(LentService, lent))
+            demo = await Demo.start(session=session_id)
     yield demo
     await demo.stop()
 
 
+@pytest.mark.usefixtures("own_service")
 async def test_start_and_stop_leave_nothing(demo: Demo) -> None:
     """A started demo plays as Alice on a live service; a stopped one leaves no processes, port or task."""
     before = asyncio.all_tasks()
     assert demo.service.alive
+    assert demo.redis is None
     assert (await demo.score(25)).score == 25
     demo.simulate(players=3, rate=5)
     await until(lambda: demo.bots.connected == 3)
@@ -80,6 +101,7 @@ async def test_start_and_stop_leave_nothing(demo: Demo) -> None:
     await demo.stop()
 
 
+@pytest.mark.usefixtures("own_service")
 async def test_running_the_cell_again_closes_the_earlier_demo(demo: Demo) -> None:
     """A second start ends the first demo's service before it starts its own."""
     again = await Demo.start()
@@ -91,21 +113,21 @@ async def test_running_the_cell_again_closes_the_earlier_demo(demo: Demo) -> Non
         await again.stop()
 
 
-@pytest.mark.parametrize("children", [("service",), ("service", "redis")], ids="-".join)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_the_service_ends_with_its_kernel(how: signal.Signals, children: tuple[str, ...]) -> None:
-    """However the process that owns a demo ends, its service and its Redis end too and the ports are free."""
+async def test_the_service_ends_with_its_kernel(how: signal.Signals) -> None:
+    """However the process that owns demos ends, their services and a Redis end too and the ports are free."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")]),
+        WITH_REDIS: "0",
     }
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("demo_owner.py")), *children, env=environment, cwd=ROOT,
+        sys.executable, str(Path(__file__).with_name("demo_owner.py")), env=environment, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     assert owner.stdout is not None
     async with asyncio.timeout(30):
-        printed = [(await owner.stdout.readline()).decode().split() for _ in children]
+        printed = [(await owner.stdout.readline()).decode().split() for _ in ("service", "service", "redis")]
     assert not any(refuses(url) for _, url in printed)
     owner.send_signal(how)
     await owner.wait()
@@ -113,6 +135,7 @@ async def test_the_service_ends_with_its_kernel(how: signal.Signals, children: t
     await until(lambda: not any(_runs(int(pid)) for pid, _ in printed))
 
 
+@pytest.mark.usefixtures("own_service")
 async def test_a_service_that_dies_is_shown(demo: Demo) -> None:
     """When the service ends by itself, the panel says so in words."""
     panel = demo.panel()
@@ -139,6 +162,7 @@ async def test_a_failed_button_is_shown_until_dismissed(demo: Demo) -> None:
 
 
 @deliveries
+@pytest.mark.usefixtures("own_service")
 async def test_buttons_do_what_they_say(demo: Demo, deliver: Deliver) -> None:
     """Each control acts on the service, on whatever thread its click comes: join, points, populate, reset, bots."""
     controls = demo._controls
@@ -216,7 +240,7 @@ async def test_run_for_says_what_happened(demo: Demo) -> None:
 async def test_the_frame_shows_the_page_in_the_notebook_s_theme(demo: Demo) -> None:
     """The page is framed once for each theme, hidden ones are lazy, and it plays as the notebook does."""
     assert demo._page.widget.value.count("<iframe") == demo._page.widget.value.count('loading="lazy"') == 2
-    for part in ("view=embed", "user=alice", "theme=light", "theme=dark", "session=DEMO123"):
+    for part in ("view=embed", "user=alice", "theme=light", "theme=dark", f"session={demo.session}"):
         assert part in demo._page.widget.value
     await demo.play_as(None)
     assert "user=" not in demo._page.widget.value
@@ -231,13 +255,14 @@ async def test_says_the_board_without_a_display(demo: Demo) -> None:
 
 
 async def test_the_story_clears_the_session_and_gives_it_back(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the story plays, the bots are gone and the notebook watches; afterwards it plays as before."""
+    """While the story plays, twice, the bots are gone and the notebook watches; afterwards it plays as before."""
     monkeypatch.setattr("cockpit.story.playback.CHECKED_FOR", 0)
     demo.panel()
     demo.simulate(players=4, rate=10)
     await until(lambda: demo.bots.connected == 4)
-    record = await demo.play(speed=1000)
-    assert len(record) == len(demo._story.story)
+    for _ in range(2):  # a second time all of it again
+        record = await demo.play(speed=1000)
+        assert len(record) == len(demo._story.story)
     assert demo._story._progress.value == len(record)
     assert "every claim was checked" in demo._story._caption.value
     assert demo.bots.players == 0
