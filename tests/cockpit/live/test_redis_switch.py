@@ -84,7 +84,10 @@ async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) ->
 
 
 async def test_a_redis_that_crashes_can_be_started_by_the_button(demo: Demo) -> None:
-    """Ended by something else than the button it is shown as away, and comes back at the button's press."""
+    """Ended by something else than the button it is shown as away, and comes back at the button's press.
+
+    Stop everything waits for a start that is under way and leaves no server; the button can do nothing any more.
+    """
     await demo.score(10)
     os.kill(demo.redis.pid, signal.SIGKILL)
     await until(lambda: demo.state.board.degraded and demo._dashboard.redis_card.button.description == "Start Redis")
@@ -93,9 +96,6 @@ async def test_a_redis_that_crashes_can_be_started_by_the_button(demo: Demo) -> 
     await until(lambda: "it went away by itself, whole again after" in demo._dashboard.redis_card.words.value)
     assert demo.troubles == []
 
-
-async def test_stopping_everything_ends_a_redis_that_is_being_started(demo: Demo) -> None:
-    """The end waits for a start that is under way and leaves no server; the button can do nothing any more."""
     await demo.stop_redis()
     starting = asyncio.create_task(demo.start_redis())
     await asyncio.sleep(0)
@@ -109,19 +109,15 @@ async def test_stopping_everything_ends_a_redis_that_is_being_started(demo: Demo
 
 
 async def test_without_being_asked_for_there_is_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is what a demo has where nothing is said; the environment says it for cells that do not."""
-    monkeypatch.setenv(WITH_REDIS, "0")
-    demo = await Demo.start()
-    demo.panel()
-    assert demo.redis is demo._dashboard.redis_card is None
-    await until(lambda: "in <b>memory</b>" in demo._dashboard.status.widget.value)
-    with pytest.raises(RuntimeError, match="redis=True"):
-        await demo.stop_redis()
-    await demo.stop()
+    """The environment says it for cells that do not; a cell that says no has memory, whatever the environment says."""
     monkeypatch.setenv(WITH_REDIS, "1")
     demo = await Demo.start()
     assert demo.redis.alive
     await demo.stop()
     demo = await Demo.start(redis=False)
-    assert demo.redis is None
+    demo.panel()
+    assert demo.redis is demo._dashboard.redis_card is None
+    await until(lambda: "in <b>memory</b>" in demo._dashboard.status.widget.value)
+    with pytest.raises(RuntimeError, match="redis=True"):
+        await demo.stop_redis()
     await demo.stop()
