@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from cockpit.story.script import AT_ONCE, STORY, Expect, Played, Sight, StoryFailed, TabState, perform, play
 from cockpit.story.story_clients import ClientTabs
+from cockpit.ui.tasks import Report
 from e2e.chromium_tabs import ChromiumTabs
 from e2e.firefox_tabs import NO_FIREFOX, FirefoxTabs, firefox
 from e2e.foreign_tabs import ForeignTabs
@@ -29,6 +30,11 @@ def problems() -> tuple[list[str], object]:
     """A list, and what writes the background's failures into it."""
     failed: list[str] = []
     return failed, lambda what, error: failed.append(f"{what}: {error!r}")
+
+
+def tabs_of(service: Service, session: str, report_failure: Report) -> ClientTabs:
+    """The notebook's tabs, in a session of their own."""
+    return ClientTabs(service.url.rstrip("/"), service.ws_url, session, report_failure)
 
 
 # The other engines are asked what they show: how soon is Chromium's business, as their drivers take time of their own.
@@ -80,22 +86,22 @@ async def test_the_story_over_a_foreign_client(service: Service) -> None:
     assert len(record) == len(STORY)
 
 
-async def test_the_story_on_the_cockpit_s_own_tabs(service: Service) -> None:
+async def test_the_story_on_the_cockpit_s_own_tabs(shared_service: Service, session_id: str) -> None:
     """The notebook's tabs see every claim of the story, and nothing fails in its background."""
     failed, report_failure = problems()
-    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as tabs:
+    async with tabs_of(shared_service, session_id, report_failure) as tabs:
         record = await play(STORY, tabs, speed=math.inf)
     report("cockpit", record)
     assert len(record) == len(STORY)
     assert failed == []
 
 
-async def test_a_wrong_claim_fails_with_its_caption(service: Service) -> None:
+async def test_a_wrong_claim_fails_with_its_caption(shared_service: Service, session_id: str) -> None:
     """A claim that does not come true ends the play and names the step, the tab and what is there instead."""
     wrong = Expect("a score that nobody made", lambda _, now: now.scores() == {"alice": 1}, within=0.3)
     story = (*STORY[:4], replace(STORY[4], expect=(wrong,)))
     failed, report_failure = problems()
-    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as tabs:
+    async with tabs_of(shared_service, session_id, report_failure) as tabs:
         with pytest.raises(
             StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"
         ):
@@ -103,11 +109,11 @@ async def test_a_wrong_claim_fails_with_its_caption(service: Service) -> None:
     assert failed == []
 
 
-async def test_a_claim_that_holds_before_its_act_proves_nothing(service: Service) -> None:
+async def test_a_claim_that_holds_before_its_act_proves_nothing(shared_service: Service, session_id: str) -> None:
     """A step whose claim is true before anything was done fails."""
     idle = replace(STORY[0], expect=(Expect("an empty board", lambda _, now: not now.board),))
     _, report_failure = problems()
-    async with ClientTabs(service.url.rstrip("/"), service.ws_url, "DEMO123", report_failure) as tabs:
+    async with tabs_of(shared_service, session_id, report_failure) as tabs:
         with pytest.raises(StoryFailed, match="before anything was done"):
             await perform(idle, tabs)
 

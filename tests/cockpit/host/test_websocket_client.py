@@ -53,10 +53,13 @@ class Board:
         self.states.append(state)
 
 
-async def test_plays_and_gets_an_answer(service: Service) -> None:
+async def test_plays_and_gets_an_answer(shared_service: Service, session_id: str) -> None:
     """A joined client's score is answered with total, rank and version, and is on its board."""
     board = Board()
-    async with asyncio.timeout(10), running(LeaderboardClient(service.ws_url, on_frame=board.frame)) as client:
+    async with (
+        asyncio.timeout(10),
+        running(LeaderboardClient(shared_service.ws_url, session_id, on_frame=board.frame)) as client,
+    ):
         await client.join("alice")
         assert (await client.score(25)).score == 25
         answer = await client.score(10)
@@ -66,9 +69,9 @@ async def test_plays_and_gets_an_answer(service: Service) -> None:
     assert answer.at >= answer.sent_at
 
 
-async def test_measures_the_service_s_clock(service: Service) -> None:
+async def test_measures_the_service_s_clock(shared_service: Service, session_id: str) -> None:
     """On one machine the offset between the clocks comes out as nearly nothing."""
-    async with asyncio.timeout(10), running(LeaderboardClient(service.ws_url)) as client:
+    async with asyncio.timeout(10), running(LeaderboardClient(shared_service.ws_url, session_id)) as client:
         await client.live()
         while client.round_trip is None:
             await asyncio.sleep(0.01)
@@ -76,11 +79,11 @@ async def test_measures_the_service_s_clock(service: Service) -> None:
     assert 0 < client.round_trip < 1
 
 
-async def test_comes_back_after_a_fault_and_loses_no_score(service: Service) -> None:
+async def test_comes_back_after_a_fault_and_loses_no_score(shared_service: Service, session_id: str) -> None:
     """A score made while the connection is down counts once, after the client is back as the same player."""
     board = Board()
     client = LeaderboardClient(
-        service.ws_url, on_frame=board.frame, on_connection=board.connection, rng=random.Random(1)
+        shared_service.ws_url, session_id, on_frame=board.frame, on_connection=board.connection, rng=random.Random(1)
     )
     async with asyncio.timeout(20), running(client):
         await client.join("alice")
@@ -91,9 +94,9 @@ async def test_comes_back_after_a_fault_and_loses_no_score(service: Service) -> 
     assert board.states == ["live", "waiting", "connecting", "live", "stopped"]
 
 
-async def test_is_refused_in_words(service: Service) -> None:
+async def test_is_refused_in_words(shared_service: Service, session_id: str) -> None:
     """An error that names the score's opId is the score's exception; the client goes on."""
-    async with asyncio.timeout(10), running(LeaderboardClient(service.ws_url)) as client:
+    async with asyncio.timeout(10), running(LeaderboardClient(shared_service.ws_url, session_id)) as client:
         await client.live()
         with pytest.raises(ScoreRefused, match="not-joined"):
             await client.score(25)
