@@ -39,7 +39,10 @@ def test_help_needs_no_extra() -> None:
 @pytest.mark.parametrize("name", ["jupyterlab", "httpx"])
 def test_a_missing_extra_is_one_clear_line(tmp_path: Path, name: str) -> None:
     """It names the package and how to get it."""
-    (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')")
+    (tmp_path / "jupyterlab").mkdir()
+    (tmp_path / "jupyterlab" / "labapp.py").write_text("LabApp = None")  # the whole one is slow to load
+    missing = tmp_path / (f"{name}/__init__.py" if name == "jupyterlab" else f"{name}.py")
+    missing.write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')")
     ended = subprocess.run(
         [sys.executable, "-m", "cockpit"], env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PATH}"},
         capture_output=True, text=True, timeout=30, check=False,
