@@ -6,6 +6,7 @@ Prints one line when players score: the process ids of the service, the Redis an
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import warnings
 
@@ -20,6 +21,10 @@ async def main() -> None:
     while not (desk.progress and desk.progress.last and desk.progress.last.sent):
         assert not run.done(), run.result()
         await asyncio.sleep(0.05)
+    # The cockpit, the parts of the load test it uses included, patches nothing.
+    assert not {"locust", "gevent", "service.app"} & sys.modules.keys()
+    # So SIGTERM ends Python as SIGKILL does, at once and without a clean-up: a test of the one is one of the other.
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     print(desk.target.service.pid, desk.target.redis.pid, desk.swarm.pid, flush=True)  # noqa: T201 - for the test
     await run
 
