@@ -123,6 +123,7 @@ async def test_the_load_test_runs_without_a_display(monkeypatch: pytest.MonkeyPa
     assert (tmp_path / path).stat().st_size > 1000
     texts = [output["data"]["text/plain"] for cell in codes for output in cell.outputs if "data" in output]
     assert any(text.startswith("no swarm yet") for text in texts)
+    assert f"PosixPath('{path}')" in texts  # what the run returned
     assert any(f"steady, 60 players, 30 updates/s: {verdict}" in text for text in texts)
 
 

@@ -232,6 +232,7 @@ class SwarmDesk(LivePanel):
 
     async def _play(self, spec: RunSpec, setting: Setting) -> LoadRun:
         """Start a service, send the swarm to it, and follow it to its end."""
+        spec.completed()  # raises for what cannot be played, before anything starts
         self.swarm = self._injection = None
         self._changed.set()
         self.target = await ServiceUnderTest.start(setting, spec)

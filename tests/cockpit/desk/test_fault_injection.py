@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import psutil
 import pytest
 from cockpit import SwarmDesk
 
@@ -69,8 +70,12 @@ async def test_faults_are_marked_timed_and_survived(desk: SwarmDesk, monkeypatch
     await until(lambda: desk.faults[3].over)
     assert str(desk.faults[3]).startswith("1 reader stalled")
 
+    assert controls.start.disabled
+    pid = desk.target.service.pid
     controls.stop.click()
     await until(lambda: desk.swarm.verdict and not controls.start.disabled)
+    assert "interrupted after" in desk.swarm.verdict.reasons[0]
+    assert not psutil.pid_exists(pid)
     marks = [line["text"] for line in read(desk.swarm.path) if line["kind"] == "mark"]
     for text in ("Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed", "1 reader stalled"):
         assert text in marks
