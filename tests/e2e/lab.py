@@ -26,25 +26,25 @@ class Lab:
     """
 
     def __init__(self, folder: Path, *options: str, dark: bool = False) -> None:
-        self._folder = folder
+        self.folder = folder
         self._options = options
         self._dark = dark
         self.status: int | None = None
 
     async def __aenter__(self) -> Self:
-        themes = self._folder / "settings" / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+        themes = self.folder / "settings" / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
         themes.parent.mkdir(parents=True)
         themes.write_text(json.dumps({"theme": "JupyterLab Dark" if self._dark else "JupyterLab Light"}))
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT), str(ROOT / "notebooks")]),
-            "JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"),
-            "JUPYTERLAB_WORKSPACES_DIR": str(self._folder / "workspaces"),
-            "JUPYTER_RUNTIME_DIR": str(self._folder / "runtime"),
-            "JUPYTER_DATA_DIR": str(self._folder / "data"),
-            "JUPYTER_CONFIG_DIR": str(self._folder / "config"),
-            "IPYTHONDIR": str(self._folder / "ipython"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
+            "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
+            "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
+            "IPYTHONDIR": str(self.folder / "ipython"),
         }
-        self.log = (self._folder / "lab.log").open("wb")
+        self.log = (self.folder / "lab.log").open("wb")
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cockpit", "--no-browser", "--port", "0",
             f"--IdentityProvider.token={TOKEN}", *self._options,
@@ -53,7 +53,7 @@ class Lab:
         assert self.process.stdout is not None
         async with asyncio.timeout(STARTS_WITHIN):
             line = (await self.process.stdout.readline()).decode().strip()
-        assert line.startswith("http://"), (self._folder / "lab.log").read_text()
+        assert line.startswith("http://"), (self.folder / "lab.log").read_text()
         self.url = f"http://{urlsplit(line).netloc}"
         self.announced = line
         return self

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from e2e.lab import ROOT, Lab
 from playwright.async_api import Browser, Locator, Page, Request, WebSocket
@@ -143,10 +144,56 @@ async def makes_every_choice(page: Page, service: str) -> None:
     assert len((await board(page, service))[1]) >= 3
 
 
+async def stops_and_starts_redis(page: Page) -> None:
+    """Stopped by its button Redis is missed and the board moves on; started, it has all of it."""
+    state, words = page.locator(".cockpit-state"), page.locator(".cockpit-words")
+    await words.get_by_text("it comes back empty").wait_for()
+    await page.get_by_role("button", name="Reset Leaderboard").click()
+    await page.locator(".bqplot text", has_text="Alice").wait_for(state="hidden")
+
+    await page.get_by_role("button", name="Stop Redis").click()
+    await state.get_by_text("degraded: scores only in this process").wait_for()
+    await page.locator(".cockpit-strip", has_text="degraded").wait_for()
+    await page.get_by_role("button", name="+100", exact=True).click()
+    await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Alice +100")).first.wait_for()
+    await words.get_by_text("1 score answered durable: false, 0 made durable since").wait_for()
+
+    await page.get_by_role("button", name="Start Redis").click()
+    await words.get_by_text("1 score answered durable: false, 1 made durable since").wait_for()
+    await words.get_by_text("whole again after").wait_for()
+    await page.get_by_role("button", name="+25", exact=True).click()
+    await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Alice +125")).first.wait_for()
+    for label in ("stop", "noticed", "start", "whole again"):
+        moment = page.locator(".bqplot text").get_by_text(label, exact=True)
+        await moment.first.wait_for()
+        assert await moment.count() == 2
+    frame = page.frame_locator("iframe.cockpit-light")
+    await frame.locator('[data-own][data-user="alice"][data-score="125"]').wait_for()
+
+
+async def scores_beside(second: Page, page: Page) -> None:
+    """+25 in the notebook and +100 in a second tab are in both. The crowd rests: what moves is what the buttons did."""
+    before = time.perf_counter()
+    await page.get_by_role("button", name="+25", exact=True).click()
+    await second.locator('[data-board] [data-user="alice"][data-score="25"][data-rank="1"]').wait_for()
+    tab_after = time.perf_counter() - before
+    await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Alice +25")).first.wait_for()
+    chart_after = time.perf_counter() - before
+    figures = f"+25 to the second tab {tab_after * 1000:.0f} ms, to the chart {chart_after * 1000:.0f} ms"
+    print(figures)  # noqa: T201 - figures for `pytest -rP`
+    frame = page.frame_locator("iframe.cockpit-light")
+    await frame.locator('[data-own][data-score="25"][data-rank="1"]').wait_for()
+    await second.locator('button[data-points="100"]').click()
+    await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Bob +100")).first.wait_for()
+    await page.locator(".bqplot text", has_text=re.compile(r"2\. .*Alice +25")).first.wait_for()
+    await page.wait_for_function(TWO_BARS_APART)
+
+
 @pytest.mark.browser
+@pytest.mark.timeout(200)
 async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
-    """Run All draws and keeps a picture; all controls, and +25, do what they say; Stop everything ends the service."""
-    async with Lab(tmp_path) as lab:
+    """Run All draws and keeps a picture; all controls, Redis, and +25, do what they say; all ends with JupyterLab."""
+    async with Lab(tmp_path, "--redis") as lab:
         assert NOTEBOOK in lab.announced
         context = await browser.new_context(viewport={"width": 1400, "height": 1500})
         page = await context.new_page()
@@ -166,10 +213,11 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
 
         address = str(await page.locator("iframe.cockpit-light").get_attribute("src"))
         service = f"http://{urlsplit(address).netloc}"
+        await page.locator(".cockpit-strip", has_text="in Redis").wait_for()
         await moves_every_slider(page, service)
         await makes_every_choice(page, service)
+        await stops_and_starts_redis(page)
 
-        # The crowd rests, so that what moves is what the button did.
         await page.get_by_role("button", name="Reset Leaderboard").click()
         second = await context.new_page()
         outside_second = Outside(second)
@@ -177,27 +225,17 @@ async def test_the_live_demo_in_jupyterlab(browser: Browser, tmp_path: Path) -> 
         await second.locator('html[data-connection="live"]').wait_for()
         await second.locator("[data-board]:not(:has([data-user]))").wait_for(state="attached")
 
-        before = time.perf_counter()
-        await page.get_by_role("button", name="+25", exact=True).click()
-        await second.locator('[data-board] [data-user="alice"][data-score="25"][data-rank="1"]').wait_for()
-        tab_after = time.perf_counter() - before
-        await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Alice +25")).first.wait_for()
-        chart_after = time.perf_counter() - before
-        figures = f"+25 to the second tab {tab_after * 1000:.0f} ms, to the chart {chart_after * 1000:.0f} ms"
-        print(figures)  # noqa: T201 - figures for `pytest -rP`
-        await frame.locator('[data-own][data-score="25"][data-rank="1"]').wait_for()
-        await second.locator('button[data-points="100"]').click()
-        await page.locator(".bqplot text", has_text=re.compile(r"1\. .*Bob +100")).first.wait_for()
-        await page.locator(".bqplot text", has_text=re.compile(r"2\. .*Alice +25")).first.wait_for()
-        await page.wait_for_function(TWO_BARS_APART)
+        await scores_beside(second, page)
 
-        assert listens(service)
-        await page.get_by_role("button", name="Stop everything").click()
-        await page.get_by_text("Everything was stopped").wait_for()
-        await until(lambda: not listens(service))
-        assert await page.get_by_role("button", name="+25", exact=True).is_disabled()
         assert await page.locator(".cockpit-trouble").count() == 0
         assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
         assert outside.addresses == outside_second.addresses == []
-        await context.close()
+
+        assert listens(service)
+        family = psutil.Process(lab.process.pid).children(recursive=True)
+        assert [child for child in family if "service.stores.embedded_redis" in child.cmdline()]
         assert await lab.end() == 0
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=10)
+        assert alive == []
+        assert not listens(service)
+        await context.close()

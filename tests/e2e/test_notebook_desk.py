@@ -1,4 +1,4 @@
-"""The swarm desk and the results in JupyterLab in Chromium, as a presenter uses them."""
+"""One JupyterLab in Chromium, in which a presenter plays the story, uses the swarm desk, and sees the results."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from e2e.lab import ROOT, Lab
-from playwright.async_api import Browser, Locator, Page
+from e2e.test_notebook import NOTEBOOK, listens
+from playwright.async_api import Browser, BrowserContext, Locator, Page
 from process_family import runs
 
 from loadtest.load.locust_launcher import LOCUST_SCRIPT
@@ -23,11 +26,42 @@ DESK, RESULTS = "02_load_test.ipynb", "03_results.ipynb"
 SLOW = 90_000  # ms: swarm, service, Lab and browser share two cores
 
 
-def copied(notebook: str, folder: Path) -> str:
+def copied(notebook: str, folder: Path, name: str = "work") -> str:
     """The path of a copy of the notebook, in a folder of its own: its runs are written beside it."""
-    place = folder / "work"
+    place = folder / name
     place.mkdir()
     return str(shutil.copyfile(ROOT / "notebooks" / notebook, place / notebook))
+
+
+@pytest.fixture(scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    """JupyterLab for all these tests; each opens a copy of a notebook, and so has a kernel of its own."""
+    folder = tmp_path_factory.mktemp("lab")
+    async with Lab(folder, copied(DESK, folder), dark=True) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """One person's browser: JupyterLab's code, once loaded, is in its cache."""
+    context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> AsyncIterator[Page]:
+    """A tab of a test's own."""
+    page = await context.new_page()
+    yield page
+    await page.close()
+
+
+async def opened(lab: Lab, page: Page, notebook: str, name: str) -> Path:
+    """Open a copy of the notebook; returns the folder that it is in."""
+    copy = Path(copied(notebook, lab.folder / "work", name))
+    await lab.open(page, f"{name}/{notebook}")
+    return copy.parent
 
 
 async def run_all(page: Page) -> None:
@@ -54,8 +88,10 @@ def left(family: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def kernel_of(lab: Lab) -> psutil.Process:
-    family = psutil.Process(lab.process.pid).children(recursive=True)
-    return next(one for one in family if any("ipykernel" in part for part in one.cmdline()))
+    """The kernel that was started last."""
+    family = psutil.Process(lab.process.pid).children()
+    kernels = [one for one in family if any("ipykernel" in part for part in one.cmdline())]
+    return max(kernels, key=psutil.Process.create_time)
 
 
 def watch(page: Page) -> list[str]:
@@ -160,75 +196,124 @@ async def opens_locust(page: Page) -> None:
     await tab.close()
 
 
+async def presses_stop_everything(page: Page) -> None:
+    """The last button of the live demo: all is over, and nothing can be scored."""
+    await page.get_by_role("button", name="Stop everything").click()
+    await page.get_by_text("Everything was stopped").wait_for()
+    assert await page.get_by_role("button", name="+25", exact=True).is_disabled()
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(200)
+async def test_the_story_plays_in_jupyterlab_and_leaves_nothing(lab: Lab, page: Page) -> None:
+    """The story plays by its button, again after its end, and after it was stopped; then all is stopped."""
+    outside = watch(page)
+    await opened(lab, page, NOTEBOOK, "story")
+    await lab.run_all(page)
+    await lab.all_ran(page)
+    await page.locator(".cockpit-strip", has_text="in memory").wait_for()
+    await page.locator(".cockpit select").first.select_option(label="× 60")
+    await page.get_by_role("button", name="Play story").click()
+    await page.get_by_text("1 / 14").wait_for()
+    await page.get_by_text("The end: every claim was checked in all three tabs").wait_for(timeout=60_000)
+    await page.locator(".cockpit select").first.select_option(label="× 1 – four minutes")
+    for _ in range(2):
+        await page.get_by_role("button", name="Play story").click()
+        await page.get_by_text("1 / 14").wait_for()
+        await page.locator(".cockpit button", has_text="Next").click()
+        await page.locator(".cockpit-seen", has_text="✓").wait_for()
+        await page.get_by_role("button", name="Stop story").click()
+        await page.get_by_text("The story was stopped").wait_for()
+    dark = page.locator("iframe.cockpit-dark")
+    assert await dark.is_visible()
+    service = f"http://{urlsplit(str(await dark.get_attribute('src'))).netloc}"
+    assert listens(service)
+    await presses_stop_everything(page)
+    await until(lambda: not listens(service))
+    assert await page.locator(".cockpit-trouble").count() == 0
+    assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert outside == []
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(280)
-async def test_a_swarm_is_sent_and_hurt_from_the_desk(browser: Browser, tmp_path: Path) -> None:
+async def test_a_swarm_is_sent_and_hurt_from_the_desk(lab: Lab, page: Page) -> None:
     """Run All plays a swarm; every slider, choice and button does what it says, in the page and to the service."""
-    async with Lab(tmp_path, copied(DESK, tmp_path)) as lab:
-        context = await browser.new_context(viewport={"width": 1400, "height": 1500})
-        page = await context.new_page()
-        outside = watch(page)
-        await lab.open(page, DESK)
-        await run_all(page)
-        lamp = page.locator(".cockpit [data-verdict]")
-        # The last cell says it in words once the first swarm is over.
-        await page.locator(".jp-OutputArea-output pre", has_text="steady, 60 players").wait_for(timeout=SLOW)
-        runs = tmp_path / "work" / "runs"
-        (first,) = runs.glob("*.jsonl")
-        late = all(reason.startswith("latency_p99<250ms") for reason in read(first)[-1]["reasons"])
-        # A busy machine may take the verdict away, or make the run late.
-        assert await lamp.get_attribute("data-verdict") in {"PASS", "INVALID"} or late
-        assert len(list(runs.glob("*.jsonl"))) == len(list(runs.glob("*.html"))) == 1
+    outside = watch(page)
+    runs = await opened(lab, page, DESK, "desk") / "runs"
+    await run_all(page)
+    lamp = page.locator(".cockpit [data-verdict]")
+    # The last cell says it in words once the first swarm is over.
+    await page.locator(".jp-OutputArea-output pre", has_text="steady, 60 players").wait_for(timeout=SLOW)
+    (first,) = runs.glob("*.jsonl")
+    late = all(reason.startswith("latency_p99<250ms") for reason in read(first)[-1]["reasons"])
+    # A busy machine may take the verdict away, or make the run late.
+    assert await lamp.get_attribute("data-verdict") in {"PASS", "INVALID"} or late
+    assert len(list(runs.glob("*.jsonl"))) == len(list(runs.glob("*.html"))) == 1
 
-        await orders(page)
-        await button(page, "Start swarm").click()
-        await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
-        service = [one for one in kernel_of(lab).children() if "service" in one.cmdline()]
-        assert len(service) == 1
-        await hurts(page, service[0])
+    await orders(page)
+    await button(page, "Start swarm").click()
+    await page.locator('.cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
+    service = [one for one in kernel_of(lab).children() if "service" in one.cmdline()]
+    assert len(service) == 1
+    await hurts(page, service[0])
 
-        await button(page, "Stop swarm").click()
-        await page.locator('.cockpit [data-verdict="INVALID"]').wait_for(timeout=SLOW)
-        await page.locator(".cockpit-words", has_text="interrupted after").wait_for()
-        await page.locator(".cockpit button:not([disabled])", has_text="Start swarm").wait_for()
-        file = max(runs.glob("*.jsonl"))
-        was_ordered(file)
-        assert {"Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed"} <= set(marks_in(file))
-        assert left(service) == []
+    await button(page, "Stop swarm").click()
+    await page.locator('.cockpit [data-verdict="INVALID"]').wait_for(timeout=SLOW)
+    await page.locator(".cockpit-words", has_text="interrupted after").wait_for()
+    await page.locator(".cockpit button:not([disabled])", has_text="Start swarm").wait_for()
+    file = max(runs.glob("*.jsonl"))
+    was_ordered(file)
+    assert {"Redis stopped", "Redis started", "service frozen for 1 s", "a worker killed"} <= set(marks_in(file))
+    assert left(service) == []
 
-        await opens_locust(page)
-        await seeks_the_knee(page, runs)
-        family = kernel_of(lab).children(recursive=True)
-        assert [one for one in family if LOCUST_SCRIPT in one.cmdline()]
-        assert not [one for one in family if "service.stores.embedded_redis" in one.cmdline()]
-        await button(page, "Stop everything").click()
-        await until(lambda: not left(family))
-        assert await button(page, "Start swarm").is_disabled()
-        assert await page.locator(".cockpit-trouble").count() == 0
-        assert outside == []
-        assert await lab.end() == 0
-        await context.close()
+    await opens_locust(page)
+    await seeks_the_knee(page, runs)
+    family = kernel_of(lab).children(recursive=True)
+    assert [one for one in family if LOCUST_SCRIPT in one.cmdline()]
+    assert not [one for one in family if "service.stores.embedded_redis" in one.cmdline()]
+    await button(page, "Stop everything").click()
+    await until(lambda: not left(family))
+    assert await button(page, "Start swarm").is_disabled()
+    assert await page.locator(".cockpit-trouble").count() == 0
+    assert outside == []
 
 
 @pytest.mark.long
 @pytest.mark.browser
 @pytest.mark.timeout(400)
-async def test_the_results_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
+async def test_the_results_in_jupyterlab(lab: Lab, page: Page) -> None:
     """Run All makes its runs, shows every table, and the saved notebook keeps them with the pictures."""
-    async with Lab(tmp_path, copied(RESULTS, tmp_path), dark=True) as lab:
-        context = await browser.new_context(viewport={"width": 1400, "height": 1500}, color_scheme="dark")
-        page = await context.new_page()
-        outside = watch(page)
-        await lab.open(page, RESULTS)
-        await run_all(page)
-        await page.locator(".jp-RenderedSVG").nth(1).wait_for(timeout=320_000, state="attached")
-        await page.get_by_role("menuitem", name="File", exact=True).click()
-        await page.locator('.lm-Menu [data-command="docmanager:save"]').click()
-        saved = tmp_path / "work" / RESULTS
-        await until(lambda: saved.read_text().count('"image/svg+xml"') == 2)
-        assert saved.read_text().count("<table") == 4
-        assert len(list((tmp_path / "work" / "runs").glob("*.jsonl"))) == 12
-        assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-        assert outside == []
-        assert await lab.end() == 0
-        await context.close()
+    outside = watch(page)
+    place = await opened(lab, page, RESULTS, "results")
+    await run_all(page)
+    await page.locator(".jp-RenderedSVG").nth(1).wait_for(timeout=320_000, state="attached")
+    await page.get_by_role("menuitem", name="File", exact=True).click()
+    await page.locator('.lm-Menu [data-command="docmanager:save"]').click()
+    saved = place / RESULTS
+    await until(lambda: saved.read_text().count('"image/svg+xml"') == 2)
+    assert saved.read_text().count("<table") == 4
+    assert len(list((place / "runs").glob("*.jsonl"))) == 12
+    assert await page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert outside == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(200)
+async def test_a_killed_kernel_leaves_nothing_of_the_desk(lab: Lab, page: Page) -> None:
+    """SIGKILL of the kernel in the middle of a swarm ends service, Redis, swarm and Locust; then JupyterLab ends."""
+    await opened(lab, page, DESK, "killed")
+    await open_desk(page)
+    await button(page, "Redis").click()
+    await button(page, "Start swarm").click()
+    await page.locator('.cockpit [data-verdict="warming"], .cockpit [data-verdict="measuring"]').wait_for(timeout=SLOW)
+    kernel = kernel_of(lab)
+    family = kernel.children(recursive=True)
+    for part in ("service", "service.stores.embedded_redis", "loadtest", LOCUST_SCRIPT):
+        assert [one for one in family if part in one.cmdline()], part
+    kernel.send_signal(signal.SIGKILL)
+    await until(lambda: not left(family))
+    # The last test of the file: no other one needs this JupyterLab, nor the kernel that it starts again.
+    kernels = psutil.Process(lab.process.pid).children(recursive=True)
+    assert await lab.end() == 0
+    await until(lambda: not left(kernels))
