@@ -19,6 +19,8 @@ PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
 # starts, it starts once. tests/conftest.py orders the files, the longest first.
 FILES_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
 DEFAULT = ["-m", "not long and not foreign_browser"]
+# Where a shell forbids byte code, each of hundreds of services would be compiled anew.
+BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": None}
 FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -47,7 +49,7 @@ def tests(session: nox.Session) -> None:
         arguments.remove("--install-browser")
         install_browser(session)
     install(session, "all", groups=("test",))
-    session.run("pytest", *(arguments or [*FILES_AT_A_TIME, *DEFAULT]))
+    session.run("pytest", *(arguments or [*FILES_AT_A_TIME, *DEFAULT]), env=BYTE_CODE)
     if not arguments:
         name_what_was_not_run(session)
 
