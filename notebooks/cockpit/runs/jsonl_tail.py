@@ -16,12 +16,12 @@ class JsonlTail:
         self._rest = b""
 
     def lines(self) -> list[dict[str, Any]]:
-        """The new lines; none while there is no file."""
+        """The new lines; none while there is no file, or its folder is a file."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self._at)
                 new = file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         self._at += len(new)
         whole, _, self._rest = (self._rest + new).rpartition(b"\n")

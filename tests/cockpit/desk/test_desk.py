@@ -167,7 +167,7 @@ async def test_a_swarm_that_cannot_write_its_run_says_why(desk: SwarmDesk) -> No
     controls = desk._controls
     controls.players.value, controls.rate.value = 10, 10
     controls.start.click()
-    await until(lambda: desk.troubles)
+    await until(lambda: desk.troubles, 60)
     assert desk.troubles[0].startswith("starting the swarm failed: ServiceFailed: the swarm ended with status")
     assert str(desk.folder) in desk.troubles[0]
     desk._troubles.dismiss()
