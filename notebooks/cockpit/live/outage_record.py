@@ -83,6 +83,9 @@ class Outages:
     def stop(self, at: float) -> None:
         """Note that Redis is asked to stop."""
         before = self._current()
+        if before.stopped_at is before.noticed_at is None:
+            # A busy machine answered some scores late, and they are durable since: no part of what begins now.
+            before = Outage(alone=len(self._open))
         self.last = Outage(stopped_at=at, alone=before.alone, confirmed=before.confirmed)
         self._marks.append(Mark(at, Moment.STOP))
 

@@ -75,6 +75,19 @@ def test_a_stop_before_all_is_whole_forgets_no_answer() -> None:
     assert (outages.last.alone, outages.last.confirmed) == (2, 2)
 
 
+def test_a_late_answer_before_a_stop_is_no_part_of_the_outage() -> None:
+    """A slow moment without an outage leaves nothing behind, but for what is not durable yet when Redis is stopped."""
+    outages = Outages()
+    outages.answer("slow", durable=False)
+    outages.answer("slow", durable=True)
+    outages.answer("open", durable=False)
+    outages.stop(10.0)
+    assert (outages.last.alone, outages.last.confirmed) == (1, 0)
+    outages.board(10.1, degraded=True)
+    outages.answer("open", durable=True)
+    assert (outages.last.alone, outages.last.confirmed) == (1, 1)
+
+
 def test_a_long_show_takes_no_more_memory() -> None:
     """Marks and open answers are bounded, whatever comes."""
     outages = Outages()
