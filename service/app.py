@@ -89,7 +89,7 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         draining.on_signal(settings.drain_seconds)
         heap = GcFreezer()
         heap.begin()
-        sweeper = asyncio.create_task(_sweep(store, hubs, connections, heap, metrics), name="sweeper")
+        sweeper = asyncio.create_task(_sweep(store, connections, heap, metrics), name="sweeper")
         try:
             yield
         finally:
@@ -130,11 +130,11 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
     return app
 
 
-async def _sweep(store: Store, hubs: Hubs, connections: Connections, heap: GcFreezer, metrics: Metrics) -> None:
+async def _sweep(store: Store, connections: Connections, heap: GcFreezer, metrics: Metrics) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
-            store.sweep(time.time(), hubs.occupied)
+            store.sweep(time.time())
             heap.freeze_new(opened=connections.opened, open_now=len(connections))
         except Exception:
             log.exception("sweeping failed")

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     max_points: int = Field(MAX_POINTS, ge=1, le=MAX_POINTS, description="maximum points of one update, of either sign")
     max_connections: int = Field(10_000, ge=1, description="maximum number of open WebSockets per process")
     max_players: int = Field(20_000, ge=1, description="maximum number of players per session")
-    max_sessions: int = Field(1000, ge=1, description="maximum number of sessions")
+    max_sessions: int = Field(1000, ge=1, description="maximum number of sessions besides DEMO123")
     session_ttl: float = Field(86_400, gt=0, description="seconds a session with scores outlives its last connection")
     allowed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

@@ -11,7 +11,7 @@ from loadtest.target.processes import RedisServer
 from service.core.session import Answer
 from service.stores.redis import RedisStore
 
-NewStore = Callable[[RedisServer], Awaitable[RedisStore]]
+NewStore = Callable[..., Awaitable[RedisStore]]  # a server, and options of the store
 SESSION = "S"
 
 

@@ -164,7 +164,7 @@ class Session:
     empty_since: float | None = field(init=False)
     board: Board = field(init=False)
     ops: OpMemory = field(init=False)
-    _people: dict[str, _Person] = field(init=False, default_factory=dict)
+    _people: dict[str, _Person] = field(init=False, default_factory=dict)  # everybody who is connected or ranked
 
     def __post_init__(self) -> None:
         self.empty_since = self.created_at
@@ -183,10 +183,18 @@ class Session:
 
     def check_join(self, user_id: str) -> None:
         """Raise `Refused` if the session has no room for the user."""
-        if user_id not in self._people and len(self._people) >= self.rules.max_players:
+        self._check_room(user_id not in self._people)
+
+    def check_populate(self) -> None:
+        """Raise `Refused` if the session has no room for all demo users."""
+        self._check_room(len(DEMO_USERS.keys() - self._people.keys()))
+
+    def _check_room(self, newcomers: int) -> None:
+        players = len(self._people) + newcomers
+        if newcomers and players > self.rules.max_players:
             raise Refused(
                 ErrorCode.SESSION_FULL,
-                f"session {self.id} is full: expected at most {self.rules.max_players} players, got one more",
+                f"session {self.id} is full: expected at most {self.rules.max_players} players, got {players}",
             )
 
     def join(self, user_id: str, username: str | None) -> list[Event]:
@@ -251,6 +259,8 @@ class Session:
         """Put the player on the board with this total, reached by `points`; the caller counts the version."""
         old_rank = self.board.rank(user_id)
         self.board.place(user_id, total)
+        if old_rank is None:
+            self._know(user_id)
         new_rank = self.board.rank(user_id)
         assert new_rank is not None
         return Scored(user_id, self.username(user_id), points, total, old_rank, new_rank, received_at)
@@ -263,10 +273,16 @@ class Session:
             self.board.clear()
         for user_id, score in scores.items():
             self.board.place(user_id, score)
+            self._know(user_id)
         self._people = {
             user_id: person for user_id, person in self._people.items() if person.connections or user_id in scores
         }
         return True
+
+    def _know(self, user_id: str) -> None:
+        """Count a ranked player among the people, whom `max_players` bounds, also where nobody joined here."""
+        if user_id not in self._people:
+            self._people[user_id] = _Person(default_username(user_id))
 
     def answer(self, user_id: str, points: int, op_id: str | None, *, durable: bool = True) -> Answer:
         """The player's current place, as the answer to an update of `points`."""
@@ -286,6 +302,7 @@ class Session:
         """Set the scores of the six demo users, and of no one else."""
         for user in DEMO_USERS.values():
             self.board.place(user.id, user.demo_score)
+            self._know(user.id)
         self.version += 1
         return [POPULATED]
 

@@ -1,4 +1,4 @@
-"""Who is connected where: each worker publishes its own users and follows what the others publish.
+"""Who is connected where: each worker publishes its own users and watched sessions, and follows those of the others.
 
 Presence is published, not stored: a worker numbers its changes (`turn`), sends each one, and repeats the number
 in every heartbeat. A worker that missed a change notices within a heartbeat and asks for the whole roster. A worker
@@ -16,6 +16,7 @@ from typing import Any, Final
 SILENCE: Final = 10.0  # seconds
 
 Place = tuple[str, str]  # session, user
+WATCHERS: Final = ""  # stands for all watchers of a session, where others have a user; no user's id is empty
 Message = list[Any]
 
 
@@ -76,6 +77,21 @@ class Presence:
         if not self._connections[place]:
             del self._connections[place], self._names[place]
             self._changes[place] = None
+
+    # Watchers
+
+    def watch(self, session_id: str) -> None:
+        """Add a watcher of the session at this worker."""
+        self.enter(session_id, WATCHERS, "")
+
+    def unwatch(self, session_id: str) -> None:
+        """Remove one watcher."""
+        self.exit(session_id, WATCHERS)
+
+    def watched(self, session_id: str) -> bool:
+        """Whether somebody watches the session, at any worker."""
+        place = (session_id, WATCHERS)
+        return place in self._connections or any(place in other.users for other in self._others.values())
 
     # Messages to the other workers
 
@@ -152,7 +168,7 @@ class Presence:
         """The session's users at the other workers."""
         for other in self._others.values():
             for (session, user_id), name in other.users.items():
-                if session == session_id:
+                if session == session_id and user_id != WATCHERS:
                     yield Came(session, user_id, name)
 
     def _other(self, worker: str, now: float) -> _Worker:
@@ -164,11 +180,12 @@ class Presence:
     def _change(self, other: _Worker, session_id: str, user_id: str, name: str | None) -> list[Came | Went]:
         place = (session_id, user_id)
         before = other.users.pop(place, None)
-        if name is None:
-            return [] if before is None else [Went(*place)]
-        other.users[place] = name
-        return [] if name == before else [Came(*place, name, again=before is not None)]
+        if name is not None:
+            other.users[place] = name
+        if user_id == WATCHERS or name == before:
+            return []
+        return [Went(*place)] if name is None else [Came(*place, name, again=before is not None)]
 
     def _forget(self, worker: str) -> list[Came | Went]:
         other = self._others.pop(worker, None)
-        return [] if other is None else [Went(*place) for place in other.users]
+        return [] if other is None else [Went(*place) for place in other.users if place[1] != WATCHERS]

@@ -205,6 +205,7 @@ class Connection:
 
     def _watch(self, message: WatchDemo) -> None:
         self._leave()
+        self._store.watch(message.session_id)
         self._member = Member(self._outlet)
         self._hub = self._hubs.enter(message.session_id, self._member)
         self._hub.welcome(self._member)
@@ -213,7 +214,9 @@ class Connection:
         if self._hub is None or self._member is None:
             return
         hub, member, self._hub, self._member = self._hub, self._member, None, None
-        if member.user_id is not None:
+        if member.user_id is None:
+            self._store.unwatch(hub.session_id)
+        else:
             self._store.leave(hub.session_id, member.user_id, time.time())
         self._hubs.exit(hub, member)
 

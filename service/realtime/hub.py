@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
 from service.core.protocol import encode
 from service.core.session import Event, Overwritten, Restored, Scored, Session
@@ -157,11 +157,6 @@ class Hubs:
         self._top = top
         self._hubs: dict[str, Hub] = {}
         store.listener = self.observe
-
-    @property
-    def occupied(self) -> Collection[str]:
-        """The ids of the sessions somebody plays or watches here."""
-        return self._hubs.keys()
 
     def enter(self, session_id: str, member: Member) -> Hub:
         """Put the member into the session's hub."""

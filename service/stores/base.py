@@ -87,6 +87,14 @@ class Store(ABC):
         """One connection of the user less."""
 
     @abstractmethod
+    def watch(self, session_id: str) -> None:
+        """One more watcher of the session, which need not exist and does not come into being."""
+
+    @abstractmethod
+    def unwatch(self, session_id: str) -> None:
+        """One watcher of the session less."""
+
+    @abstractmethod
     def update(
         self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
     ) -> None:
@@ -97,12 +105,12 @@ class Store(ABC):
 
     @abstractmethod
     async def populate(self, session_id: str, now: float) -> Session:
-        """Set the demo users' scores. Raises `Refused` (`limit`) when there are too many sessions."""
+        """Set the demo users' scores. Raises `Refused` as `check_join`, when not all of them have room."""
 
     @abstractmethod
     async def reset(self, session_id: str, now: float) -> Session | None:
         """Clear all scores; None where there is no such session, which stays so."""
 
     @abstractmethod
-    def sweep(self, now: float, occupied: Collection[str]) -> None:
-        """End the sessions whose time has come; those in `occupied` have somebody looking and stay."""
+    def sweep(self, now: float) -> None:
+        """End the sessions whose time has come, but none that is watched or holds what is not confirmed."""

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection
 
 from service.core.errors import ErrorCode, Refused
+from service.core.protocol import DEFAULT_SESSION
 from service.core.session import Session, SessionRules
 from service.stores.base import Store
 
@@ -28,6 +29,14 @@ class LocalStore(Store):
     def _ended(self, session: Session) -> None:
         """The session exists no more."""
 
+    @abstractmethod
+    def _is_watched(self, session_id: str) -> bool:
+        """Whether somebody watches the session, in any process."""
+
+    def _is_confirmed(self, _session_id: str) -> bool:
+        """Whether all of the session is known here, and nothing of it is known here alone."""
+        return True
+
     @property
     def sessions(self) -> Collection[Session]:
         return self._sessions.values()
@@ -39,8 +48,8 @@ class LocalStore(Store):
         session = self._sessions.get(session_id)
         if session is not None:
             session.check_join(user_id)
-        elif len(self._sessions) >= self._max_sessions:
-            self._longest_empty()
+        elif not self._has_place(session_id):
+            self._longest_disposable()
 
     def join(self, session_id: str, user_id: str, username: str | None, now: float) -> Session:
         session = self._obtain(session_id, now)
@@ -57,21 +66,24 @@ class LocalStore(Store):
         session = self._sessions[session_id]
         self.listener(session, session.leave(user_id, now))
 
-    def sweep(self, now: float, occupied: Collection[str]) -> None:
+    def sweep(self, now: float) -> None:
         for session in list(self._sessions.values()):
             if session.empty_since is None:
                 session.ops.forget(now)
-                continue
-            if session.id in occupied:
+            elif self._is_watched(session.id):
                 session.empty_since = now
-            elif now - session.empty_since >= (self._session_ttl if len(session.board) else EMPTY_TTL):
+            elif self._is_over(session, now - session.empty_since):
                 self._end(session)
+
+    def _is_over(self, session: Session, empty_for: float) -> bool:
+        lifetime = self._session_ttl if len(session.board) else EMPTY_TTL
+        return empty_for >= lifetime and self._is_confirmed(session.id)
 
     def _obtain(self, session_id: str, now: float) -> Session:
         session = self._sessions.get(session_id)
         if session is None:
-            if len(self._sessions) >= self._max_sessions:
-                self._end(self._longest_empty())
+            if not self._has_place(session_id):
+                self._end(self._longest_disposable())
             session = self._sessions[session_id] = self._begin(session_id, now)
         return session
 
@@ -79,12 +91,31 @@ class LocalStore(Store):
         del self._sessions[session.id]
         self._ended(session)
 
-    def _longest_empty(self) -> Session:
-        """The session that makes room for another. Raises `Refused` when somebody plays in each."""
-        empty = [(one.empty_since, one.id) for one in self._sessions.values() if one.empty_since is not None]
-        if not empty:
+    def _has_place(self, session_id: str) -> bool:
+        """Whether the session may begin without another's end.
+
+        The default session always may, and is not counted: it is the one on the stage, and sockets that take all
+        places must not keep the audience out of it.
+        """
+        counted = len(self._sessions) - (DEFAULT_SESSION in self._sessions)
+        return session_id == DEFAULT_SESSION or counted < self._max_sessions
+
+    def _longest_disposable(self) -> Session:
+        """The session that makes room for another. Raises `Refused` when each is of use to somebody."""
+        empty = (
+            (one.empty_since, one.id)
+            for one in self._sessions.values()
+            if one.empty_since is not None and not len(one.board)
+        )
+        disposable = [one for one in empty if self._is_disposable(one[1])]
+        if not disposable:
             raise Refused(
                 ErrorCode.LIMIT,
-                f"expected at most {self._max_sessions} sessions, got one more while somebody plays in each",
+                f"expected at most {self._max_sessions} sessions besides {DEFAULT_SESSION}, "
+                "got one more while each has players, scores or watchers",
             )
-        return self._sessions[min(empty)[1]]
+        return self._sessions[min(disposable)[1]]
+
+    def _is_disposable(self, empty: str) -> bool:
+        """Whether a session without players and scores may go for another."""
+        return empty != DEFAULT_SESSION and not self._is_watched(empty) and self._is_confirmed(empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
 
 from service.core.session import Session, SessionRules
@@ -27,6 +28,7 @@ class MemoryStore(LocalStore):
         self._epoch = epoch
         # A session that ended and begins again counts its versions from 0, so it needs an epoch of its own.
         self._births = count(1)
+        self._watchers: Counter[str] = Counter()
 
     @property
     def epoch(self) -> str:
@@ -38,6 +40,14 @@ class MemoryStore(LocalStore):
     async def stop(self) -> None:
         """Nothing to bring home."""
 
+    def watch(self, session_id: str) -> None:
+        self._watchers[session_id] += 1
+
+    def unwatch(self, session_id: str) -> None:
+        self._watchers[session_id] -= 1
+        if not self._watchers[session_id]:
+            del self._watchers[session_id]
+
     def update(
         self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
     ) -> None:
@@ -47,6 +57,7 @@ class MemoryStore(LocalStore):
         self.listener(session, events)
 
     async def populate(self, session_id: str, now: float) -> Session:
+        self.view(session_id, now).check_populate()
         session = self._obtain(session_id, now)
         self.listener(session, session.populate())
         return session
@@ -56,6 +67,9 @@ class MemoryStore(LocalStore):
         if session is not None:
             self.listener(session, session.reset())
         return session
+
+    def _is_watched(self, session_id: str) -> bool:
+        return session_id in self._watchers
 
     def _begin(self, session_id: str, now: float) -> Session:
         return Session(session_id, f"{self._epoch}.{next(self._births)}", self.rules, created_at=now)

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final, cast
 
 from service.core.pn_counter import Add, Populate, Reset
@@ -108,6 +108,14 @@ class RedisStore(LocalStore):
         self._presence.exit(session_id, user_id)
         self._shared.wake.set()
 
+    def watch(self, session_id: str) -> None:
+        self._presence.watch(session_id)
+        self._shared.wake.set()
+
+    def unwatch(self, session_id: str) -> None:
+        self._presence.unwatch(session_id)
+        self._shared.wake.set()
+
     def update(
         self, session_id: str, user_id: str, points: int, op_id: str | None, now: float, on_answer: OnAnswer
     ) -> None:
@@ -117,6 +125,7 @@ class RedisStore(LocalStore):
         self._unconfirmed.add(shared)
 
     async def populate(self, session_id: str, now: float) -> Session:
+        self.view(session_id, now).check_populate()
         session = self._obtain(session_id, now)
         await self._overwrite(session, Populate({user.id: user.demo_score for user in DEMO_USERS.values()}))
         return session
@@ -127,16 +136,18 @@ class RedisStore(LocalStore):
             await self._overwrite(session, Reset())
         return session
 
-    def sweep(self, now: float, occupied: Collection[str]) -> None:
-        self._shared.occupied = frozenset(occupied)
-        super().sweep(now, occupied)
-
     def _begin(self, session_id: str, now: float) -> Session:
         return self._shared.begin(session_id, now)
 
     def _ended(self, session: Session) -> None:
         self._unconfirmed.forget(session.id)
         self._shared.end(session.id)
+
+    def _is_watched(self, session_id: str) -> bool:
+        return self._presence.watched(session_id)
+
+    def _is_confirmed(self, session_id: str) -> bool:
+        return self._shared.is_confirmed(session_id)
 
     def _keep_name(self, session: Session, user_id: str) -> None:
         if user_id in session.board:

@@ -102,12 +102,13 @@ class RedisGateway:
         ]
         await self._call(calls)
 
-    async def end(self, session_id: str, stamp: Stamp) -> None:
-        """Forget a session, unless it is further than that."""
+    async def end(self, session_id: str, stamp: Stamp) -> bool:
+        """Forget a session, unless it is further than that; whether it is forgotten."""
         call = ("delete_session", session_id, (self._worker, stamp.epoch, stamp.version, self._channel, session_id))
         (answer,) = await self._call([call])
         if answer == b"OK":
             await self._client.srem(_REGISTRY, session_id)
+        return bool(answer != b"SYNC")
 
     async def peek(self, session_ids: Sequence[str]) -> list[Stamp | None]:
         """Where each session stands, without the number of updates; None where Redis knows of none."""

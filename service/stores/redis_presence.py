@@ -40,7 +40,7 @@ class PresenceExchange:
         """Follow another worker's message. Raises ValueError for a message that is not about presence."""
         if message[0] in {"changes", "roster"}:
             # A session that begins takes in the users that presence knows, so it has to begin before they are added.
-            for session_id in {session_id for session_id, _, username in message[3] if username is not None}:
+            for session_id in {place[0] for *place, username in message[3] if username is not None and place[1]}:
                 self._sessions.find(session_id)
         changes, reply = self._presence.hear(message, time.monotonic())
         self._show_changes(changes)

@@ -59,7 +59,9 @@ class SyncLoop:
     async def _take_turn(self, gateway: RedisGateway) -> None:
         self._sessions.wake.clear()
         while self._sessions.ended:
-            await gateway.end(*self._sessions.ended.pop())
+            session_id, stamp = self._sessions.ended.pop(0)
+            if not await gateway.end(session_id, stamp):
+                self._sessions.read_again(session_id)  # others have gone further, and it was not heard here
         await self._read(gateway)
         await self._flush(gateway)
         messages = self._presence.take_messages()
@@ -81,6 +83,7 @@ class SyncLoop:
             self.seen_at = time.monotonic()
             for shared, reading in zip(chunk, readings, strict=True):
                 await self._adopt(gateway, shared, reading)
+            self._sessions.adopted()
 
     async def _adopt(self, gateway: RedisGateway, shared: SharedSession, reading: SessionSnapshot) -> None:
         session_id = shared.session.id

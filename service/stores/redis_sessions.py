@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Collection, KeysView
+from collections.abc import KeysView
 
 from service.core.pn_counter import Stamp
 from service.core.session import Session, SessionRules
@@ -21,7 +21,7 @@ class SharedSessions:
         self.wake = asyncio.Event()  # something is to be read or sent
         self.unread: set[str] = set()  # to be read before anything else is sent
         self.ended: list[tuple[str, Stamp]] = []  # ended here, and to be ended in Redis
-        self.occupied: Collection[str] = ()  # sessions that somebody plays or watches in this process
+        self.reading: set[str] = set()  # asked for, and not adopted yet
         self._local = local
         self._rules = rules
         self._presence = presence
@@ -57,7 +57,16 @@ class SharedSessions:
     def in_use(self, session_id: str) -> bool:
         """Whether somebody plays or looks on, or operations are on their way."""
         shared = self._shared[session_id]
-        return bool(shared.session.participants or session_id in self.occupied or shared)
+        return bool(shared.session.participants or self._presence.watched(session_id) or shared)
+
+    def is_confirmed(self, session_id: str) -> bool:
+        """Whether no operation is on its way, and what was missed has been read.
+
+        A session that was never read says nothing: it is empty here, and has nothing that could be lost with it.
+        """
+        shared = self._shared[session_id]
+        missed = shared.synced and (session_id in self.unread or session_id in self.reading)
+        return not (shared or missed)
 
     def drop(self, session_id: str) -> SharedSession:
         """Forget the session in this process."""
@@ -76,8 +85,13 @@ class SharedSessions:
         self.wake.set()
 
     def take_unread(self, most: int) -> list[SharedSession]:
-        """Some of the sessions that are to be read."""
-        return [self.find(self.unread.pop()) for _ in range(min(len(self.unread), most))]
+        """Some of the sessions that are to be read, which are `reading` until `adopted`."""
+        self.reading = {self.unread.pop() for _ in range(min(len(self.unread), most))}
+        return [self.find(session_id) for session_id in self.reading]
+
+    def adopted(self) -> None:
+        """What was taken last has been read."""
+        self.reading = set()
 
 
 def new_epoch() -> str:

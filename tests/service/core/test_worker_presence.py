@@ -88,6 +88,27 @@ def test_who_stops_or_falls_silent_is_gone(one: Presence, two: Presence):
     assert list(two.elsewhere("S")) == []
 
 
+def test_watchers_are_known_and_are_no_users(one: Presence, two: Presence):
+    """By a change, by a roster, until the last is gone, or their worker."""
+    for _ in range(2):
+        one.watch("S")
+    assert one.watched("S")
+    assert tell(one, one.changes(), two) == []
+    assert two.watched("S")
+    assert list(two.elsewhere("S")) == []
+    one.unwatch("S")
+    assert not one.changed
+    one.unwatch("S")
+    assert tell(one, one.changes(), two) == []
+    assert not one.watched("S")
+    assert not two.watched("S")
+    one.watch("T")
+    assert tell(one, one.roster(), two) == []
+    assert two.watched("T")
+    assert two.hear(one.goodbye(), 0.0)[0] == []
+    assert not two.watched("T")
+
+
 def test_the_own_messages_change_nothing(one: Presence):
     """Everybody hears everything, also what it said itself."""
     one.enter("S", "a", "Ann")

@@ -28,6 +28,16 @@ async def test_populate_sets_and_reset_clears(http, base_url, session_id):
     assert cleared["leaderboard"] == []
 
 
+async def test_populate_says_when_there_is_no_room(http, start_service):
+    """409 and why, and the board is as it was."""
+    url = start_service("--max-players", "5").url
+    answer = await http.post(f"{url}/api/demo/populate")
+    assert (answer.status_code, answer.json()) == (
+        409, {"detail": "session DEMO123 is full: expected at most 5 players, got 6"}
+    )  # fmt: skip
+    assert (await http.get(f"{url}/api/leaderboard/DEMO123")).json()["totalPlayers"] == 0
+
+
 async def test_the_posts_need_no_content_type(http, base_url, session_id):
     """A bare POST, and one with a body of any kind, are the same."""
     for content in (None, b"", b"\x00not json"):

@@ -239,6 +239,21 @@ async def test_a_full_session_and_too_many_sessions_are_told_apart(connect, star
     assert (await two.score(1))["score"] == 1
 
 
+async def test_a_session_that_somebody_watches_is_not_thrown_away(connect, start_service):
+    """Joins beyond the maximum are refused until the watcher leaves, and DEMO123 has its place."""
+    url = start_service("--max-sessions", "1").ws_url
+    player, watcher = await connect(url), await connect(url)
+    await player.join("alice", "A")
+    await watcher.send("watch-demo", sessionId="A")
+    await watcher.board()
+    await player.join("alice")
+    await player.send("join-demo", userId="alice", sessionId="B")
+    assert (await player.error())["code"] == "limit"
+    await watcher.send("watch-demo", sessionId="nobody-is-here")
+    await watcher.board(lambda board: board["sessionId"] == "nobody-is-here")
+    await player.join("alice", "B")
+
+
 async def test_the_most_points_go_through_in_both_directions(connect, ws_url, session_id):
     """A million up and a million down."""
     peer = await connect(ws_url)

@@ -26,8 +26,8 @@ async def new_store() -> AsyncIterator[NewStore]:
     """Start stores; all of them stop with the test."""
     stores: list[RedisStore] = []
 
-    async def start(server: RedisServer) -> RedisStore:
-        store = RedisStore(server.url, rules=SessionRules(), metrics=Metrics())
+    async def start(server: RedisServer, **options: object) -> RedisStore:
+        store = RedisStore(server.url, metrics=Metrics(), **{"rules": SessionRules()} | options)
         stores.append(store)
         await store.start()
         return store

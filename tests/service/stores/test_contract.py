@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from service.core.errors import ErrorCode, Refused
+from service.core.protocol import DEFAULT_SESSION
 from service.core.session import Answer, SessionRules
 from service.metrics import Metrics
 from service.stores.base import Store
@@ -46,6 +47,22 @@ async def confirmed(store: Store, user: str, points: int, op_id: str | None = No
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     store.update(session_id, user, points, op_id, 0.0, lambda one: answer.set_result(one) if one.durable else None)
     return await answer
+
+
+def ids(store: Store) -> set[str]:
+    return {session.id for session in store.sessions}
+
+
+async def is_full(store: Store) -> None:
+    """Check that every way to bring one more session into being is refused."""
+    before = ids(store)
+    for attempt in (store.check_join, lambda session_id, user: store.join(session_id, user, None, 9.0)):
+        with pytest.raises(Refused) as caught:
+            attempt("one-more", "a")
+        assert caught.value.code is ErrorCode.LIMIT
+    with pytest.raises(Refused):
+        await store.populate("one-more", 9.0)
+    assert ids(store) == before
 
 
 async def test_a_session_comes_into_being_with_its_first_join(new_store: NewStore):
@@ -91,7 +108,7 @@ async def test_a_session_that_begins_again_has_a_new_epoch(new_store: NewStore):
     for _ in range(2):
         epochs.add(store.join("S", "a", None, 0.0).epoch)
         store.leave("S", "a", 0.0)
-        store.sweep(EMPTY_TTL, ())
+        store.sweep(EMPTY_TTL)
         assert store.get("S") is None
     assert len(epochs) == 2
 
@@ -104,11 +121,11 @@ async def test_sessions_with_scores_live_longer_than_those_without(new_store: Ne
     await confirmed(store, "a", 5)
     store.leave("S", "a", 0.0)
     store.leave("T", "a", 0.0)
-    store.sweep(EMPTY_TTL - 1, ())
+    store.sweep(EMPTY_TTL - 1)
     assert {session.id for session in store.sessions} == {"S", "T"}
-    store.sweep(EMPTY_TTL, ())
+    store.sweep(EMPTY_TTL)
     assert {session.id for session in store.sessions} == {"S"}
-    store.sweep(5000.0, ())
+    store.sweep(5000.0)
     assert not store.sessions
 
 
@@ -117,23 +134,88 @@ async def test_a_session_somebody_looks_at_does_not_end(new_store: NewStore):
     store = await new_store()
     store.join("S", "a", None, 0.0)
     store.leave("S", "a", 0.0)
-    store.sweep(EMPTY_TTL, {"S"})
-    store.sweep(2 * EMPTY_TTL - 1, ())
+    store.watch("S")
+    store.sweep(EMPTY_TTL)
+    store.unwatch("S")
+    store.sweep(2 * EMPTY_TTL - 1)
     assert store.get("S") is not None
-    store.sweep(2 * EMPTY_TTL, ())
+    store.sweep(2 * EMPTY_TTL)
     assert store.get("S") is None
 
 
-async def test_over_the_maximum_the_longest_empty_session_makes_room(new_store: NewStore):
-    """When somebody plays in each, the newcomer is refused."""
-    store = await new_store(max_sessions=2)
-    for second, session_id in enumerate(["old", "new"]):
+async def test_over_the_maximum_the_longest_empty_session_without_scores_makes_room(new_store: NewStore):
+    """An older one with scores stays, and where only such are left the newcomer is refused."""
+    store = await new_store(max_sessions=3)
+    for second, session_id in enumerate(["scored", "old", "new"]):
         store.join(session_id, "a", None, second)
+    await confirmed(store, "a", 5, session_id="scored")
+    for second, session_id in enumerate(["scored", "old", "new"]):
         store.leave(session_id, "a", second)
-    store.join("third", "a", None, 9.0)
-    assert {session.id for session in store.sessions} == {"new", "third"}
-    store.join("new", "a", None, 9.0)
-    for attempt in (store.check_join, lambda session_id, user: store.join(session_id, user, None, 9.0)):
-        with pytest.raises(Refused) as caught:
-            attempt("fourth", "a")
-        assert caught.value.code is ErrorCode.LIMIT
+    store.join("fourth", "a", None, 9.0)
+    assert ids(store) == {"scored", "new", "fourth"}
+    store.join("fifth", "a", None, 9.0)
+    await is_full(store)
+    assert ids(store) == {"scored", "fourth", "fifth"}
+    assert dict(store.view("scored", 9.0).board.scores) == {"a": 5}
+
+
+async def test_a_session_that_is_watched_makes_no_room(new_store: NewStore):
+    """Until its last watcher is gone."""
+    store = await new_store(max_sessions=1)
+    store.join("S", "a", None, 0.0)
+    store.leave("S", "a", 0.0)
+    store.watch("S")
+    store.watch("S")
+    store.unwatch("S")
+    await is_full(store)
+    store.unwatch("S")
+    store.join("T", "a", None, 0.0)
+    assert ids(store) == {"T"}
+
+
+async def test_the_default_session_always_has_a_place(new_store: NewStore):
+    """It is not counted: others cannot take its place, and it makes none for them."""
+    store = await new_store(max_sessions=1)
+    store.join("S", "a", None, 0.0)
+    store.join(DEFAULT_SESSION, "a", None, 0.0)
+    store.leave(DEFAULT_SESSION, "a", 0.0)
+    await is_full(store)
+    assert ids(store) == {"S", DEFAULT_SESSION}
+
+
+async def test_populate_keeps_to_the_maximum_of_players(new_store: NewStore):
+    """One player too many, and no score is set and no session created."""
+    store = await new_store(rules=SessionRules(max_players=7))
+    for user in ("a", "b"):
+        store.join("S", user, None, 0.0)
+    with pytest.raises(Refused, match="at most 7 players, got 8") as caught:
+        await store.populate("S", 0.0)
+    assert caught.value.code is ErrorCode.SESSION_FULL
+    assert len(store.view("S", 0.0).board) == 0
+    store.leave("S", "b", 0.0)
+    for _ in range(2):
+        assert len((await store.populate("S", 0.0)).board) == 6
+    with pytest.raises(Refused):
+        store.join("S", "b", None, 0.0)
+    small = await new_store(rules=SessionRules(max_players=5))
+    with pytest.raises(Refused):
+        await small.populate("T", 0.0)
+    assert small.get("T") is None
+
+
+async def test_bots_that_fill_a_session_are_bounded_and_a_reset_makes_room(new_store: NewStore):
+    """Who has scored keeps the place, and comes back to it; a stranger gets none until the host resets."""
+    store = await new_store(rules=SessionRules(max_players=3))
+    for bot in ("a", "b", "c"):
+        store.join("S", bot, None, 0.0)
+        await confirmed(store, bot, 1)
+        store.leave("S", bot, 0.0)
+    with pytest.raises(Refused) as caught:
+        store.join("S", "d", None, 0.0)
+    assert caught.value.code is ErrorCode.SESSION_FULL
+    store.join("S", "a", None, 0.0)
+    await store.reset("S", 0.0)
+    store.join("S", "d", None, 0.0)
+    store.join("S", "e", None, 0.0)
+    with pytest.raises(Refused):
+        store.join("S", "f", None, 0.0)

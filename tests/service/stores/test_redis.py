@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 
+import pytest
 import redis
 from stores import SESSION, agreed, confirmed, scores, send, until, wipe
 
-from service.core.session import SessionRules
+from service.core.errors import Refused
+from service.core.session import Answer, SessionRules
 from service.metrics import Metrics
-from service.stores.redis import LAST_FLUSH_SECONDS, RedisStore
+from service.stores.redis import RedisStore
 
 
 async def test_what_one_counts_the_other_shows(pair):
@@ -156,15 +159,21 @@ async def test_a_session_that_one_ends_ends_for_all(pair):
     for store in pair:
         store.leave(SESSION, "a", 0.0)
     await until(lambda: all(store.get(SESSION).participants == 0 for store in pair))
-    two.sweep(1.0, {SESSION})
-    one.sweep(10**10, ())
+    # The message that two is watching is not there yet.
+    two.watch(SESSION)
+    one.sweep(10**10)
     assert one.get(SESSION) is None
     await until(lambda: one.get(SESSION) is not None)
     await agreed(one, two)
     assert scores(one) == {"a": 5}
-    two.sweep(2.0, ())
-    one.sweep(10**11, ())
-    await until(lambda: two.get(SESSION) is None)
+    two.unwatch(SESSION)
+    await until(lambda: not one._presence.watched(SESSION))
+
+    def swept() -> bool:
+        one.sweep(10**11)
+        return two.get(SESSION) is None
+
+    await until(swept)
 
 
 async def test_cut_connections_and_forgotten_scripts_are_no_absence(pair, server, caplog):
@@ -194,17 +203,104 @@ async def test_what_waits_is_brought_home_before_the_end(pair, new_store, server
     await until(lambda: scores(two) == {"a": 1000})
 
 
-async def test_a_session_that_ended_leaves_nothing_to_wait_for(new_store, server):
-    """The stop is immediate, although its operations were never confirmed."""
-    store = await new_store(server)
-    store.join(SESSION, "a", None, 0.0)
+async def test_points_answered_without_redis_outlive_joins_and_time(new_store, server):
+    """Joins of strangers beyond the maximum are refused, and a session whose time has come waits for Redis."""
+    one = await new_store(server, max_sessions=3)
     server.stop()
-    await until(lambda: store.degraded)
-    send(store, 5)
-    store.leave(SESSION, "a", 0.0)
-    store.sweep(10**10, ())
-    async with asyncio.timeout(LAST_FLUSH_SECONDS / 2):
-        await store.stop()
+    await until(lambda: one.degraded)
+    answers: list[Answer] = []
+    for number in range(42):
+        with suppress(Refused):
+            one.join(f"s{number}", "a", None, 0.0)
+            one.update(f"s{number}", "a", 1, None, 0.0, answers.append)
+            one.leave(f"s{number}", "a", 0.0)
+    await one.reset("s0", 0.0)
+    one.sweep(10**10)
+    assert [answer.durable for answer in answers] == [False] * 3
+    server.start()
+    await until(lambda: len(answers) == 6)
+    two = await new_store(server)
+    boards = {session.id: dict(session.board.scores) for session in two.sessions}
+    assert boards == {"s0": {}, "s1": {"a": 1}, "s2": {"a": 1}}
+
+    def swept() -> bool:
+        one.sweep(10**11)
+        return not one.sessions
+
+    await until(swept)
+
+
+async def test_a_session_used_elsewhere_is_not_thrown_away(new_store, server):
+    """One that another process' user plays, then watches, makes no room; with scores of theirs neither."""
+    one, two = await new_store(server, max_sessions=1), await new_store(server)
+    two.join(SESSION, "b", None, 0.0)
+    await until(lambda: one.get(SESSION) is not None and one.get(SESSION).participants == 1)
+    with pytest.raises(Refused):
+        one.join("T", "a", None, 0.0)
+    two.watch(SESSION)
+    two.leave(SESSION, "b", 0.0)
+    await until(lambda: one.get(SESSION).participants == 0)
+    with pytest.raises(Refused):
+        one.join("T", "a", None, 0.0)
+    two.unwatch(SESSION)
+    await until(lambda: not one._presence.watched(SESSION))
+    one.check_join("T", "a")
+    two.join(SESSION, "b", None, 0.0)
+    send(two, 5, user="b")
+    two.leave(SESSION, "b", 0.0)
+    await agreed(one, two)
+    await until(lambda: scores(one) == {"b": 5} and one.get(SESSION).participants == 0)
+    with pytest.raises(Refused):
+        one.join("T", "a", None, 0.0)
+
+
+async def test_a_session_of_which_something_was_missed_makes_no_room(pair):
+    """What it holds is known when it has been read."""
+    one, two = pair
+    one._max_sessions = 1
+    await confirmed(one, 5)
+    await one.reset(SESSION, 0.0)
+    await agreed(one, two)
+    for store in pair:
+        store.leave(SESSION, "a", 0.0)
+    await until(lambda: one.get(SESSION).participants == 0)
+    one.check_join("T", "a")
+    one._shared.read_again(SESSION)
+    with pytest.raises(Refused):
+        one.check_join("T", "a")
+    await until(lambda: not (one._shared.unread or one._shared.reading))
+    one.check_join("T", "a")
+
+
+async def test_a_score_that_was_not_heard_brings_its_session_back(new_store, server):
+    """It made room, because it was empty as far as this process knew, and is read again."""
+    one = await new_store(server, max_sessions=1)
+    one.join(SESSION, "a", None, 0.0)
+    one.leave(SESSION, "a", 0.0)
+    await until(lambda: one._shared[SESSION].synced and not one._shared.unread)
+    state = f"leaderboard:{{{SESSION}}}"
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(f"{state}:seqs", "other", 1)
+        client.hset(f"{state}:1:row:other", "b", 5)
+        client.hincrby(state, "version", 1)
+    one.join("T", "a", None, 0.0)
+    assert one.get(SESSION) is None
+    await until(lambda: one.get(SESSION) is not None and scores(one) == {"b": 5})
+
+
+async def test_players_ranked_elsewhere_count_towards_the_maximum(pair, new_store, server):
+    """Two processes give away as many places as one."""
+    one, _ = pair
+    send(one, 1)
+    one.join(SESSION, "b", None, 0.0)
+    send(one, 1, user="b")
+    one.leave(SESSION, "b", 0.0)
+    await until(lambda: scores(one) == {"a": 1, "b": 1})
+    three = await new_store(server, rules=SessionRules(max_players=2))
+    await until(lambda: scores(three) == {"a": 1, "b": 1})
+    with pytest.raises(Refused):
+        three.join(SESSION, "c", None, 0.0)
+    three.join(SESSION, "b", None, 0.0)
 
 
 async def test_without_redis_at_the_start_the_show_begins(new_store, server, tmp_path):
