@@ -66,7 +66,13 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         store=store,
         hubs=hubs,
         metrics=metrics,
-        limits=Limits(settings.rate, settings.burst, settings.max_points),
+        limits=Limits(
+            rate=settings.rate,
+            burst=settings.burst,
+            max_points=settings.max_points,
+            session_rate=settings.session_rate,
+            address_session_rate=settings.address_session_rate,
+        ),
         max_connections=settings.max_connections,
     )
     token = settings.admin_token

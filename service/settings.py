@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     max_connections: int = Field(10_000, ge=1, description="maximum number of open WebSockets per process")
     max_players: int = Field(20_000, ge=1, description="maximum number of players per session")
     max_sessions: int = Field(1000, ge=1, description="maximum number of sessions besides DEMO123")
+    session_rate: int = Field(10, ge=1, description="new sessions a minute that one connection may open")
+    address_session_rate: int = Field(
+        60,
+        ge=1,
+        description="new sessions a minute that all connections from one address (IPv6: one /64 network) may open; "
+        "those from this machine are not counted",
+    )
     session_ttl: float = Field(86_400, gt=0, description="seconds a session with scores outlives its last connection")
     allowed_origin: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

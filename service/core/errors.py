@@ -9,7 +9,7 @@ Failure                      answered with `error`; the socket stays open
 ├── RateLimited              a valid frame, too early
 └── Refused                  a valid frame that the state does not allow
     ├── session-full         the session has its maximum of players
-    └── limit                the total would leave ±10¹², or there are too many sessions
+    └── limit                the total would leave ±10¹², or there are too many sessions, or too many new ones
 """
 
 from __future__ import annotations
@@ -45,13 +45,19 @@ class CloseCode(IntEnum):
 
 
 class Failure(Exception):
-    """A refusal: `message` says what was expected and what came, `op_id` names the update."""
+    """A refusal: `message` says what was expected and what came, `op_id` names the update.
 
-    def __init__(self, code: ErrorCode, message: str, *, op_id: str | None = None) -> None:
+    `retry_after` is the number of seconds after which the same frame may be accepted, where waiting helps.
+    """
+
+    def __init__(
+        self, code: ErrorCode, message: str, *, op_id: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.op_id = op_id
+        self.retry_after = retry_after
 
 
 class WrongFrame(Failure):
@@ -62,8 +68,7 @@ class RateLimited(Failure):
     """The frame came too early; it may be sent again after `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, op_id: str | None = None) -> None:
-        super().__init__(ErrorCode.RATE_LIMITED, message, op_id=op_id)
-        self.retry_after = retry_after
+        super().__init__(ErrorCode.RATE_LIMITED, message, op_id=op_id, retry_after=retry_after)
 
 
 class Refused(Failure):

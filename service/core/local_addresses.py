@@ -1,4 +1,4 @@
-"""What an address means: this machine's loopback, or a Redis that the service starts itself."""
+"""What an address means: this machine's loopback, a client's network, or a Redis that the service starts itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def network_of(host: str | None) -> str | None:
+    """What clients are counted by: an IPv4 address, or the /64 network of an IPv6 address, which one household gets.
+
+    None for this machine: loopback, or a socket in the file system, which has no address.
+    """
+    if not host or is_loopback(host):
+        return None
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def folder_of(redis_url: str) -> str | None:

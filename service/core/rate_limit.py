@@ -1,4 +1,4 @@
-"""How much one connection may send. Pure: time is an argument, in seconds."""
+"""How much one connection may send, and one address. Pure: time is an argument, in seconds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 MAX_WRONG_IN_A_ROW = 100
 MAX_LIMITED = 200
 LIMITED_WINDOW = 10.0  # seconds
+MAX_NETWORKS = 4096
 
 
 class TokenBucket:
@@ -55,3 +56,58 @@ class Patience:
         while self._limited[0] <= now - LIMITED_WINDOW:
             self._limited.popleft()
         return len(self._limited) > MAX_LIMITED
+
+
+class SlidingWindow:
+    """Allows `most` events within any `seconds`."""
+
+    __slots__ = ("_at", "_seconds")
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._at: deque[float] = deque(maxlen=most)
+
+    def wait(self, now: float) -> float:
+        """The seconds until one more event is allowed, 0 if it is now."""
+        full = len(self._at) == self._at.maxlen
+        return max(self._at[0] + self._seconds - now, 0.0) if full else 0.0
+
+    def add(self, now: float) -> None:
+        """Count an event."""
+        self._at.append(now)
+
+    def is_over(self, now: float) -> bool:
+        """Whether the last event is too long ago to count."""
+        return self._at[-1] + self._seconds <= now
+
+
+class WindowByNetwork:
+    """A sliding window for each network that clients come from.
+
+    Only networks with an event that still counts are kept, and no more than `MAX_NETWORKS`: of more, the one whose
+    last event is longest ago is forgotten, since whoever has so many networks is bound by other limits.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._windows: dict[str, SlidingWindow] = {}  # by the time of their last event
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def wait(self, network: str, now: float) -> float:
+        """The seconds until one more event of the network is allowed, 0 if it is now."""
+        window = self._windows.get(network)
+        return 0.0 if window is None else window.wait(now)
+
+    def add(self, network: str, now: float) -> None:
+        """Count an event of the network."""
+        window = self._windows.pop(network, None) or SlidingWindow(self._most, self._seconds)
+        window.add(now)
+        self._windows[network] = window
+        while self._oldest().is_over(now) or len(self._windows) > MAX_NETWORKS:
+            del self._windows[next(iter(self._windows))]
+
+    def _oldest(self) -> SlidingWindow:
+        return next(iter(self._windows.values()))

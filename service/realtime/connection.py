@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.core.errors import CloseCode, ErrorCode, Failure, RateLimited, WrongFrame
 from service.core.protocol import (
+    DEFAULT_SESSION,
     MAX_FRAME,
     ClientMessage,
     ErrorMessage,
@@ -37,6 +39,7 @@ from service.metrics import Metrics
 from service.realtime.audience import Member
 from service.realtime.hub import Hub, Hubs
 from service.realtime.refusal_log import RefusalLog
+from service.realtime.session_openings import ConnectionOpenings, SessionOpenings
 from service.server.outbound import EXTENSION, AsgiOutlet, OutgoingBatch, Outlet
 from service.stores.base import Store
 
@@ -45,11 +48,13 @@ log = logging.getLogger("leaderboard.connection")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection may do: frames a second and at once, most points of an update."""
+    """What one connection may do: frames a second and at once, most points of an update, new sessions a minute."""
 
     rate: float
     burst: int
     max_points: int
+    session_rate: int
+    address_session_rate: int  # for all connections from one address
 
 
 class Connections:
@@ -62,6 +67,7 @@ class Connections:
         self.limits = limits
         self.opened = 0  # connections ever
         self.refusals = RefusalLog()
+        self.session_openings = SessionOpenings(limits.session_rate, limits.address_session_rate)
         self._max = max_connections
         self._open: set[Connection] = set()
         self._plain_seen = False
@@ -119,6 +125,7 @@ class Connection:
         self._limits = shared.limits
         self._bucket = TokenBucket(shared.limits.rate, shared.limits.burst, time.monotonic())
         self._patience = Patience()
+        self._session_openings = shared.session_openings
         self._hub: Hub | None = None
         self._member: Member | None = None
 
@@ -144,6 +151,12 @@ class Connection:
         finally:
             self._outlet.end()
             self._leave()
+
+    @cached_property
+    def _openings(self) -> ConnectionOpenings:
+        """Made with the first session that the connection opens; most open none."""
+        client = self._socket.client
+        return ConnectionOpenings(self._session_openings, None if client is None else client.host)
 
     # What comes in
 
@@ -195,6 +208,7 @@ class Connection:
         else:
             # Asked before anything changes, so that who is refused goes on playing.
             self._store.check_join(message.session_id, message.user_id)
+            self._open(message.session_id)
             self._leave()
             self._member = Member(self._outlet, message.user_id)
             self._hub = self._hubs.enter(message.session_id, self._member)
@@ -202,6 +216,14 @@ class Connection:
         assert self._hub is not None
         assert self._member is not None
         self._hub.welcome(self._member)
+
+    def _open(self, session_id: str) -> None:
+        """Count the session if it comes into being now. Raises `Refused` if that is one too many."""
+        # The default session has a place in every service, so that it takes nobody else's.
+        if session_id != DEFAULT_SESSION and self._store.get(session_id) is None:
+            now = time.monotonic()
+            self._openings.check(now)
+            self._openings.add(now)
 
     def _watch(self, message: WatchDemo) -> None:
         self._leave()
@@ -272,12 +294,14 @@ class Connection:
 
     def _tell(self, failure: Failure) -> None:
         self._metrics.errors.labels(failure.code).inc()
-        retry_after = failure.retry_after if isinstance(failure, RateLimited) else None
         self._outlet.send(
             OutgoingBatch(
                 encode(
                     ErrorMessage(
-                        code=failure.code, message=failure.message, op_id=failure.op_id, retry_after=retry_after
+                        code=failure.code,
+                        message=failure.message,
+                        op_id=failure.op_id,
+                        retry_after=failure.retry_after,
                     )
                 )
             )

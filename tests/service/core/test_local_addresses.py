@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.local_addresses import is_loopback
+from service.core.local_addresses import is_loopback, network_of
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,15 @@ from service.core.local_addresses import is_loopback
 def test_what_counts_as_loopback(host: str, loopback: bool):
     """All of this machine's own addresses, in every spelling."""
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [("203.0.113.7", "203.0.113.7"), ("::ffff:203.0.113.7", "203.0.113.7"), ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+     ("2001:db8:1:2:ffff::9", "2001:db8:1:2::/64"), ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+     ("fe80::1%eth0", "fe80::/64"), ("127.0.0.1", None), ("::ffff:127.0.0.1", None), ("", None), (None, None),
+     ("client", "client")],
+)  # fmt: skip
+def test_what_clients_are_counted_by(host: str | None, network: str | None):
+    """A household is one network; this machine is none."""
+    assert network_of(host) == network

@@ -239,6 +239,29 @@ async def test_a_full_session_and_too_many_sessions_are_told_apart(connect, star
     assert (await two.score(1))["score"] == 1
 
 
+async def test_new_sessions_are_bounded_by_connection_and_by_address(connect, start_service):
+    """A proxy's header names the address. Who is refused plays on, may join what exists, and the default session."""
+    url = start_service("--session-rate", "3", "--address-session-rate", "4").ws_url
+    from_afar = {"additional_headers": {"X-Forwarded-For": "203.0.113.7"}}
+    one, two, local = await connect(url, **from_afar), await connect(url, **from_afar), await connect(url)
+    for session_id in "ABC":
+        await one.join("alice", session_id)
+    await one.send("join-demo", userId="alice", sessionId="D")
+    error = await one.error()
+    assert error["code"] == "limit"
+    assert "3 new sessions a minute from one connection" in error["message"]
+    assert 0 < error["retryAfter"] <= 60
+    assert (await one.score(1))["score"] == 1
+    await two.join("bob", "D")
+    await two.send("join-demo", userId="bob", sessionId="E")
+    assert "4 new sessions a minute from one address" in (await two.error())["message"]
+    for peer in (one, two):
+        await peer.join("carl", "A")
+        await peer.join("carl")
+    for session_id in "EFG":
+        await local.join("dora", session_id)
+
+
 async def test_a_session_that_somebody_watches_is_not_thrown_away(connect, start_service):
     """Joins beyond the maximum are refused until the watcher leaves, and DEMO123 has its place."""
     url = start_service("--max-sessions", "1").ws_url
