@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
+
+from service.app import create_app
+from service.settings import Settings
 
 
 @pytest.mark.parametrize("call", ["populate", "reset"])
@@ -28,14 +32,16 @@ async def test_populate_sets_and_reset_clears(http, base_url, session_id):
     assert cleared["leaderboard"] == []
 
 
-async def test_populate_says_when_there_is_no_room(http, start_service):
+async def test_populate_says_when_there_is_no_room():
     """409 and why, and the board is as it was."""
-    url = start_service("--max-players", "5").url
-    answer = await http.post(f"{url}/api/demo/populate")
+    transport = httpx.ASGITransport(create_app(Settings(max_players=5)), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        answer = await http.post("/api/demo/populate")
+        board = (await http.get("/api/leaderboard/DEMO123")).json()
     assert (answer.status_code, answer.json()) == (
         409, {"detail": "session DEMO123 is full: expected at most 5 players, got 6"}
     )  # fmt: skip
-    assert (await http.get(f"{url}/api/leaderboard/DEMO123")).json()["totalPlayers"] == 0
+    assert board["totalPlayers"] == 0
 
 
 async def test_the_posts_need_no_content_type(http, base_url, session_id):
