@@ -76,6 +76,8 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         max_connections=settings.max_connections,
     )
     token = settings.admin_token
+    rules = AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin)
+    admin = Admin(token, settings.open_admin, rules.allow_other_names)
     draining = Draining()
     metrics.sessions.set_function(lambda: len(store.sessions))
     metrics.degraded.set_function(lambda: store.degraded)
@@ -88,6 +90,11 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
             log.warning("%s is set in the environment but is not a setting%s", name, hint)
         if token is not None and len(token) < SHORT_TOKEN:
             log.warning("the admin token is easy to guess: expected %d characters or more, got fewer", SHORT_TOKEN)
+        if admin.is_closed:
+            log.warning(
+                "Populate and Reset are refused to everybody: with --allowed-host or --allowed-origin for others, "
+                "expected --admin-token-file (or --open-admin) as well, got neither"
+            )
         await store.start()
         if store.storage == "memory":
             log.info("no Redis is configured: scores are kept in memory and end with this process")
@@ -121,7 +128,7 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         store=store,
         connections=connections,
         metrics=metrics,
-        admin=Admin(token, settings.open_admin),
+        admin=admin,
         top=settings.top,
         draining=draining,
     )
@@ -130,7 +137,7 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
     )
     app.add_middleware(
         AccessMiddleware,
-        rules=AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin),
+        rules=rules,
         prefix=settings.root_path,
     )
     return app

@@ -195,7 +195,9 @@ async function host(action) {
 }
 
 function refusal(status) {
+	if (status === 429) return "Too many wrong tokens came from here. Wait a minute.";
 	if (status !== 401 && status !== 403) return `The service could not do that (${status}).`;
+	if (status === 403) return "Only a person at the service's own machine may do this, as it has no admin token.";
 	if (adminToken) return "The service does not accept this admin token.";
 	return "Only the host may do this: open the page with #admin=TOKEN at the end of its address.";
 }

@@ -17,22 +17,14 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def network_of(host: str | None) -> str | None:
-    """What clients are counted by: an IPv4 address, or the /64 network of an IPv6 address, which one household gets.
-
-    None for this machine: loopback, or a socket in the file system, which has no address.
-    """
-    if not host or is_loopback(host):
-        return None
+def network_of(address: str) -> str:
+    """What clients are counted by: an IPv4 address, or the /64 network of an IPv6 address, which one household gets."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a proxy may name anything
+        return address[:45]
+    mapped = getattr(found, "ipv4_mapped", None) or found
+    return str(mapped) if mapped.version == 4 else str(ipaddress.ip_network((mapped, 64), strict=False))
 
 
 def folder_of(redis_url: str) -> str | None:

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocketClose
 
 from service.core.errors import CloseCode
 from service.core.host_names import DEFAULT_PORTS, Authority, HostRule, Origin, OriginRule
+from service.core.local_addresses import is_loopback
 
 # Jupyter frames the page from its own port of the same machine. VS Code does not: its web views have no such address.
 _FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
@@ -30,6 +31,12 @@ class AccessRules:
     def __init__(self, *, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> None:
         self._hosts = tuple(map(HostRule.parse, allowed_hosts))
         self._origins = tuple(map(OriginRule.parse, allowed_origins))
+
+    @property
+    def allow_other_names(self) -> bool:
+        """Whether they allow a host, or a page's, beyond loopback."""
+        named = (*self._hosts, *(rule.host for rule in self._origins))
+        return not all(is_loopback(rule.name) for rule in named)
 
     def host_is_fine(self, host: str) -> bool:
         """Whether the service answers to this Host header."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.core.errors import ErrorCode, Refused
-from service.core.local_addresses import network_of
+from service.core.local_addresses import is_loopback, network_of
 from service.core.rate_limit import SlidingWindow, WindowByNetwork
 
 PERIOD: Final = 60.0  # seconds
@@ -26,7 +26,7 @@ class ConnectionOpenings:
     def __init__(self, shared: SessionOpenings, host: str | None) -> None:
         self._shared = shared
         self._own = SlidingWindow(shared.most, PERIOD)
-        self._network = network_of(host)
+        self._network = network_of(host) if host and not is_loopback(host) else None  # swarms and proxies are exempt
 
     def check(self, now: float) -> None:
         """Raise `Refused` (`limit`) if one more would be too many; changes nothing."""

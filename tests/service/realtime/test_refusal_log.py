@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from service.core.errors import ErrorCode, Refused
-from service.realtime.refusal_log import EVERY, LONGEST, RefusalLog
+from service.core.line_budget import EVERY
+from service.realtime.refusal_log import LONGEST, RefusalLog
 
 
 def refuse(log: RefusalLog, now: float, *, code: ErrorCode = ErrorCode.LIMIT, text: str = "too much") -> None:
