@@ -15,11 +15,15 @@ to the same state. This module must stay equivalent to that script.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 from pydantic_core import from_json, to_json
+
+from service.core.protocol import MAX_TOTAL, is_id, is_op_id
+from service.core.user_appearance import shown_username
 
 # Operations
 
@@ -80,21 +84,43 @@ def _fields(op: Op) -> list[object]:
 
 
 def from_wire(text: bytes) -> list[Op]:
-    """The operations that `to_wire` wrote. Raises ValueError for anything else."""
-    ops: list[Op] = []
-    for fields in from_json(text):
-        match fields:
-            case ["add", user_id, points, op_id, received_at]:
-                ops.append(Add(user_id, points, op_id or None, float(received_at)))
-            case ["populate", scores]:
-                ops.append(Populate(dict(scores)))
-            case ["reset"]:
-                ops.append(Reset())
-            case ["name", user_id, username]:
-                ops.append(Name(user_id, username))
-            case _:
-                raise ValueError(f"expected an operation, got {str(fields)[:100]}")
-    return ops
+    """The operations that `to_wire` wrote. Raises ValueError for anything else, odd ids and numbers included."""
+    listed = from_json(text)
+    if not isinstance(listed, list):
+        raise ValueError(f"expected a list of operations, got {ascii(listed)[:100]}")  # noqa: TRY004 - it is input
+    return [_op(fields) for fields in listed]
+
+
+def _op(fields: Any) -> Op:
+    match fields:
+        case ["add", user_id, points, op_id, received_at] if (
+            is_id(user_id) and _is_integer(points, MAX_TOTAL) and (op_id == "" or is_op_id(op_id))
+        ):
+            return Add(user_id, points, op_id or None, _moment(received_at))
+        case ["populate", [*scores]] if all(map(_is_score, scores)):
+            return Populate(dict(scores))
+        case ["reset"]:
+            return Reset()
+        case ["name", user_id, str(username)] if is_id(user_id):
+            return Name(user_id, shown_username(user_id, username))
+        case _:
+            raise ValueError(f"expected an operation, got {ascii(fields)[:100]}")
+
+
+def _is_integer(value: object, most: int) -> TypeGuard[int]:
+    return type(value) is int and abs(value) <= most
+
+
+def _is_score(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and is_id(pair[0]) and _is_integer(pair[1], MAX_TOTAL)
+
+
+def _moment(text: object) -> float:
+    """Unix seconds. Raises ValueError."""
+    moment = float(text) if isinstance(text, str) else math.nan
+    if not math.isfinite(moment):
+        raise ValueError(f"expected the time of an operation, got {ascii(text)[:100]}")
+    return moment
 
 
 # State

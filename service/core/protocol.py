@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeGuard
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
 from pydantic.alias_generators import to_camel
@@ -30,6 +30,7 @@ MAX_TOTAL: Final = 10**12
 # The ids of users and sessions, and those of operations; all checks use these patterns.
 ID_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
 OP_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{8,64}$"
+_ID = re.compile(ID_PATTERN)
 _OP_ID = re.compile(OP_ID_PATTERN)
 
 UserId = Annotated[str, Field(pattern=ID_PATTERN, examples=["alice"])]
@@ -284,7 +285,17 @@ def op_id_of(frame: object) -> str | None:
             return None
     data = frame.get("data") if isinstance(frame, dict) else None
     op_id = data.get("opId") if isinstance(data, dict) else None
-    return op_id if isinstance(op_id, str) and _OP_ID.fullmatch(op_id) else None
+    return op_id if is_op_id(op_id) else None
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether it is the id of a user or a session."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def is_op_id(value: object) -> TypeGuard[str]:
+    """Whether it is the id of an operation."""
+    return isinstance(value, str) and _OP_ID.fullmatch(value) is not None
 
 
 def _parse(text: str) -> Any:

@@ -250,13 +250,17 @@ class SharedSession:
         return self.in_flight
 
     def take(self, applied: Applied, now: float) -> list[Event]:
-        """Follow what was applied. Raises `Behind` when something before it was missed."""
+        """Follow what was applied. Raises `Behind` when something before it was missed.
+
+        Raises ValueError for operations that cannot be read; nothing has changed then.
+        """
         known, row = self.replica.stamp, self.replica.row(applied.worker)
         comparable = self.synced and applied.stamp.epoch == known.epoch
         if comparable and applied.seq <= row.seq:
             return []  # it was read already
         if not comparable or applied.since != known.version:
             # The points will be read; of the ids this may be the only word.
+            from_wire(applied.text)
             self._missed.append(applied)
             raise Behind
         mine = applied.worker == self._worker and self.in_flight is not None and self.in_flight.seq == applied.seq
@@ -348,7 +352,7 @@ class SharedSession:
         missed, self._missed = self._missed, []
         ops = []
         for applied in (*missed, *recent):
-            for index, op in enumerate(from_wire(applied.text)):
+            for index, op in enumerate(_readable(applied.text)):
                 self._remember(op, applied.repeated.get(index), now)
                 ops.append(op)
         return [event for op in ops for event in self._drop_repeated(op, now)] + self._return()
@@ -456,3 +460,14 @@ class SharedSession:
 
     def _unconfirmed(self) -> Iterator[Pending]:
         return chain(() if self.in_flight is None else self.in_flight.pending, self._queue)
+
+
+def _readable(text: bytes) -> list[Op]:
+    """The operations of a batch that was read in Redis, or none where a newer version wrote them.
+
+    Their points are in the rows that were read with them, and their ids are in Redis itself.
+    """
+    try:
+        return from_wire(text)
+    except ValueError:
+        return []

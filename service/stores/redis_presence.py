@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.core.session import Event
-from service.core.worker_presence import Came, Message, Presence, Went
+from service.core.stream_messages import Message
+from service.core.worker_presence import Came, Presence, Went
 from service.stores.redis_sessions import SharedSessions
 from service.stores.redis_unconfirmed import Show
 
@@ -36,7 +37,7 @@ class PresenceExchange:
         """The stream brings what is published."""
         self._beat_heard_at = time.monotonic()
 
-    def hear(self, message: list[Any]) -> None:
+    def hear(self, message: Message) -> None:
         """Follow another worker's message. Raises ValueError for a message that is not about presence."""
         if message[0] in {"changes", "roster"}:
             # A session that begins takes in the users that presence knows, so it has to begin before they are added.

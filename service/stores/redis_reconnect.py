@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
+from service.core.line_budget import LineBudget
 from service.core.state_machine import next_state
-from service.core.worker_presence import Message
+from service.core.stream_messages import Message
 from service.metrics import Metrics
 from service.stores.redis_gateway import LINK_ERRORS, RedisGateway, connected
 from service.stores.redis_link_state import (
@@ -52,6 +53,7 @@ class RedisConnection:
         self._serve = serve
         self._changed = changed
         self._gateway: RedisGateway | None = None  # the connection that was read from
+        self._lines = LineBudget()
         self._reason = ""  # why there is no connection, as it was logged last
         self._task: asyncio.Task[None] | None = None
 
@@ -108,7 +110,7 @@ class RedisConnection:
 
     async def _connect(self) -> None:
         try:
-            async with connected(self.url, self._worker) as gateway:
+            async with connected(self.url, self._worker, self._lines) as gateway:
                 await self._use(gateway)
         except LINK_ERRORS as error:
             self._log_reason(str(error))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
+from service.core.line_budget import LineBudget
 from service.core.pn_counter import Applied
 from service.core.shared_session import Behind
+from service.core.stream_messages import Message
 from service.metrics import Metrics
 from service.stores.redis_gateway import RedisGateway, applied
 from service.stores.redis_presence import PresenceExchange
@@ -32,6 +33,7 @@ class StreamFollower:
         self._presence = presence
         self._metrics = metrics
         self._worker = sessions.worker
+        self._lines = LineBudget()
 
     async def follow(self, gateway: RedisGateway) -> None:
         """Follow the stream until the connection ends."""
@@ -40,11 +42,12 @@ class StreamFollower:
                 self._hear(message, text)
             except Exception:
                 # Whatever was in the message, reading the sessions makes up for it.
-                log.exception("a message of the stream could not be followed")
+                if (more := self._lines.more("failed", time.monotonic())) is not None:
+                    log.exception("a message of the stream could not be followed%s", more)
                 self._metrics.background_failures.inc()
                 self._sessions.read_again(*self._sessions.ids)
 
-    def _hear(self, message: list[Any], text: bytes) -> None:
+    def _hear(self, message: Message, text: bytes) -> None:
         match message:
             case ["batch", *_]:
                 self._apply(*applied(message, text))
@@ -65,6 +68,11 @@ class StreamFollower:
         try:
             events = shared.take(what, time.time())
         except Behind:
+            self._sessions.read_again(session_id)
+            return
+        except ValueError as error:
+            if (more := self._lines.more("odd operations", time.monotonic())) is not None:
+                log.warning("a batch of session %s cannot be followed, so it is read: %s%s", session_id, error, more)
             self._sessions.read_again(session_id)
             return
         self._unconfirmed.show(shared, events)

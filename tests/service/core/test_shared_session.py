@@ -72,8 +72,36 @@ def test_operations_travel_as_they_are():
     ops = [Add("a", -3, "op-00001", 1764037200.1234567), Add("b", 2, None, 0.1), Populate({"a": 1}), Reset(),
            Name("a", "Żółw 亀")]  # fmt: skip
     assert from_wire(to_wire(ops)) == ops
-    with pytest.raises(ValueError, match="expected an operation"):
-        from_wire(b'[["steal","a"]]')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "5", "{}", "[5]", '[["steal","a"]]', '[["add","a",5,"op-00001"]]', '[["add","<b>",5,"","0"]]',
+        '[["add","a","5","","0"]]', '[["add","a",true,"","0"]]', '[["add","a",5,"short","0"]]',
+        '[["add","a",5,"",0]]', '[["add","a",5,"","nan"]]', '[["add","a",1e13,"","0"]]',
+        '[["add","a",9999999999999,"","0"]]', '[["populate",[["ä",5]]]]', '[["populate",[["a"]]]]',
+        '[["populate",[["a",null]]]]', '[["populate",5]]', '[["reset",1]]', '[["name","a b","c"]]', '[["name","a",5]]',
+    ],
+)  # fmt: skip
+def test_operations_from_elsewhere_are_checked(shared: SharedSession, text: str):
+    """Ids, numbers and times; a batch of such operations changes nothing, now or when the session is read."""
+    with pytest.raises(ValueError, match=r"expected|EOF|invalid"):
+        from_wire(text.encode())
+    before = shown(shared)
+    for since in (0, 4):
+        with pytest.raises(ValueError, match=r"expected|EOF|invalid"):
+            shared.take(Applied("other", 1, since, Stamp("e", since + 1, 1), {}, text.encode()), 0.0)
+    assert shown(shared) == before
+    unread = Applied("other", 1, 0, Stamp("e", 1, 1), {}, text.encode())
+    shared.adopt(SessionSnapshot(Stamp("e", 1, 1), 1, {"other": WorkerRow(1, {"a": 9})}, {}, [unread]), 0.0)
+    assert shown(shared) == ("e", 1, {"a": 9})
+
+
+def test_a_name_from_elsewhere_is_one_that_may_be_shown():
+    """Else it is the id's."""
+    ops = from_wire(to_wire([Name("alice", "\u202ekcab"), Name("b", " Bär ")]))
+    assert ops == [Name("alice", "Alice"), Name("b", "Bär")]
 
 
 def test_an_update_is_shown_and_answered_when_it_is_confirmed(shared: SharedSession):

@@ -26,6 +26,31 @@ async def test_what_one_counts_the_other_shows(pair):
     assert (answer.epoch, two.get(SESSION).version) == (two.get(SESSION).epoch, 2)
 
 
+async def test_what_a_stranger_publishes_changes_nothing(pair, server, caplog):
+    """The connection holds, the points stand, nobody comes, and a flood of it is one line of a kind."""
+    one, two = pair
+    epoch = (await confirmed(one, 5)).epoch
+    version = one.get(SESSION).version
+    odd = [
+        "hello", "{}", "[]", "\xff", '["later"]', '["beat","w","soon"]', '["roster","w",1,[["S","<b>","x"]]]',
+        f'["batch","w","{SESSION}","{epoch}",1,{version},{version + 1},1,[]]\n[["add","<b>",5,"","0"]]',
+        f'["batch","w","{SESSION}","{epoch}",1,{version},{version + 1},1,[]]\nhello',
+    ]  # fmt: skip
+    links = [store._connection._gateway for store in pair]
+    with redis.Redis.from_url(server.url) as client:
+        for text in odd * 20:
+            assert client.publish("leaderboard:stream:0", text) == 2
+    await confirmed(one, 2)
+    await agreed(one, two)
+    assert scores(one) == scores(two) == {"a": 7}
+    assert one.get(SESSION).epoch == two.get(SESSION).epoch == epoch
+    assert one.get(SESSION).participants == two.get(SESSION).participants == 1
+    assert [store._connection._gateway for store in pair] == links
+    warnings = [record for record in caplog.records if record.levelname not in {"DEBUG", "INFO"}]
+    assert {record.levelname for record in warnings} == {"WARNING"}
+    assert len(warnings) <= 5 * len(pair)
+
+
 async def test_an_op_id_counts_once_whoever_hears_it_first(pair):
     """Both at the same moment, and again afterwards; the repetition gets the points of the first."""
     one, two = pair
