@@ -27,10 +27,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from loadtest.target import parent_watch
 from loadtest.target.child_environment import child_environment
+from loadtest.target.ports import free_port
 
 TAIL_LINES = 200  # of the child's log, kept for an error message or a log pane
 STARTS_WITHIN = 20.0  # seconds
@@ -207,22 +208,24 @@ class RedisServer(Child):
     """A running Redis server, owned by this process, that can be stopped, started, killed and frozen.
 
     With a `folder` it keeps its data there, in dump.rdb; without one every start finds it empty.
-    `binary` is its program, else the one that is found. `url`, `port` and, from start to start,
-    `pid` (the server's own) tell where it is. Blocks until it serves, at most `timeout` seconds,
-    here and in `start`. Raises `ServiceFailed` when it does not.
+    `binary` is its program, else the one that is found. `url`, the same after each start, is that of a unix
+    socket which this user alone can open, or with `tcp` that of a port, with a password; `pid` is the
+    server's own. Blocks until it serves, at most `timeout` seconds, here and in `start`. Raises
+    `ServiceFailed` when it does not.
     """
 
     def __init__(
-        self, folder: str | Path | None = None, *, port: int = 0, binary: str | None = None, timeout: float = 10.0
+        self, folder: str | Path | None = None, *, binary: str | None = None, tcp: bool = False, timeout: float = 10.0
     ) -> None:
         super().__init__("the Redis server")
         self._options = [*(("--folder", str(folder)) if folder else ()), *(("--binary", binary) if binary else ())]
         self._timeout = timeout
-        self.port = port or self._reserve_port()
+        self._place = ["--port", str(self._reserve_port() or free_port())] if tcp else []
+        self._password = ""
         self._launch_server()
 
     def start(self) -> None:
-        """Start it again, at the same port and over the same folder; does nothing while it runs."""
+        """Start it again, at the same URL and over the same folder; does nothing while it runs."""
         if not self.alive:
             self._launch_server()
 
@@ -245,16 +248,36 @@ class RedisServer(Child):
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    @property
+    def port(self) -> int:
+        """The port with `tcp`, else 0."""
+        return urlsplit(self.url).port or 0
+
+    @property
+    def password(self) -> str:
+        """The password with `tcp`, else nothing."""
+        return urlsplit(self.url).password or ""
+
     def _signal(self, number: signal.Signals) -> None:
         if self.alive:
             os.kill(self.pid, number)
 
     def _launch_server(self) -> None:
-        command = [sys.executable, "-m", "service.stores.embedded_redis", "--port", str(self.port), *self._options]
+        command = [sys.executable, "-m", "service.stores.embedded_redis", *self._place, *self._options]
         self._launch(command, heard=_first(2))
+        if self._password:
+            self._tell(self._password)
         self.url, pid = self.hear(self._timeout), self.hear(self._timeout)
-        self.port = urlsplit(self.url).port or 0
         self.pid = int(pid.removeprefix("pid "))
+        self._stay()
+
+    def _stay(self) -> None:
+        """Have the next start at the same URL."""
+        if self.port:
+            self._password = self.password
+            self._place = ["--port", str(self.port), "--password-from-stdin"]
+        else:
+            self._place = ["--socket-folder", str(Path(unquote(urlsplit(self.url).path)).parent)]
 
     def _shut_down_without_saving(self) -> None:
         import redis  # noqa: PLC0415 - the swarm has no need to load it
@@ -262,15 +285,15 @@ class RedisServer(Child):
         from redis.retry import Retry  # noqa: PLC0415
 
         self.thaw()
-        with redis.Redis(port=self.port, socket_timeout=self._timeout, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=self._timeout, retry=Retry(NoBackoff(), 0)) as client:
             client.shutdown(nosave=True)
 
     def _reserve_port(self) -> int:
-        """Choose a port and keep it for the life of this object.
+        """Choose a port and keep it for the life of this object, or 0 where that cannot be.
 
         The kernel gives free ports to outgoing connections, and so could give away that of a server
         which is stopped for a while. One that is bound it does not give; on Linux the server can bind
-        beside us as long as we do not listen. Elsewhere the server chooses, and the port is free in between.
+        beside us as long as we do not listen.
         """
         if sys.platform != "linux":
             return 0

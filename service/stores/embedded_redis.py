@@ -1,10 +1,15 @@
 """A private Redis server: `python -m service.stores.embedded_redis`, and the object that owns one.
 
-The command prints `redis://127.0.0.1:PORT`, then `pid N`, and serves until its stdin closes. So
-whoever started it with a pipe need not end it: when the owner dies, even by SIGKILL, the kernel
-closes the pipe. Nothing of this machine's own Redis is used or touched: no configuration, no data,
-no port that is taken. Exit status: 0 when it was told to stop, 1 when the server ended by itself, 2
-when none could be started.
+The command prints its URL, then `pid N`, and serves until its stdin closes. So whoever started it
+with a pipe need not end it: when the owner dies, even by SIGKILL, the kernel closes the pipe. Nothing
+of this machine's own Redis is used or touched: no configuration, no data, no port that is taken.
+
+Nobody else on this machine gets in: the server listens on a unix socket in a folder of mode 0700,
+`unix:///tmp/leaderboard-redis-…/redis.sock`. Where there can be none, and where a port is asked for, it
+listens on loopback and wants a random password, which is in the URL and on no command line. What it
+saves is of mode 0600.
+
+Exit status: 0 when it was told to stop, 1 when the server ended by itself, 2 when none could be started.
 """
 
 from __future__ import annotations
@@ -18,9 +23,11 @@ import logging
 import os
 import queue
 import re
+import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -28,10 +35,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
+SOCKET = "redis.sock"
+LONGEST_SOCKET = 100  # bytes of its path; the least of all systems is 104, with the end of the text
+DUMP = "dump.rdb"
 ON_THE_PATH = ("redis-server", "valkey-server")
 HOST = "127.0.0.1"
 START_SECONDS = 30.0  # a large dump takes its time
@@ -83,6 +95,7 @@ class EmbeddedServer:
 
     With a folder (made if need be) the data is kept there, in dump.rdb, and is there again at the
     next start; without one nothing is kept. `url` and `pid`, the server's own, hold from `start` on.
+    The URL is a secret where it is no unix socket.
     """
 
     def __init__(self, folder: str = "", *, port: int = 0, binary: str = "") -> None:
@@ -157,31 +170,63 @@ class EmbeddedServer:
             log.error("%s", line.rstrip())
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a server listens: at the unix socket `path`, else at a `port` of loopback, with a password."""
+
+    path: Path | None = None
+    port: int = 0
+    password: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        """As the service takes it."""
+        if self.path is not None:
+            return f"unix://{quote(str(self.path))}"
+        return f"redis://:{self.password}@{HOST}:{self.port}"
+
+    @property
+    def options(self) -> list[str]:
+        """For the server's command line, which everybody on this machine can read."""
+        if self.path is not None:
+            return ["--port", "0", "--unixsocket", str(self.path), "--unixsocketperm", "600"]
+        return ["--port", str(self.port), "--bind", HOST, "--protected-mode", "yes"]
+
+    @property
+    def secret_options(self) -> str:
+        """For the server's stdin."""
+        return "" if self.path is not None else f"requirepass {self.password}\n"
+
+
 class _RedisProcess:
     """A redis-server, a child of this process. What becomes of it goes into `news`."""
 
-    def __init__(self, binary: str, folder: _Folder, port: int, news: queue.SimpleQueue[_News]) -> None:
-        self.port = port
+    def __init__(self, binary: str, folder: _Folder, place: _Place, news: queue.SimpleQueue[_News]) -> None:
+        self.place = place
         self._news = news
         self._tail: deque[str] = deque(maxlen=LAST_LINES)
         try:
             self.process = subprocess.Popen(
                 [
-                    binary, "--port", str(port), "--bind", HOST, "--protected-mode", "yes", "--daemonize", "no",
-                    "--dir", str(folder.path), "--dbfilename", "dump.rdb", "--appendonly", "no",
+                    binary, "-", *place.options, "--daemonize", "no",
+                    "--dir", str(folder.path), "--dbfilename", DUMP, "--appendonly", "no",
                     "--save", *(("60", "1") if folder.kept else ("",)),
                 ],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 encoding="utf-8",
                 errors="replace",
+                umask=0o077,  # what it saves is for its owner alone
                 process_group=0,  # only this process ends it
                 pass_fds=(folder.lock,),  # who keeps the folder locked even if this process is killed
             )  # fmt: skip
         except OSError as error:
             raise NoServer(f"expected a Redis server to start, got {binary}: {error.strerror}") from None
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:  # it has ended: `_wait` tells
+            stdin.write(place.secret_options)
         self._reader = threading.Thread(target=self._read, name="redis-log", daemon=True)
         self._reader.start()
         threading.Thread(target=self._wait, name="redis-end", daemon=True).start()
@@ -204,8 +249,8 @@ class _RedisProcess:
         self.stop()
         if news is _News.ASKED:
             raise NoServer("expected to start, got the word to stop")
-        if _is_taken(self.port):
-            raise _PortTaken(f"expected a free port, got {self.port}, where something else is")
+        if self.place.path is None and _is_taken(self.place.port):
+            raise _PortTaken(f"expected a free port, got {self.place.port}, where something else is")
         raise NoServer(f"expected a server, got its end with {self.last_words}")
 
     def stop(self) -> None:
@@ -242,7 +287,9 @@ class _Folder:
         self.path = path
         self.kept = kept
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):
+                (path / DUMP).chmod(0o600)  # one that was saved before
             self.lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise NoServer(f"expected a folder for the data, got {path}: {error.strerror}") from None
@@ -284,15 +331,84 @@ def _folder(given: str) -> Iterator[_Folder]:
 
 
 @contextlib.contextmanager
-def _started(binary: str, folder: _Folder, port: int, news: queue.SimpleQueue[_News]) -> Iterator[_RedisProcess]:
-    for tries_left in reversed(range(TRIES if port == 0 else 1)):
-        server = _RedisProcess(binary, folder, port or _free_port(), news)
+def _socket_folder(given: str) -> Iterator[Path | None]:
+    """A folder of this user alone for a socket, removed in the end: at the given path, else a new one, else none.
+
+    Raises `NoServer` where the given path belongs to somebody else.
+    """
+    folder: Path | None
+    if given:
+        folder = _made_private(Path(given))
+    else:
+        parents = dict.fromkeys((tempfile.gettempdir(), "/tmp"))  # noqa: S108 - where the first path is too long
+        folder = next(filter(None, map(_new_folder, parents)), None)
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made_private(folder: Path) -> Path:
+    try:
+        with contextlib.suppress(FileExistsError):  # of a server that was killed
+            folder.mkdir(0o700)
+        found = folder.lstat()
+    except OSError as error:
+        raise NoServer(f"expected a folder for the socket, got {folder}: {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+        raise NoServer(f"expected a folder for the socket that only this user may enter, got {folder}")
+    return folder
+
+
+def _new_folder(parent: str) -> Path | None:
+    """A new folder there, or None where no socket can be in it: its path is too long, or its file system has none."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="leaderboard-redis-", dir=parent))
+    except OSError:
+        return None
+    if _takes_a_socket(folder / "try"):
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _takes_a_socket(path: Path) -> bool:
+    if not hasattr(socket, "AF_UNIX") or len(os.fsencode(path.with_name(SOCKET))) > LONGEST_SOCKET:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.bind(str(path))
+        path.unlink()
+        return True
+    return False
+
+
+def _places(port: int, password: str, socket_folder: Path | None) -> Iterator[_Place]:
+    """Where to listen, one after the other while a port is taken."""
+    if port:
+        yield _Place(port=port, password=password)
+    elif socket_folder is not None:
+        yield _Place(socket_folder / SOCKET)
+    else:
+        for _ in range(TRIES):
+            yield _Place(port=_free_port(), password=password)
+
+
+@contextlib.contextmanager
+def _started(
+    binary: str, folder: _Folder, places: Iterator[_Place], news: queue.SimpleQueue[_News]
+) -> Iterator[_RedisProcess]:
+    taken = None
+    for place in places:
+        server = _RedisProcess(binary, folder, place, news)
         try:
             server.wait_until_ready()
             break
-        except _PortTaken:
-            if not tries_left:
-                raise
+        except _PortTaken as error:
+            taken = error
+    else:
+        assert taken is not None
+        raise taken
     try:
         yield server
     finally:
@@ -328,26 +444,44 @@ def _tell_end_of_stdin(news: queue.SimpleQueue[_News]) -> None:
     news.put(_News.ASKED)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stdin closes, or SIGINT or SIGTERM comes; return the exit status."""
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m service.stores.embedded_redis", description="A private Redis server that ends when stdin does."
     )
     parser.add_argument("--folder", default="", help="where to keep the data (default: nothing is kept)")
-    parser.add_argument("--port", type=int, default=0, help="port on loopback (default: any free one)")
+    parser.add_argument("--socket-folder", default="", help="the socket's folder, made if need be (default: a new one)")
+    parser.add_argument("--port", type=int, default=0, help="port on loopback (default: a unix socket and no port)")
+    parser.add_argument(
+        "--password-from-stdin", action="store_true", help="the password is stdin's first line (default: a random one)"
+    )
     parser.add_argument("--binary", default="", help="the server's program (default: the one that is found)")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+@contextlib.contextmanager
+def _running(options: argparse.Namespace, news: queue.SimpleQueue[_News]) -> Iterator[_RedisProcess]:
+    password = (sys.stdin.readline().strip() if options.password_from_stdin else "") or secrets.token_hex(16)
+    threading.Thread(target=_tell_end_of_stdin, args=(news,), name="stdin", daemon=True).start()
+    with (
+        _folder(options.folder) as folder,
+        contextlib.nullcontext() if options.port else _socket_folder(options.socket_folder) as socket_folder,
+        _started(
+            options.binary or find_binary(), folder, _places(options.port, password, socket_folder), news
+        ) as server,
+    ):
+        yield server
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stdin closes, or SIGINT or SIGTERM comes; return the exit status."""
+    options = _parse(arguments)
     news: queue.SimpleQueue[_News] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: news.put(_News.ASKED))
-    threading.Thread(target=_tell_end_of_stdin, args=(news,), name="stdin", daemon=True).start()
     try:
-        with (
-            _folder(options.folder) as folder,
-            _started(options.binary or find_binary(), folder, options.port, news) as server,
-        ):
+        with _running(options, news) as server:
             with contextlib.suppress(BrokenPipeError):  # nobody is there to read: then stdin has ended too
-                sys.stdout.write(f"redis://{HOST}:{server.port}\npid {server.process.pid}\n")
+                sys.stdout.write(f"{server.place.url}\npid {server.process.pid}\n")
                 sys.stdout.flush()
             if news.get() is _News.ASKED:
                 return 0

@@ -66,11 +66,11 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     timeline = Timeline()
     async with AsyncExitStack() as stack, asyncio.timeout(60 * options.minutes):
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        redis = await asyncio.to_thread(RedisServer, folder, binary=options.binary)
+        redis = await asyncio.to_thread(RedisServer, folder, binary=options.binary, tcp=True)
         stack.push_async_callback(asyncio.to_thread, redis.stop, save=False)
         workers = []
         for number in range(options.workers):
-            proxy = await stack.enter_async_context(Proxy(redis.port))
+            proxy = await stack.enter_async_context(Proxy(redis.port, redis.password))
             workers.append(Worker(number, proxy, options.players, environment(options.store)))
             stack.push_async_callback(workers[-1].stop)
         await asyncio.gather(*(worker.start() for worker in workers))
@@ -99,7 +99,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
             await asyncio.sleep(0.1)
         if not await swarm.calm(STEP_LIMIT):
             swarm.findings.add("unanswered", "", f"{swarm.unanswered} updates got no answer within {STEP_LIMIT:g} s")
-        after, state, scores = await settle(workers, redis.port, limit)
+        after, state, scores = await settle(workers, redis.url, limit)
         swarm.check_second_answers()
         account = Account(after, state)
         audit(swarm, scores, account)

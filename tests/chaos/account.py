@@ -43,13 +43,13 @@ class Account:
 
 
 async def settle(
-    workers: Sequence[Worker], redis_port: int, limit: float
+    workers: Sequence[Worker], redis_url: str, limit: float
 ) -> tuple[float | None, str, Mapping[str, int]]:
     """Wait until every board is the same as every other and as Redis; seconds it took, and the scores in Redis."""
     began = time.monotonic()
     while True:
         states = await states_of(workers, limit=1000)
-        scores = await scores_in_redis(redis_port)
+        scores = await scores_in_redis(redis_url)
         boards = {(state.status, state.epoch, state.version, state.board) for state in states}
         if (
             len(states) == len(workers)
@@ -67,9 +67,9 @@ async def settle(
         await asyncio.sleep(POLL)
 
 
-async def scores_in_redis(port: int) -> dict[str, int]:
+async def scores_in_redis(url: str) -> dict[str, int]:
     """The session's board as `redis-cli` shows it."""
-    async with Redis(port=port, socket_timeout=5, decode_responses=True) as client:
+    async with Redis.from_url(url, socket_timeout=5, decode_responses=True) as client:
         generation = await client.hget(f"leaderboard:{{{SESSION}}}", "generation") or 1
         rows = await client.zrange(f"leaderboard:{{{SESSION}}}:{generation}", 0, -1, withscores=True)
     return {user_id: int(score) for user_id, score in rows}

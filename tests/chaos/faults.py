@@ -230,7 +230,7 @@ class Hands:
 
     async def _ask(self, *command: str) -> Any:
         """Say something to Redis itself, past the proxies."""
-        async with Redis(port=self.redis.port, socket_timeout=10) as client:
+        async with Redis.from_url(self.redis.url, socket_timeout=10) as client:
             return await client.execute_command(*command)
 
     # The way to Redis

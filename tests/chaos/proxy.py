@@ -18,11 +18,12 @@ Direction = Literal["to redis", "from redis"]
 
 
 class Proxy:
-    """Forwards `port` to the Redis at `target`. One fault at a time."""
+    """Forwards `port` to the Redis at `target`, which wants `password`. One fault at a time."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, password: str = "") -> None:
         self.port = 0
         self.target = target
+        self.password = password
         self.held = False
         self.swallows: Direction | None = None
         self.links: set[Link] = set()
@@ -31,7 +32,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """Where the worker finds its Redis."""
-        return f"redis://{HOST}:{self.port}"
+        return f"redis://:{self.password}@{HOST}:{self.port}"
 
     async def listen(self) -> None:
         """Accept connections; again on the same port after `close`."""

@@ -29,6 +29,9 @@ LOOK = 0.02  # seconds
 def refuses(url: str) -> bool:
     """Whether nothing listens at the address any more."""
     where = urlsplit(url)
+    if where.scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(where.path) != 0
     with socket.socket() as probe:
         return probe.connect_ex((where.hostname, where.port)) != 0
 
@@ -343,8 +346,8 @@ async def test_a_start_that_is_interrupted_ends_what_it_started(monkeypatch: pyt
     started = []
 
     class Recorded(processes.Service):
-        def __init__(self, arguments: object) -> None:
-            super().__init__(arguments)
+        def __init__(self, arguments: object, **options: object) -> None:
+            super().__init__(arguments, **options)
             started.append(self)
 
     monkeypatch.setattr(processes, "Service", Recorded)

@@ -45,7 +45,8 @@ def runs(pid: int) -> bool:
 
 
 def client(server: RedisServer, timeout: float | None = None) -> redis.Redis:
-    return redis.Redis(port=server.port, decode_responses=True, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
+    retry = Retry(NoBackoff(), 0)
+    return redis.Redis.from_url(server.url, decode_responses=True, socket_timeout=timeout, retry=retry)
 
 
 def swap(server: RedisServer, value: str) -> str | None:
@@ -55,9 +56,10 @@ def swap(server: RedisServer, value: str) -> str | None:
 
 
 def test_a_server_of_each_kind_is_where_it_says(start_redis, redis_binary):
-    """URL, port and pid are the server's own, and it answers when the object is there."""
+    """URL and pid are the server's own, it has no port, and it answers when the object is there."""
     server = start_redis(binary=redis_binary)
-    assert server.url == f"redis://127.0.0.1:{server.port}"
+    assert server.url.startswith("unix:///")
+    assert (server.port, server.password) == (0, "")
     with client(server) as one:
         assert one.info("server")["process_id"] == server.pid
     assert server.alive
@@ -67,13 +69,13 @@ def test_a_server_of_each_kind_is_where_it_says(start_redis, redis_binary):
 
 
 def test_a_stop_saves_or_not_and_a_start_finds_what_was_saved(start_redis, redis_binary, tmp_path):
-    """At the same port, in another process."""
+    """At the same URL, in another process."""
     server = start_redis(tmp_path, binary=redis_binary)
-    port, pid = server.port, server.pid
+    url, pid = server.url, server.pid
     swap(server, "saved")
     server.stop()
     server.start()
-    assert (server.port, server.pid == pid) == (port, False)
+    assert (server.url, server.pid == pid) == (url, False)
     assert swap(server, "not saved") == "saved"
     server.stop(save=False)
     assert not runs(server.pid)
@@ -135,25 +137,29 @@ def test_a_frozen_server_can_be_stopped(start_redis, tmp_path, save):
     assert swap(server, "b") == ("a" if save else None)
 
 
-def test_a_stopped_server_keeps_its_port(start_redis):
+def test_a_stopped_server_keeps_its_port_and_password(start_redis):
     """Nobody answers there, and nobody else gets it, so that it can come back."""
     if sys.platform != "linux":
         pytest.skip("NOT RUN: a port is only kept on Linux")
-    server = start_redis()
+    server = start_redis(tcp=True)
+    url = server.url
+    assert url == f"redis://:{server.password}@127.0.0.1:{server.port}"
     server.stop()
     with socket.socket() as other, pytest.raises(ConnectionRefusedError):
         other.connect(("127.0.0.1", server.port))
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", server.port))
     server.start()
+    assert server.url == url
     swap(server, "a")
+    server.stop(save=False)
+    assert not server.alive
 
 
-def test_a_port_in_use_is_told(start_redis):
+def test_what_cannot_be_started_is_told():
     """In the words of the command."""
-    port = start_redis().port
-    with pytest.raises(ServiceFailed, match=f"status 2 .*\n.*expected a free port, got {port}"):
-        RedisServer(port=port)
+    with pytest.raises(ServiceFailed, match=r"status 2 .*\n.*expected a server, got its end with status 1"):
+        RedisServer(binary="false")
 
 
 @pytest.mark.parametrize("code", [OWNER, OWNER_OF_A_COMMAND], ids=["a server", "a command"])

@@ -6,15 +6,20 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import redis
 
 from loadtest.target.child_environment import child_environment
+from loadtest.target.ports import free_port
 from service.core.local_addresses import folder_of
 from service.stores.embedded_redis import EmbeddedServer, NoServer
 
@@ -45,6 +50,11 @@ def runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def mode(path: Path) -> int:
+    """Who may do what with the file."""
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def client(url: str) -> redis.Redis:
@@ -96,18 +106,51 @@ def test_a_folder_announced_and_not_given_is_refused():
         folder_of("embedded:")
 
 
-def test_a_server_of_each_kind_serves_on_loopback_alone(redis_binary):
-    """It answers at its URL, is the process it says, listens nowhere else, and ends with `stop`."""
+def test_a_server_of_each_kind_is_for_its_owner_alone(redis_binary):
+    """It answers at its URL, is the process it says, has no port, and ends with `stop`."""
     with EmbeddedServer(binary=redis_binary) as server:
+        path = Path(urlsplit(server.url).path)
+        assert mode(path.parent) == 0o700
         with client(server.url) as redis_client:
             assert redis_client.info("server")["process_id"] == server.pid
-            assert redis_client.config_get("bind") == {"bind": "127.0.0.1"}
-            assert redis_client.config_get("protected-mode") == {"protected-mode": "yes"}
             assert redis_client.info("server")["config_file"] == ""
+        assert [one.laddr for one in psutil.Process(server.pid).net_connections("inet")] == []
         assert server.alive
     assert not server.alive
     assert not runs(server.pid)
+    assert not path.parent.exists()
     server.stop()
+
+
+def test_a_server_on_a_port_wants_a_password(command, redis_binary):
+    """A random one that is in its URL and in no list of processes; it listens on loopback alone."""
+    _, url, pid = command("--binary", redis_binary, "--port", str(free_port()))
+    with client(url) as one:
+        assert one.config_get("bind") == {"bind": "127.0.0.1"}
+        assert one.config_get("protected-mode") == {"protected-mode": "yes"}
+    with client(f"redis://{url.rpartition('@')[2]}") as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    server = psutil.Process(pid)
+    assert not any(urlsplit(url).password in part for part in (*server.cmdline(), *server.parent().cmdline()))
+
+
+def test_a_server_comes_back_at_the_socket_that_it_had(command, tmp_path):
+    """In the folder it is told, unless somebody else could enter that."""
+    folder = tmp_path / "socket"
+    for _ in range(2):  # the first one is killed and leaves its folder behind
+        process, url, pid = command("--socket-folder", str(folder))
+        assert url == f"unix://{folder}/redis.sock"
+        with client(url) as one:
+            assert one.ping()
+        process.kill()
+        process.wait(PATIENCE)
+        os.kill(pid, signal.SIGKILL)
+    folder.chmod(0o755)
+    result = run("--socket-folder", str(folder))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"embedded redis: expected a folder for the socket that only this user may enter, got {folder}\n"
+    )
 
 
 def test_a_folder_keeps_the_data(redis_binary, tmp_path):
@@ -116,8 +159,11 @@ def test_a_folder_keeps_the_data(redis_binary, tmp_path):
     with EmbeddedServer(str(folder), binary=redis_binary) as server, client(server.url) as one:
         one.zadd("board", {"alice": 7})
     assert [file.name for file in folder.iterdir()] == ["dump.rdb"]
+    assert (mode(folder), mode(folder / "dump.rdb")) == (0o700, 0o600)
+    (folder / "dump.rdb").chmod(0o644)  # as an earlier version left it
     with EmbeddedServer(str(folder), binary=redis_binary) as server, client(server.url) as one:
         assert one.zrange("board", 0, -1, withscores=True) == [("alice", 7.0)]
+        assert mode(folder / "dump.rdb") == 0o600
 
 
 def test_without_a_folder_nothing_is_kept(command, redis_binary, tmp_path):
@@ -126,7 +172,7 @@ def test_without_a_folder_nothing_is_kept(command, redis_binary, tmp_path):
     with client(url) as one:
         one.set("a", 1)
         one.save()
-    assert [file.name for file in tmp_path.glob("*/*")] == ["dump.rdb"]
+    assert {file.name for file in tmp_path.glob("*/*")} >= {"dump.rdb"}
     process.stdin.close()
     assert process.wait(PATIENCE) == 0
     assert list(tmp_path.iterdir()) == []
@@ -191,15 +237,17 @@ def test_a_server_that_dies_is_told_in_the_log_of_its_owner(caplog):
 
 def test_a_port_in_use_is_one_clear_line():
     """The line names the port."""
-    with EmbeddedServer() as server:
-        port = server.url.rpartition(":")[2]
-        result = run("--port", port)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("--port", str(port))
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == f"embedded redis: expected a free port, got {port}, where something else is\n"
 
 
-def test_a_port_lost_in_the_race_is_chosen_anew():
-    """When somebody takes the free port first, another one is tried."""
+def test_without_room_for_a_socket_a_free_port_is_taken():
+    """When somebody takes that port first, another one is tried."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -209,13 +257,14 @@ import sys
 from service.stores import embedded_redis
 free, ports = embedded_redis._free_port, [{port}]
 embedded_redis._free_port = lambda: ports.pop() if ports else free()
+embedded_redis.LONGEST_SOCKET = 9
 sys.exit(embedded_redis.main([]))
 """
         with subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
             url = process.stdout.readline().strip()
-            assert url.startswith("redis://")
+            assert url.startswith("redis://:")
             assert not url.endswith(f":{port}")
             with client(url) as one:
                 assert one.ping()
