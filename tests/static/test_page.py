@@ -472,20 +472,39 @@ def test_old_browsers_can_read_what_tells_them() -> None:
 
 @browser_test
 async def test_only_the_host_may_populate(start_service: Callable[..., Service], visit: Any) -> None:
-    """Without the admin token the refusal is explained; with it in the address the buttons work, and it is hidden."""
+    """Without the admin token the refusal is explained; with it in the address the buttons work, and it is hidden.
+
+    Behind a proxy, too. Who joins by the QR code does not get it.
+    """
     service = start_service("--admin-token", "sésame 🔑")
-    page = await live(await visit(service.url, tolerate="401|403"))
-    await page.get_by_role("button", name="Populate Demo Data").click()
-    await expect(page.locator("[data-host-help]")).to_contain_text("#admin=TOKEN")
-    await page.goto(f"{service.url}/#admin=sésame%20🔑")
-    await live(page)
-    assert "admin" not in page.url
-    await page.get_by_role("button", name="Populate Demo Data").click()
-    await expect(page.locator("[data-board] > li")).to_have_count(6)
-    await page.reload()
-    await live(page)
-    await page.get_by_role("button", name="Reset Leaderboard").click()
-    await expect(page.locator("[data-board] > li")).to_have_count(0)
+    async with prefixing_proxy(service, "/proxy/8000", b"X-Forwarded-For: 127.0.0.1\r\n") as url:
+        page = await live(await visit(url + "/", tolerate="401|403"))
+        await page.get_by_role("button", name="Populate Demo Data").click()
+        await expect(page.locator("[data-host-help]")).to_contain_text("#admin=TOKEN")
+        await page.goto(f"{url}/?view=board#admin=sésame%20🔑")
+        await live(page)
+        assert "admin" not in page.url
+        joins = await page.locator("[data-qr]").get_attribute("src")
+        assert joins is not None
+        assert "admin" not in joins + await page.locator("[data-join-at]").inner_text()
+        await page.goto(f"{url}/")
+        await live(page)
+        await page.get_by_role("button", name="Populate Demo Data").click()
+        await expect(page.locator("[data-board] > li")).to_have_count(6)
+        await page.reload()
+        await live(page)
+        await page.get_by_role("button", name="Reset Leaderboard").click()
+        await expect(page.locator("[data-board] > li")).to_have_count(0)
+
+
+@browser_test
+async def test_behind_a_proxy_a_service_without_a_token_says_so(service: Service, visit: Any) -> None:
+    """Nobody is told to send a token that there is not."""
+    async with prefixing_proxy(service, "/proxy/8000", b"Via: 1.1 lab\r\n") as url:
+        page = await live(await visit(url + "/", tolerate="403"))
+        await page.get_by_role("button", name="Populate Demo Data").click()
+        await expect(page.locator("[data-host-help]")).to_contain_text("has no admin token")
+        await expect(page.locator("[data-board] > li")).to_have_count(0)
 
 
 @browser_test
@@ -554,8 +573,8 @@ def test_only_the_view_writes_the_page() -> None:
 
 
 @asynccontextmanager
-async def prefixing_proxy(service: Service, prefix: str) -> AsyncIterator[str]:
-    """A reverse proxy on loopback that serves the service under `prefix`; yields its URL."""
+async def prefixing_proxy(service: Service, prefix: str, header: bytes = b"") -> AsyncIterator[str]:
+    """A reverse proxy on loopback that serves the service under `prefix` and adds a header; yields its URL."""
     target = urlsplit(service.url)
     lines: set[asyncio.StreamWriter] = set()
 
@@ -567,7 +586,8 @@ async def prefixing_proxy(service: Service, prefix: str) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        method, path, rest = head.split(b" ", 2)
+        method, path, rest = head[:-2].split(b" ", 2)
+        rest += header + b"\r\n"
         if not path.startswith(prefix.encode() + b"/"):
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             writer.close()

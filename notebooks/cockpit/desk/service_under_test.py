@@ -61,14 +61,14 @@ class ServiceUnderTest:
     @classmethod
     async def start(cls, setting: Setting, spec: RunSpec) -> Self:
         """Start it, with a Redis if the setting asks for one. Raises `processes.ServiceFailed`."""
-        arguments = setting.arguments(spec)
+        settings = {}
         async with contextlib.AsyncExitStack() as stack:
             redis = None
             if setting.storage == "redis":
                 redis = await RedisProcess.start()
                 stack.push_async_callback(redis.stop)
-                arguments += ["--redis-url", redis.url]
-            service = await ServiceProcess.start(*arguments)
+                settings["redis_url"] = redis.url
+            service = await ServiceProcess.start(*setting.arguments(spec), **settings)
             stack.pop_all()
         return cls(setting, service, redis)
 

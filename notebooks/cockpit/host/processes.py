@@ -39,9 +39,13 @@ class ServiceProcess:
         atexit.register(service.stop)
 
     @classmethod
-    async def start(cls, *arguments: str) -> Self:
-        """Start `python -m service` with `arguments` on a free port; raises `ServiceFailed` with its last words."""
-        return cls(await started(lambda: Service(arguments)))
+    async def start(cls, *arguments: str, **settings: str) -> Self:
+        """Start `python -m service` with `arguments` on a free port; raises `ServiceFailed` with its last words.
+
+        `settings`, which the arguments override, go through the environment, which no list of processes shows.
+        """
+        environment = {f"LEADERBOARD_{name.upper()}": value for name, value in settings.items()}
+        return cls(await started(lambda: Service(arguments, environment=environment)))
 
     @property
     def url(self) -> str:
@@ -93,12 +97,12 @@ class RedisProcess:
 
     @classmethod
     async def start(cls) -> Self:
-        """Start one on a free port; raises `ServiceFailed` where there is none to start."""
+        """Start one; raises `ServiceFailed` where there is none to start."""
         return cls(await started(RedisServer))
 
     @property
     def url(self) -> str:
-        """`redis://127.0.0.1:port`, the same for its whole life."""
+        """The URL of its unix socket, the same for its whole life."""
         return self._server.url
 
     @property
@@ -116,7 +120,7 @@ class RedisProcess:
         await asyncio.to_thread(self._switch_off)
 
     async def switch_on(self) -> None:
-        """Start it again, empty, at the same port; raises `ServiceFailed`."""
+        """Start it again, empty, at the same URL; raises `ServiceFailed`."""
         await asyncio.to_thread(self._switch_on)
 
     async def stop(self) -> None:
@@ -141,9 +145,9 @@ class RedisProcess:
         self._switch_off()
 
 
-async def post(url: str) -> Mapping[str, Any]:
+async def post(url: str, admin_token: str = "") -> Mapping[str, Any]:
     """POST without a body and return the JSON answer; raises `httpx.HTTPError` when there is none or it is an error."""
-    return await _call("POST", url)
+    return await _call("POST", url, admin_token)
 
 
 async def get(url: str) -> Mapping[str, Any]:
@@ -151,9 +155,10 @@ async def get(url: str) -> Mapping[str, Any]:
     return await _call("GET", url)
 
 
-async def _call(method: str, url: str) -> Mapping[str, Any]:
+async def _call(method: str, url: str, admin_token: str = "") -> Mapping[str, Any]:
+    headers = {b"Authorization": f"Bearer {admin_token}".encode()} if admin_token else {}
     async with async_client(url, timeout=ANSWER_WITHIN) as http:
-        answer = await http.request(method, url)
+        answer = await http.request(method, url, headers=headers)
         body: Mapping[str, Any] = answer.raise_for_status().json()
     return body
 

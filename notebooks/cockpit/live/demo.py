@@ -70,7 +70,9 @@ class Demo(LivePanel):
         ws_url, redis, changed = service.process.ws_url, service.redis, self._changed.set
         self.player = NotebookPlayer(ws_url, session, changed)
         self.bots = Bots(ws_url, session, self._troubles.report, self.player.answered if redis else None)
-        self._page = PageFrame(service.way, session, service.people, FRAME_HEIGHT + (CARD_HEIGHT if redis else 0))
+        self._page = PageFrame(
+            service.way, session, service.people, FRAME_HEIGHT + (CARD_HEIGHT if redis else 0), service.admin_token
+        )
         self._redis_switch = None if redis is None else RedisSwitch(redis, self.state.outages, self.player.now, changed)
         card = None if self._redis_switch is None else RedisCard(self._redis_switch, self._tasks)
         self._dashboard = Dashboard(service.storage, card, self.player.now, changed, self._tasks, self.redraw_time)
@@ -116,6 +118,11 @@ class Demo(LivePanel):
         return self.service.url
 
     @property
+    def admin_token(self) -> str:
+        """What Populate and Reset need: another one for each demo. A page has them with `#admin=TOKEN` at its end."""
+        return self._service.admin_token
+
+    @property
     def state(self) -> LiveState:
         """What the notebook knows of the session."""
         return self.player.state
@@ -137,11 +144,11 @@ class Demo(LivePanel):
 
     async def populate(self) -> None:
         """Press Populate Demo Data."""
-        await post(f"{self.url}/api/demo/populate?sessionId={self.session}")
+        await post(f"{self.url}/api/demo/populate?sessionId={self.session}", self.admin_token)
 
     async def reset(self) -> None:
         """Press Reset Leaderboard."""
-        await post(f"{self.url}/api/demo/reset?sessionId={self.session}")
+        await post(f"{self.url}/api/demo/reset?sessionId={self.session}", self.admin_token)
 
     async def stop_redis(self) -> None:
         """Shut the demo's Redis down, as SHUTDOWN does; the service keeps the scores.
@@ -151,7 +158,7 @@ class Demo(LivePanel):
         await self._own_redis().stop()
 
     async def start_redis(self) -> None:
-        """Start the demo's Redis again, empty, at the same port; the service puts the scores back.
+        """Start the demo's Redis again, empty, at the same URL; the service puts the scores back.
 
         Raises `RuntimeError` when the demo has none, `processes.ServiceFailed` when it does not start.
         """
@@ -264,7 +271,12 @@ class Demo(LivePanel):
         await self.play_as(None)
         try:
             async with ClientTabs(
-                self.url, self.service.ws_url, self.session, self._troubles.report, lambda: self.state.connected
+                self.url,
+                self.service.ws_url,
+                self.session,
+                self._troubles.report,
+                lambda: self.state.connected,
+                self.admin_token,
             ) as tabs:
                 yield tabs
         finally:

@@ -17,13 +17,17 @@ CLOSED = '<div class="cockpit-card">Everything was stopped. Run the first cell t
 class PageFrame:
     """`widget` frames the page of the session, `height` pixels high, and `links` open it in new tabs.
 
-    `way` leads from the browser to the page; `people` are (name, id) pairs.
+    `way` leads from the browser to the page; `people` are (name, id) pairs. The pages get the `admin_token` in the
+    fragment of their address, which no browser sends to a server, and take it out of there.
     """
 
-    def __init__(self, way: Way, session: str, people: Sequence[tuple[str, str]], height: int) -> None:
+    def __init__(
+        self, way: Way, session: str, people: Sequence[tuple[str, str]], height: int, admin_token: str = ""
+    ) -> None:
         self._way = way
         self._session = session
         self._height = height
+        self._fragment = f"#{urlencode({'admin': admin_token})}" if admin_token else ""
         self.widget = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{height}px"})
         self.links = widgets.HTML(self._addresses(people[:LINKED]))
 
@@ -39,7 +43,7 @@ class PageFrame:
 
     def _address(self, **query: str | None) -> str:
         known = {"session": self._session} | {key: value for key, value in query.items() if value is not None}
-        return f"{self._way.base}?{urlencode(known)}"
+        return f"{self._way.base}?{urlencode(known)}{self._fragment}"
 
     def _frames(self, user: str | None) -> str:
         if not self._way.framed:
@@ -58,8 +62,9 @@ class PageFrame:
         )
 
     def _link_and_note(self, user: str | None) -> str:
-        address, note = html.escape(self._address(user=user)), html.escape(self._way.note)
-        link = f'<div class="cockpit-caption"><a href="{address}" target="_blank">{address}</a></div>'
+        address, note = self._address(user=user), html.escape(self._way.note)
+        shown = html.escape(address.removesuffix(self._fragment))  # a projector shows no token
+        link = f'<div class="cockpit-caption"><a href="{html.escape(address)}" target="_blank">{shown}</a></div>'
         return f'{link}<div class="cockpit-note">{note}</div>'
 
     def _addresses(self, people: Sequence[tuple[str, str]]) -> str:

@@ -32,7 +32,7 @@ class RedisSwitch:
         self._changed()
 
     async def start(self) -> None:
-        """Start Redis again, empty, at the same port; raises `processes.ServiceFailed`."""
+        """Start Redis again, empty, at the same URL; raises `processes.ServiceFailed`."""
         self._outages.start(self._now())
         self._changed()
         await self._redis.switch_on()

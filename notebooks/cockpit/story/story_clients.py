@@ -64,7 +64,7 @@ class ClientTabs:
     """`async with ClientTabs(...) as tabs:` opens three tabs that watch, and closes them at the end.
 
     Raises `SessionOccupied` when other players are connected; `connected` returns the names of those that the
-    caller knows, by user, for its text.
+    caller knows, by user, for its text. `admin_token` is the service's, if it has one.
     """
 
     def __init__(
@@ -74,12 +74,14 @@ class ClientTabs:
         session: str,
         report: Report,
         connected: Callable[[], Mapping[str, str]] = dict,
+        admin_token: str = "",
     ) -> None:
         self.url = url
         self.session = session
         self.all: tuple[ClientTab, ...] = ()
         self._ws_url = ws_url
         self._connected = connected
+        self._admin_token = admin_token
         self._tasks = Tasks(report)
 
     async def __aenter__(self) -> Self:
@@ -95,11 +97,11 @@ class ClientTabs:
 
     async def populate(self) -> None:
         """Press Populate Demo Data."""
-        await post(f"{self.url}/api/demo/populate?sessionId={self.session}")
+        await post(f"{self.url}/api/demo/populate?sessionId={self.session}", self._admin_token)
 
     async def reset(self) -> None:
         """Press Reset Leaderboard."""
-        await post(f"{self.url}/api/demo/reset?sessionId={self.session}")
+        await post(f"{self.url}/api/demo/reset?sessionId={self.session}", self._admin_token)
 
     async def _nobody_plays(self) -> None:
         # The service counts a player that has just left for a moment longer.

@@ -162,6 +162,13 @@ async def test_a_demo_behind_a_hub_s_proxy(note: Note, monkeypatch: pytest.Monke
         async with httpx.AsyncClient(trust_env=False) as http:
             assert (await http.get(demo.url, headers={"Host": "lab.example"})).status_code == 200
             assert (await http.get(demo.url, headers={"Host": "other.example"})).status_code == 400
+            assert f'&theme=dark#admin={demo.admin_token}"' in demo._page.widget.value
+            through = {"Host": "lab.example", "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Context": base}
+            page = {**through, "Authorization": f"Bearer {demo.admin_token}"}
+            call = f"{demo.url}/api/demo/populate"
+            assert (await http.post(call, headers=through)).status_code == 401
+            assert (await http.post(call, headers=page)).status_code == 200
+            await demo.reset()
     finally:
         await demo.stop()
 
@@ -174,7 +181,8 @@ async def test_a_demo_that_cannot_be_framed_says_why(monkeypatch: pytest.MonkeyP
     try:
         await demo.play_as("bob")
         assert "<iframe" not in demo._page.widget.value
-        assert f'href="{demo.url}/?session=DEMO123&amp;user=bob"' in demo._page.widget.value
+        address = f"{demo.url}/?session=DEMO123&amp;user=bob"
+        assert f'href="{address}#admin={demo.admin_token}" target="_blank">{address}</a>' in demo._page.widget.value
         assert "cannot be framed here" in demo._page.widget.value
         await demo.score(25)
         assert demo.troubles == []

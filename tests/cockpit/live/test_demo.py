@@ -7,23 +7,27 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+import psutil
 import pytest
 from cockpit import Demo
 from cockpit.host import processes
 from cockpit.host.processes import WITH_REDIS, ServiceProcess, get
+from cockpit.live.demo_service import token_in
 from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
 
-from loadtest.target.processes import ServiceFailed
+from loadtest.target.processes import Service, ServiceFailed
 
 pytestmark = pytest.mark.starts_process
 
 ROOT = Path(__file__).parents[3]
 LOOK = 0.02  # seconds
+LENT_TOKEN = "of the service that these tests share"
 
 
 def refuses(url: str) -> bool:
@@ -73,16 +77,23 @@ def own_service() -> None:
     """Named by a test that ends its demo's service: the demo starts one of its own."""
 
 
+@pytest.fixture(scope="module")
+def lent_service() -> Iterator[Service]:
+    """The service that the demos of these tests use one after the other, with a token as each would give its own."""
+    with Service(("--admin-token", LENT_TOKEN)) as service:
+        yield service
+
+
 @pytest.fixture
 async def demo(request: pytest.FixtureRequest, session_id: str) -> AsyncIterator[Demo]:
     """A demo in a session of its own on a service that all these tests share, unless the test has `own_service`."""
     if "own_service" in request.fixturenames:
         demo = await Demo.start()
     else:
-        lent = request.getfixturevalue("shared_service")
+        lent = request.getfixturevalue("lent_service")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ServiceProcess, "start", lambda *_: asyncio.to_thread(LentService, lent))
-            demo = await Demo.start(session=session_id)
+            demo = await Demo.start("--admin-token", LENT_TOKEN, session=session_id)
     yield demo
     await demo.stop()
 
@@ -247,6 +258,37 @@ async def test_the_frame_shows_the_page_in_the_notebook_s_theme(demo: Demo) -> N
         assert part in demo._page.widget.value
     await demo.play_as(None)
     assert "user=" not in demo._page.widget.value
+
+
+@pytest.mark.usefixtures("own_service")
+async def test_populate_and_reset_need_the_token_that_the_pages_got(demo: Demo) -> None:
+    """It is in the fragments of their addresses, another one for each demo, and in no list of processes."""
+    token = demo.admin_token
+    assert len(token) >= 32
+    assert demo._page.widget.value.count(f"#admin={token}") == 3  # two frames, and the link below them
+    assert demo._page.links.value.count(f"#admin={token}") == 4
+    assert not any(token in part for part in psutil.Process(demo.service.pid).cmdline())
+    for call in ("populate", "reset"):
+        with pytest.raises(httpx.HTTPStatusError, match="401"):
+            await processes.post(f"{demo.url}/api/demo/{call}")
+    await demo.populate()
+    assert (await get(f"{demo.url}/api/leaderboard/DEMO123"))["totalPlayers"] == 6
+    assert token not in repr(demo)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token"),
+    [
+        ([], None), (["--top", "5"], None), (["--admin-token", "sésame"], "sésame"), (["--admin-token=s"], "s"),
+        (["--admin-token-file", "FILE"], "from a file 🔑"), (["--open-admin"], ""), (["--no-open-admin"], None),
+        (["--open-admin", "--admin-token", "s"], "s"), (["--admin-token"], ""), (["--admin-token-file", "/none"], ""),
+    ],
+)  # fmt: skip
+def test_a_token_of_the_presenter_s_own_is_used(tmp_path: Path, arguments: list[str], token: str | None) -> None:
+    """As the service takes it from its arguments; None where the demo makes one."""
+    (tmp_path / "token").write_text("from a file 🔑\n", "utf-8")
+    given = [str(tmp_path / "token") if one == "FILE" else one for one in arguments]
+    assert token_in(given) == token
 
 
 async def test_says_the_board_without_a_display(demo: Demo) -> None:
