@@ -1,6 +1,6 @@
 """The swarm as a locustfile.
 
-    locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
+    locust -f loadtest/locustfile.py --web-host 127.0.0.1 --host http://127.0.0.1:8000
     locust -f loadtest/locustfile.py --headless --users 200 --spawn-rate 100 --run-time 30s
 
 Locust owns the users, its web UI, its processes and its options; the coordinator owns the

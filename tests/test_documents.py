@@ -70,6 +70,14 @@ def test_every_module_is_on_the_map() -> None:
     assert [stem for stem in sorted(stems) if f"`{stem}`" not in text] == []
 
 
+def test_locusts_page_is_started_on_loopback() -> None:
+    """Each command that opens it names the address, because Locust's own default is every address."""
+    texts = [*(document.text for document in documents()), (ROOT / "loadtest/locustfile.py").read_text()]
+    commands = [line for text in texts for line in re.findall(r"^ *locust -f .*$", text, re.MULTILINE)]
+    assert len(commands) >= 2
+    assert [line for line in commands if "--headless" not in line and "--web-host 127.0.0.1" not in line] == []
+
+
 def test_the_readme_is_short() -> None:
     """README has at most 900 words; a bar of a table or a dash is none."""
     assert len(re.findall(r"\S*\w\S*", (ROOT / "README.md").read_text())) <= 900

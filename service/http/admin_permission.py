@@ -66,7 +66,7 @@ class AdminRefusal:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The rule: `token` opens to whoever has it; `has_other_names` is whether a host or origin beyond loopback may call.
+    """The rule: `token` opens to all who have it; `has_other_names`: a host or an origin beyond loopback may call.
 
     The token is compared in constant time, and an address may send few wrong ones.
     """
@@ -93,7 +93,9 @@ class Admin:
         if self.token is not None:
             return self._refusal_with(self.token, caller, now)
         came = None if self.open_to_all else self._not_from_here(caller)
-        return None if came is None else AdminRefusal(403, f"expected a direct call on this machine, got {came}; {_TO_DO}")
+        if came is None:
+            return None
+        return AdminRefusal(403, f"expected a direct call on this machine, got {came}; {_TO_DO}")
 
     def _refusal_with(self, token: str, caller: Caller, now: float) -> AdminRefusal | None:
         if caller.authorization is None:
