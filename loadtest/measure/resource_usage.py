@@ -34,7 +34,7 @@ def of_process(pid: int) -> ResourceReading | None:
 
 
 def of_metrics(url: str) -> ResourceReading | None:
-    """What the process behind the address says of itself; None where it says nothing."""
+    """What the service behind the address says of all its workers; None where it says nothing."""
     try:
         value = http_api.metrics(url).value
         return ResourceReading(value("process_cpu_seconds_total"), int(value("process_resident_memory_bytes")))
