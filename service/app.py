@@ -18,12 +18,15 @@ from service.core.session import SessionRules
 from service.http.admin_permission import Admin
 from service.http.host_and_origin import AccessMiddleware, AccessRules
 from service.http.path_prefix import PathPrefixMiddleware, TrustedProxies
+from service.http.request_metrics import RequestMetricsMiddleware
 from service.http.routes import add_routes
-from service.metrics import Metrics
+from service.metrics import STATE_KEY, Metrics
 from service.realtime.connection import Connections, Limits
 from service.realtime.hub import Hubs
 from service.server.gc_freeze import GcFreezer
 from service.server.logging_config import drop_known_noise
+from service.server.loop_lag import LoopLag
+from service.server.metrics_exchange import MetricsExchange
 from service.server.stop_signals import Draining, stop_with_parent
 from service.settings import SHORT_TOKEN, BadSetting, Settings
 from service.stores.base import Store
@@ -79,11 +82,13 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
     rules = AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin)
     admin = Admin(token, settings.open_admin, rules.allow_other_names)
     draining = Draining()
+    exchange = MetricsExchange(metrics.page, workers=processes)
+    lag = LoopLag(metrics.loop_lag_seconds.observe)
     metrics.sessions.set_function(lambda: len(store.sessions))
     metrics.degraded.set_function(lambda: store.degraded)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Metrics]]:
         drop_known_noise()
         for name, meant in settings.unknown_variables().items():
             hint = f"; is {meant} meant?" if meant else ""
@@ -99,15 +104,19 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         if store.storage == "memory":
             log.info("no Redis is configured: scores are kept in memory and end with this process")
         stop_with_parent()
+        lag.start()
+        await exchange.start()
         draining.on_signal(settings.drain_seconds)
         heap = GcFreezer()
         heap.begin()
         sweeper = asyncio.create_task(_sweep(store, connections, heap, metrics), name="sweeper")
         try:
-            yield
+            yield {STATE_KEY: metrics}  # for the server's protocol class
         finally:
             sweeper.cancel()
             await asyncio.wait({sweeper})
+            lag.stop()
+            await exchange.stop()
             await store.stop()
 
     app = FastAPI(
@@ -128,6 +137,7 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         store=store,
         connections=connections,
         metrics=metrics,
+        metrics_page=exchange.page,
         admin=admin,
         top=settings.top,
         draining=draining,
@@ -138,8 +148,10 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
     app.add_middleware(
         AccessMiddleware,
         rules=rules,
+        metrics=metrics,
         prefix=settings.root_path,
     )
+    app.add_middleware(RequestMetricsMiddleware, metrics=metrics)
     return app
 
 

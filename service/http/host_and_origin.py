@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketClose
 from service.core.errors import CloseCode
 from service.core.host_names import DEFAULT_PORTS, Authority, HostRule, Origin, OriginRule
 from service.core.local_addresses import is_loopback
+from service.metrics import Metrics
 
 # Jupyter frames the page from its own port of the same machine. VS Code does not: its web views have no such address.
 _FRAME_ANCESTORS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
@@ -66,9 +67,10 @@ class AccessRules:
 class AccessMiddleware:
     """Applies `AccessRules` to HTTP and, before it is accepted, to WebSocket."""
 
-    def __init__(self, app: ASGIApp, rules: AccessRules, prefix: str = "") -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules, metrics: Metrics, prefix: str = "") -> None:
         self._app = app
         self._rules = rules
+        self._metrics = metrics
         self._probes = {path for probe in _PROBES for path in (probe, prefix + probe)}
         self._headers = {**_HEADERS, "Content-Security-Policy": rules.content_security_policy()}
 
@@ -82,6 +84,8 @@ class AccessMiddleware:
                 scope = {**scope, "method": "GET"}
         refusal = self._refusal(scope, Headers(scope=scope))
         if refusal is not None:
+            if scope["type"] == "websocket":
+                self._metrics.refused("host" if refusal[0] == 400 else "origin")
             await _refuse(scope, receive, send, *refusal)
             return
         await self._app(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,10 +12,11 @@ from pydantic import Field
 
 from service import __version__
 from service.http.camel_case import CamelCaseModel
-from service.metrics import Metrics
 from service.realtime.connection import Connections
 from service.server.stop_signals import Draining
 from service.stores.base import Storage, Store
+
+MetricsPage = Callable[[], Awaitable[bytes]]
 
 
 class Health(CamelCaseModel):
@@ -29,12 +31,12 @@ class Health(CamelCaseModel):
 
 
 class MonitoringRoutes:
-    """`/health`, `/ready` and `/metrics` of this process."""
+    """`/health` and `/ready` of this process, and `/metrics` of all workers."""
 
-    def __init__(self, store: Store, connections: Connections, metrics: Metrics, draining: Draining) -> None:
+    def __init__(self, store: Store, connections: Connections, metrics_page: MetricsPage, draining: Draining) -> None:
         self._store = store
         self._connections = connections
-        self._metrics = metrics
+        self._metrics_page = metrics_page
         self._draining = draining
 
     def router(self) -> APIRouter:
@@ -64,5 +66,5 @@ class MonitoringRoutes:
         return {"status": "ready"}
 
     async def metrics(self) -> Response:
-        """This process' counts, as Prometheus reads them."""
-        return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        """The counts of all workers, as Prometheus reads them."""
+        return Response(await self._metrics_page(), media_type=CONTENT_TYPE_LATEST)

@@ -9,8 +9,9 @@ from service.http.admin_permission import Admin
 from service.http.api_docs import add_docs
 from service.http.demo_data import DemoRoutes
 from service.http.leaderboard import LeaderboardRoutes
-from service.http.monitoring import MonitoringRoutes
+from service.http.monitoring import MetricsPage, MonitoringRoutes
 from service.http.page import add_page
+from service.http.request_metrics import UnknownPath
 from service.metrics import Metrics
 from service.realtime.connection import Connections
 from service.server.stop_signals import Draining
@@ -23,6 +24,7 @@ def add_routes(
     store: Store,
     connections: Connections,
     metrics: Metrics,
+    metrics_page: MetricsPage,
     admin: Admin,
     top: int,
     draining: Draining,
@@ -31,7 +33,8 @@ def add_routes(
     app.include_router(LeaderboardRoutes(store).router())
     app.include_router(DemoRoutes(store, admin, top).router())
     app.include_router(qr_code.router())
-    app.include_router(MonitoringRoutes(store, connections, metrics, draining).router())
+    app.include_router(MonitoringRoutes(store, connections, metrics_page, draining).router())
     app.add_api_websocket_route("/ws", connections.serve)
+    app.add_api_websocket_route("/{path:path}", UnknownPath(metrics).refuse)
     add_docs(app)
     add_page(app)

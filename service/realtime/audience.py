@@ -104,7 +104,7 @@ class Audience:
                 self._send_with_ranks(batch, chunk, ranks_of)
             elif batch is not None:
                 broadcast(chunk, batch)
-        self._metrics.deliveries.inc(len(outlets))
+        self._metrics.fanout.deliveries.inc(len(outlets))
 
     def _send_with_ranks(self, batch: OutgoingBatch | None, outlets: Iterable[Outlet], session: Session) -> None:
         """Send each player's changed rank in the same write as the batch."""
@@ -127,4 +127,4 @@ class Audience:
 
     def _pass_over(self, member: Member) -> None:
         member.passed_over = True
-        self._metrics.passed_over.inc()
+        self._metrics.fanout.passed_over.inc()

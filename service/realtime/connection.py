@@ -12,6 +12,7 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -43,6 +44,7 @@ from service.realtime.session_openings import ConnectionOpenings, SessionOpening
 from service.server.outbound import EXTENSION, AsgiOutlet, OutgoingBatch, Outlet
 from service.stores.base import Store
 
+INTERNAL_ERROR: Final = 1011  # RFC 6455, section 7.4.1
 log = logging.getLogger("leaderboard.connection")
 
 
@@ -86,7 +88,7 @@ class Connections:
         """Accept the socket and stay with it to its end."""
         await socket.accept()
         if len(self._open) >= self._max:
-            self.metrics.closes.labels(int(CloseCode.FULL)).inc()
+            self.metrics.closed("server", CloseCode.FULL)
             await socket.close(CloseCode.FULL, f"full: at most {self._max} connections")
             return
         outlet: Outlet | None = socket.scope.get("extensions", {}).get(EXTENSION)
@@ -96,12 +98,19 @@ class Connections:
         connection = Connection(socket, outlet, self)
         self._open.add(connection)
         self.opened += 1
-        code: int = CloseCode.NORMAL
+        code: int | None = None
         try:
             code = await connection.run()
         finally:
             self._open.discard(connection)
-            self.metrics.closes.labels(int(outlet.ended_with or code)).inc()
+            self._count_close(by_us=outlet.ended_with, by_client=code)
+
+    def _count_close(self, *, by_us: int | None, by_client: int | None) -> None:
+        """Count a connection that ended; one that neither side closed ended by an error of ours."""
+        if by_us is None and by_client is not None:
+            self.metrics.closed("client", by_client)
+        else:
+            self.metrics.closed("server", INTERNAL_ERROR if by_us is None else by_us)
 
     def _say_once_that_it_is_plain(self) -> None:
         if not self._plain_seen:

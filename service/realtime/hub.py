@@ -135,10 +135,13 @@ class Hub:
         ranks_of = session if self._rank_pacer.take_turn() else None
         if batch is None and ranks_of is None:
             return
-        with self._metrics.fanout_seconds.time():
+        with self._metrics.fanout.seconds.time():
             await self._audience.send(batch, ranks_of)
         if changes.board:
-            self._metrics.boards.inc()
+            self._metrics.fanout.boards.inc()
+        if changes.oldest_at is not None:
+            # The clocks of two workers may differ.
+            self._metrics.fanout.update_to_board_seconds.observe(max(0.0, self._clock() - changes.oldest_at))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # A cancelled task holds its last frame, which holds the hub: a cycle, if the hub held the task.

@@ -77,7 +77,7 @@ class Outlet(ABC):
         self.push = push
         self.writable = True
         self.closed = False
-        self.ended_with: CloseCode | None = None  # set if the outlet itself gave up the socket
+        self.ended_with: int | None = None  # the close code, if this side ended the socket
         self.on_writable: Callable[[bool], None] = _nobody
 
     @abstractmethod
@@ -159,6 +159,7 @@ class AsgiOutlet(Outlet):
 
     async def close(self, code: CloseCode) -> None:
         self._closing = code
+        self.ended_with = code
         self._more.set()
         await asyncio.wait({self._task})
 

@@ -22,6 +22,7 @@ from websockets.server import ServerProtocol
 
 from service.core.errors import CloseCode
 from service.core.rate_limit import TokenBucket
+from service.metrics import STATE_KEY, Metrics
 from service.server.outbound import EXTENSION, OutgoingBatch, Outlet, broadcast, takes_nothing
 
 STALL_SECONDS = 5.0  # a socket paused for longer is given up
@@ -104,7 +105,6 @@ class WireOutlet(Outlet):
         await self._protocol.send({"type": "websocket.close", "code": int(code)})
 
     def _give_up(self) -> None:
-        self.ended_with = CloseCode.TOO_SLOW
         if self._protocol is not None:
             self._protocol.give_up(CloseCode.TOO_SLOW)
 
@@ -138,6 +138,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.response.status_code != 101:
+            self._count_refusal()
             return
         self.outlet = WireOutlet(self)
         cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self.outlet
@@ -156,6 +157,9 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_outlet()
+        if self.handshake_complete and not self.close_sent and self.conn.close_rcvd is None:
+            # uvicorn says 1005, which is a close frame without a code (RFC 6455, section 7.4.1).
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
         super().connection_lost(exc)
         # A parser that has not seen the end of its stream references the connection, which references the parser.
         self.conn.parser.close()
@@ -167,13 +171,13 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         super().handle_close(event)
 
     def keepalive_timeout(self) -> None:
-        self._end_outlet()
+        self._end_outlet(1011)
         super().keepalive_timeout()
         self._abort_later()
 
     def shutdown(self) -> None:
         stuck = self.outlet is not None and not self.outlet.writable and not self.outlet.closed
-        self._end_outlet()
+        self._end_outlet(CloseCode.RESTARTING)
         super().shutdown()
         if stuck:
             # If it does not drain soon, its close frame would delay the shutdown of the server.
@@ -181,15 +185,15 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         if message["type"] == "websocket.close":
-            self._end_outlet()
+            self._end_outlet(message.get("code", CloseCode.NORMAL))
         await super().send(message)
 
     def handle_parser_exception(self) -> None:
         if self.close_sent:
             return  # the rest of a stream that was already refused
-        self._end_outlet()
         assert self.conn.close_sent is not None
         code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self._end_outlet(code)
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
@@ -219,7 +223,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
     def give_up(self, code: CloseCode) -> None:
         """Close a connection whose peer does not read, without waiting for it."""
-        self._end_outlet()
+        self._end_outlet(code)
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
             self.conn.send_close(code)
@@ -228,9 +232,18 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
         self._abort_later()
 
-    def _end_outlet(self) -> None:
-        if self.outlet is not None:
-            self.outlet.end()
+    def _end_outlet(self, code: int | None = None) -> None:
+        """Send nothing more; with `code` it is this side that ends the connection, unless the other one did before."""
+        if self.outlet is None:
+            return
+        if code is not None and not self.outlet.closed:
+            self.outlet.ended_with = code
+        self.outlet.end()
+
+    def _count_refusal(self) -> None:
+        metrics = self.app_state.get(STATE_KEY)
+        if isinstance(metrics, Metrics):
+            metrics.refused("malformed")
 
     def _abort_later(self) -> None:
         self.loop.call_later(LAST_WORD_SECONDS, self.transport.abort)

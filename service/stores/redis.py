@@ -15,6 +15,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, cast
 
 from service.core.pn_counter import Add, Populate, Reset
@@ -27,6 +28,7 @@ from service.stores.base import OnAnswer, Storage
 from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
 from service.stores.redis_gateway import RedisGateway
+from service.stores.redis_link_state import LinkState
 from service.stores.redis_presence import PresenceExchange
 from service.stores.redis_reconnect import RedisConnection
 from service.stores.redis_send_loop import SyncLoop
@@ -65,8 +67,10 @@ class RedisStore(LocalStore):
         exchange = PresenceExchange(self._presence, self._shared, self._show)
         self._stream = StreamFollower(self._shared, self._unconfirmed, exchange, metrics)
         self._sync = SyncLoop(self._connection, self._shared, self._unconfirmed, exchange, metrics)
-        metrics.redis_queue.set_function(lambda: len(self._unconfirmed))
-        metrics.redis_seen_seconds.set_function(lambda: time.monotonic() - self._sync.seen_at)
+        metrics.redis.queue.set_function(lambda: len(self._unconfirmed))
+        metrics.redis.seen_seconds.set_function(lambda: time.monotonic() - self._sync.seen_at)
+        for state in LinkState:
+            metrics.redis.link_state.labels(state).set_function(partial(self._connection.is_in, state))
 
     @property
     def ready(self) -> bool:

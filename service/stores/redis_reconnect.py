@@ -62,6 +62,10 @@ class RedisConnection:
         """Whether scores are kept in this process only, because Redis cannot be reached."""
         return self.state in DEGRADED
 
+    def is_in(self, state: LinkState) -> bool:
+        """Whether the link is in that state."""
+        return self.state is state
+
     def start(self) -> None:
         """Begin to connect."""
         self._task = asyncio.create_task(self._stay_connected(), name="redis")

@@ -95,7 +95,7 @@ class SyncLoop:
         lost = shared.lost(reading)
         if lost:
             await gateway.restore(session_id, reading, shared.replica, lost)
-            self._metrics.redis_restores.inc(len(lost))
+            self._metrics.redis.restores.inc(len(lost))
             self._sessions.read_again(session_id)
             return
         self._unconfirmed.show(shared, shared.adopt(reading, time.time()))
@@ -107,7 +107,7 @@ class SyncLoop:
         answers = await gateway.apply(due)
         self.seen_at = time.monotonic()
         self._connection.note(ANSWERED)
-        self._metrics.redis_batches.inc(len(due))
+        self._metrics.redis.batches.inc(len(due))
         self._unconfirmed.sent(due, answers, self.seen_at)
 
     async def _beat(self, gateway: RedisGateway) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus import closes
 
 
 async def test_a_join_is_answered_with_the_board_and_the_own_rank(connect, ws_url, session_id):
@@ -298,3 +299,37 @@ async def test_the_tie_rule_is_a_setting(connect, start_service, ranking):
     assert [row["rank"] for row in board["leaderboard"]] == {"competition": [1, 2, 2, 4], "dense": [1, 2, 2, 3]}[
         ranking
     ]
+
+
+async def test_closes_are_counted_by_who_closed_and_by_known_codes(connect, base_url, ws_url, http):
+    """A client's own codes are one series, and one of ours counts as the client's where the client sent it."""
+    before = await closes(http, base_url)
+    for code in (*range(3000, 3020), 4408, 1000):
+        await (await connect(ws_url)).socket.close(code)
+    flooding = await connect(ws_url)
+    for _ in range(300):
+        await flooding.send("ping")
+    assert await flooding.close_code() == 4429
+    await counted(http, base_url, before, {("client", "other"): 20, ("client", "4408"): 1, ("server", "4429"): 1})
+    assert (await closes(http, base_url)).keys() == before.keys()
+
+
+@pytest.mark.extension
+async def test_a_connection_that_was_cut_and_one_that_we_ended_are_told_apart(connect, shared_service, http):
+    """Cut without a close frame is the client's 1006, a text that is not UTF-8 our 1007, noise our 1002."""
+    url = shared_service.url
+    before = await closes(http, url)
+    cut, wrong, noisy = [await connect(shared_service.ws_url) for _ in range(3)]
+    cut.socket.transport.abort()
+    wrong.socket.transport.write(b"\x81\x82\0\0\0\0\xff\xfe")
+    noisy.socket.transport.write(b"\xff" * 64)
+    assert (await wrong.close_code(), await noisy.close_code()) == (1007, 1002)
+    await counted(http, url, before, {("client", "1006"): 1, ("server", "1007"): 1, ("server", "1002"): 1})
+
+
+async def counted(http, url, before, wanted):
+    """Wait until so many more have been counted."""
+    async with asyncio.timeout(10):
+        while {key: (now := await closes(http, url))[key] - before[key] for key in wanted} != wanted:
+            await asyncio.sleep(0.02)
+    assert {key: now[key] - before[key] for key in wanted} == wanted

@@ -5,6 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 
+from loadtest.target.prometheus_text import Samples
+from service.core.session import SessionRules
+from service.metrics import Metrics
+from service.realtime.audience import Member
+from service.realtime.hub import Hubs
+from service.server.outbound import OutgoingBatch, Outlet
+from service.stores.memory import MemoryStore
+
+
+class TakesAll(Outlet):
+    """A socket that keeps up and forgets."""
+
+    def send(self, batch: OutgoingBatch, more: OutgoingBatch | None = None) -> None:
+        pass
+
+    def finish(self, batch: OutgoingBatch, taken: int) -> None:
+        pass
+
+    async def close(self, code) -> None:
+        self.end()
+
 
 async def test_many_changes_make_few_boards(connect, start_service):
     """However many updates come, at most one board leaves per tick, and it counts them all."""
@@ -103,3 +124,33 @@ async def test_a_listed_player_who_leaves_is_shown_as_gone(connect, ws_url, sess
     assert (board["version"], board["updates"], board["oldestAt"], board["lastUpdate"]) == (
         answer["version"], 0, None, None
     )  # fmt: skip
+
+
+async def test_a_board_tells_how_old_its_oldest_update_is():
+    """Measured once for a board, when all have been sent it, whatever came in between."""
+    metrics = Metrics()
+    store = MemoryStore(epoch="e", rules=SessionRules())
+    hubs = Hubs(store=store, metrics=metrics, tick=0.01, top=5)
+    member = Member(TakesAll(), "alice")
+    hub = hubs.enter("S", member)
+    store.join("S", "alice", None, time.time())
+    for age in (3.0, 2.0, 1.0):
+        store.update("S", "alice", 1, None, time.time() - age, lambda _answer: None)
+    async with asyncio.timeout(5):
+        while not seconds_and_boards(metrics)[1]:
+            await asyncio.sleep(0.01)
+    seconds, boards = seconds_and_boards(metrics)
+    assert (boards, 3.0 <= seconds < 10.0) == (1, True)
+    store.update("S", "alice", 1, None, time.time() + 60, lambda _answer: None)
+    async with asyncio.timeout(5):
+        while seconds_and_boards(metrics)[1] < 2:
+            await asyncio.sleep(0.01)
+    assert seconds_and_boards(metrics)[0] == seconds, "another worker's clock may be ahead"
+    hubs.exit(hub, member)
+    await asyncio.sleep(0)
+
+
+def seconds_and_boards(metrics: Metrics) -> tuple[float, float]:
+    value = Samples.parse(metrics.page().decode()).value
+    name = "leaderboard_update_to_board_seconds"
+    return value(f"{name}_sum"), value(f"{name}_count")

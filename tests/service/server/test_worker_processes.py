@@ -7,6 +7,9 @@ import time
 
 import httpx
 import psutil
+from prometheus import offered, rules, selectors
+
+from loadtest.target.prometheus_text import Samples
 
 
 def test_a_reloading_service_serves(start_service):
@@ -32,6 +35,12 @@ def test_workers_share_one_port_and_one_board(start_service):
         boards = [httpx.get(f"{service.url}/api/leaderboard/DEMO123", trust_env=False).json() for _ in range(10)]
         versions = {(board["epoch"], board["version"]) for board in boards}
     assert versions == {(boards[0]["epoch"], 1)}
+    pages = [httpx.get(f"{service.url}/metrics", trust_env=False).text for _ in range(10)]
+    assert {workers_up(page) for page in pages} == {(("0", 1.0), ("1", 1.0))}, "whichever is asked"
+    page = offered(pages[0])
+    assert all(labels["worker"] == {"0", "1"} for labels in page.values())
+    assert {name for expr in rules().values() for name, _ in selectors(expr)} <= page.keys()
+    assert Samples.parse(pages[-1]).by("leaderboard_http_requests_total", "method")["POST"] == 1
     children = family.children(recursive=True)
     assert len(children) >= 4, "two workers, the embedded Redis and who watches it"
     family.kill()
@@ -63,6 +72,16 @@ def test_a_worker_that_was_killed_is_replaced(start_service):
     while len(workers_of(service.pid) - {min(before)}) < 2:
         assert time.monotonic() < until, "the worker was not replaced"
     assert httpx.get(f"{service.url}/health", trust_env=False).json()["storage"] == "redis"
+    until = time.monotonic() + 20
+    # The new one has the number of the one that was killed, whose figures nobody shows meanwhile.
+    while (up := workers_up(httpx.get(f"{service.url}/metrics", trust_env=False).text)) != (("0", 1.0), ("1", 1.0)):
+        assert time.monotonic() < until, up
+        time.sleep(0.02)
+
+
+def workers_up(page: str) -> tuple[tuple[str, float], ...]:
+    """Each worker that the page knows of, and whether it answered."""
+    return tuple(sorted(Samples.parse(page).by("leaderboard_worker_up", "worker").items()))
 
 
 def workers_of(pid: int) -> set[int]:
