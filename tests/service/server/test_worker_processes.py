@@ -9,6 +9,7 @@ import httpx
 import psutil
 from prometheus import offered, rules, selectors
 
+from loadtest.target.processes import Service
 from loadtest.target.prometheus_text import Samples
 
 
@@ -23,12 +24,7 @@ def test_workers_share_one_port_and_one_board(start_service):
     service = start_service("--workers", "2", "--redis-url", "embedded")
     family = psutil.Process(service.pid)
     versions: set[tuple[str, int]] = set()
-    port = int(service.url.rsplit(":", 1)[1])
-    until = time.monotonic() + 20
-    # The address is told when the first of them serves.
-    while len(listening := listening_at(port, workers_of(service.pid))) < 2 and time.monotonic() < until:
-        time.sleep(0.02)
-    assert len(set(listening)) == len(listening) == 2
+    wait_until_both_serve(service)
     httpx.post(f"{service.url}/api/demo/populate", trust_env=False)
     until = time.monotonic() + 10
     while len(versions) != 1 and time.monotonic() < until:
@@ -48,6 +44,14 @@ def test_workers_share_one_port_and_one_board(start_service):
     assert not alive
 
 
+def wait_until_both_serve(service: Service) -> None:
+    """Wait: where workers take long to start, the address is told before."""
+    port, until = int(service.url.rsplit(":", 1)[1]), time.monotonic() + 30
+    while len(listening := listening_at(port, workers_of(service.pid))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert len(set(listening)) == len(listening) == 2
+
+
 def listening_at(port: int, workers: list[int]) -> list[int]:
     """The process of each socket that listens at the port."""
     found = []
@@ -64,6 +68,7 @@ def listening_at(port: int, workers: list[int]) -> list[int]:
 def test_a_worker_that_was_killed_is_replaced(start_service):
     """And the service goes on."""
     service = start_service("--workers", "2", "--redis-url", "embedded")
+    wait_until_both_serve(service)
     httpx.post(f"{service.url}/api/demo/populate", trust_env=False)
     before = workers_of(service.pid)
     assert len(before) == 2
@@ -72,7 +77,7 @@ def test_a_worker_that_was_killed_is_replaced(start_service):
     while len(workers_of(service.pid) - {min(before)}) < 2:
         assert time.monotonic() < until, "the worker was not replaced"
     assert httpx.get(f"{service.url}/health", trust_env=False).json()["storage"] == "redis"
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     # The new one has the number of the one that was killed, whose figures nobody shows meanwhile.
     while (up := workers_up(httpx.get(f"{service.url}/metrics", trust_env=False).text)) != (("0", 1.0), ("1", 1.0)):
         assert time.monotonic() < until, up
