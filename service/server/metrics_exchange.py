@@ -138,6 +138,9 @@ def _leave(place: Path) -> None:
     """Free the number, and remove the folder after the last worker. Raises OSError."""
     with _alone_in(place.parent):
         place.unlink()
+        for other in place.parent.glob("*.sock"):
+            if _is_free(other):  # of a worker that was killed
+                other.unlink(missing_ok=True)
         with suppress(OSError):  # others are there
             place.parent.rmdir()
 

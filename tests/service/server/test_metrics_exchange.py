@@ -122,8 +122,10 @@ async def test_who_asks_and_leaves_harms_nobody(start_worker: StartWorker, folde
 
 
 async def test_the_folder_goes_with_the_last_worker(start_worker: StartWorker, folder: Path) -> None:
-    """And is made for the user alone."""
+    """And with what workers that were killed left there; it is made for the user alone."""
     workers = [await start_worker(3), await start_worker(4)]
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(folder / "2.sock"))
     assert folder.stat().st_mode & 0o777 == 0o700
     for one in workers:
         assert folder.exists()
