@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -31,14 +33,17 @@ SHUTDOWN_SECONDS = 1.0  # the same for a socket that was full when the server st
 SEND_BUFFER = 32 * 1024  # bytes in the kernel; the default is megabytes, minutes of boards
 USER_TIMEOUT_MS = 20_000  # a peer that acknowledges nothing for this long is dead
 
+LONGEST_LINE = 4096  # bytes of a header that the library for WebSockets is given
 SLICE = 4096  # bytes of one packet that are read before the budget below is looked at
+MOST_IGNORED = 1000  # messages that a client may send after it was closed
 CONTROL_RATE, CONTROL_BURST = 20.0, 200  # pings, pongs and fragments a second of one connection, and at once
 
 log = logging.getLogger("leaderboard.wire")
 
 RELIED_ON = (
     "connection_lost", "data_received", "handle_close", "handle_connect", "handle_cont", "handle_parser_exception",
-    "handle_ping", "handle_pong", "keepalive_timeout", "pause_writing", "resume_writing", "send", "shutdown",
+    "handle_ping", "handle_pong", "keepalive_timeout", "pause_writing", "resume_writing", "send",
+    "send_receive_event_to_app", "shutdown",
 )  # fmt: skip
 
 
@@ -113,15 +118,38 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     """uvicorn's sans-I/O WebSocket protocol with an outlet in `scope["extensions"]`."""
 
     outlet: WireOutlet | None = None
+    _url: bytes | None = None
+    _long_headers: Sequence[tuple[bytes, bytes]] = ()
+    _early: bytes = b""  # what came behind the head, before it was answered
+    _unread: bytes = b""  # of a packet larger than a slice
+    _ignored = 0  # messages since this side closed
     _control: TokenBucket | None = None  # made at the first frame that needs it
     _flooded = False
 
     def data_received(self, data: bytes) -> None:
         # The parser takes all that it is given at once, and answers each ping in it.
-        for start in range(0, len(data), SLICE):
-            if self._flooded:
-                return
-            super().data_received(data[start : start + SLICE] if len(data) > SLICE else data)
+        if len(data) <= SLICE and not self._unread:
+            super().data_received(data)
+            return
+        waits = bool(self._unread)
+        self._unread += data
+        if not waits:
+            self._read_slice()
+
+    def _read_slice(self) -> None:
+        """Read a part of a large packet, once the messages of the part before are dealt with."""
+        if self._flooded or self.transport.is_closing():
+            self._unread = b""
+            return
+        if self.queue.empty() or self.close_sent:
+            part, self._unread = self._unread[:SLICE], self._unread[SLICE:]
+            super().data_received(part)
+        if self._unread:
+            self.transport.pause_reading()
+            self.read_paused = False  # else uvicorn's class would resume
+            self.loop.call_soon(self._read_slice)
+        elif (self.close_sent or not self.read_paused) and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def handle_cont(self, event: Any) -> None:
         if self._has_budget():
@@ -135,7 +163,29 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         if self._has_budget():
             super().handle_pong(event)
 
+    def begin(self, method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]], early: bytes) -> bool:
+        """Take the head of the handshake, and what came behind it; return whether it is a handshake at all."""
+        if not url.isascii():
+            return False
+        # The library refuses lines of 8 KB, which it would do without an answer. None that it reads is as long.
+        short = [one for one in headers if len(one[1]) <= LONGEST_LINE]
+        self._url, self._early = url, early
+        self._long_headers = [one for one in headers if len(one[1]) > LONGEST_LINE]
+        lines = [method + b" / HTTP/1.1", *(name + b": " + value for name, value in short), b"", b""]
+        super().data_received(b"\r\n".join(lines))
+        return self.handshake_initiated
+
     def handle_connect(self, event: Request) -> None:
+        if self._url is not None:
+            event.path = self._url.decode("ascii")
+            for name, value in self._long_headers:
+                event.headers[name.decode("ascii")] = value.decode("latin-1")
+            self._url, self._long_headers = None, ()
+        if self.scheme == "ws":
+            # An answer to a frame that came too early would be sent before the answer to the handshake. Under TLS,
+            # resuming writes what waits, which would look like a reader that was behind.
+            self.read_paused = True
+            self.transport.pause_reading()
         super().handle_connect(event)
         if self.response.status_code != 101:
             self._count_refusal()
@@ -184,9 +234,31 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
             self.loop.call_later(SHUTDOWN_SECONDS, self.transport.abort)
 
     async def send(self, message: Any) -> None:
-        if message["type"] == "websocket.close":
+        kind = message["type"]
+        if kind == "websocket.close":
             self._end_outlet(message.get("code", CloseCode.NORMAL))
         await super().send(message)
+        if kind == "websocket.accept" and self._early:
+            early, self._early = self._early, b""
+            self.data_received(early)
+        elif kind == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # refused by the app, which uvicorn takes for a forgotten answer
+
+    def send_receive_event_to_app(self) -> None:
+        if self.close_sent:
+            self._ignored += 1
+            if self._ignored > MOST_IGNORED:
+                self.transport.abort()  # it does not listen, and reading costs as before
+        try:
+            super().send_receive_event_to_app()
+        except InvalidState:
+            # No UTF-8, and the client's close frame came in the same packet: its answer waits, and says the wrong code.
+            self.conn.data_to_send()
+            self._end_outlet(CloseCode.NOT_UTF8)
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.NOT_UTF8, "reason": ""})
+            self.transport.write(Frame(Opcode.CLOSE, Close(CloseCode.NOT_UTF8, "").serialize()).serialize(mask=False))
+            self.close_sent = True
+            self.transport.close()
 
     def handle_parser_exception(self) -> None:
         if self.close_sent:
@@ -255,7 +327,11 @@ def protocol_class() -> type[FanoutProtocol] | None:
     if not isinstance(getattr(ServerProtocol(), "parser", None), Generator):
         missing.append("conn.parser")
     if missing:
-        log.warning("uvicorn's protocol has no %s: running without the fan-out extension", ", ".join(missing))
+        log.warning(
+            "uvicorn's protocol has no %s: running without the fan-out extension",
+            ", ".join(missing),
+            extra={"event": "uvicorn-changed"},
+        )
         return None
     return FanoutProtocol
 

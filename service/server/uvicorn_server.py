@@ -9,8 +9,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.core.protocol import MAX_FRAME
+from service.server.http_protocol import http_protocol
 from service.server.listening_socket import announce
 from service.server.logging_config import configuration
+from service.server.request_bounds import RequestBounds
 from service.server.stop_signals import call_when_stdin_closes
 from service.server.uvicorn_protocol import protocol_class
 from service.settings import Settings
@@ -22,6 +24,8 @@ def configure(settings: Settings, app: FastAPI | str) -> uvicorn.Config:
         app,
         workers=settings.workers,
         reload=settings.reload,
+        http=http_protocol(RequestBounds()),
+        loop="service.server.paced_accept:new_event_loop",
         ws=protocol_class() or "websockets-sansio",
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,

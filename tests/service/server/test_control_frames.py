@@ -107,8 +107,19 @@ def test_messages_have_a_budget_of_their_own(raw: RawClient) -> None:
     raw.until(lambda frames: texts(frames) == ["pong"] * 40)
 
 
-def test_a_ping_behind_what_is_no_text_breaks_nothing(raw: RawClient, shared_service) -> None:
+BEHIND = {
+    "pings": frame(Opcode.PING) * 3,
+    "a close frame": frame(Opcode.CLOSE, b"\x03\xe8"),
+    "a close frame without a code": frame(Opcode.CLOSE),
+    "a message and a close frame": frame(Opcode.TEXT, HELLO) + frame(Opcode.CLOSE, b"\x03\xe8"),
+    "more of it": frame(Opcode.TEXT, b"\xff") * 3,
+    "a fragment": frame(Opcode.TEXT, b"\xff", fin=False),
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_what_stands_behind_what_is_no_text_breaks_nothing(raw: RawClient, shared_service, behind: str) -> None:
     """The connection ends with 1007, and nothing is written after its end."""
-    raw.send(frame(Opcode.TEXT, b"\xff"), frame(Opcode.PING) * 3)
+    raw.send(frame(Opcode.TEXT, b"\xff"), BEHIND[behind])
     assert raw.close_code() == 1007
-    assert not [line for line in shared_service.log if "RuntimeError" in line]
+    assert not [line for line in shared_service.log if "Error" in line or "Traceback" in line]

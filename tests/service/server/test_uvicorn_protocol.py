@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from peer import Peer
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
 
 from service.app import create_app
+from service.core.errors import CloseCode
 from service.server import uvicorn_protocol
 from service.server.gc_freeze import GcFreezer
 from service.server.listening_socket import bind, url_of
@@ -174,6 +176,46 @@ def protocol_of(server: LeaderboardServer) -> uvicorn_protocol.FanoutProtocol:
     """The one connection that is open."""
     (protocol,) = (one for one in server.server_state.connections if isinstance(one, uvicorn_protocol.FanoutProtocol))
     return protocol
+
+
+async def test_a_packet_of_many_messages_is_read_a_part_at_a_time(connect, serve):
+    """So it holds nobody up; all of it is dealt with in the end, and no more is read meanwhile."""
+    server, url = await serve()
+    peer = await connect(url)
+    await peer.join("alice")
+    protocol = protocol_of(server)
+    tiny = Frame(Opcode.TEXT, b"x").serialize(mask=True)
+    protocol.data_received(tiny * 30_000)
+    assert 0 < protocol.queue.qsize() <= uvicorn_protocol.SLICE / len(tiny)
+    assert not protocol.transport.is_reading()
+    assert await peer.close_code() == 4429
+
+
+async def test_a_large_packet_is_read_to_its_end(connect, serve):
+    """Frames that are cut by the parts are whole again, and reading goes on after it."""
+    server, url = await serve()
+    peer = await connect(url)
+    protocol = protocol_of(server)
+    large = Frame(Opcode.TEXT, b'{"type":"ping","data":{"t":1,"x":"%s"}}' % (b"x" * 3000)).serialize(mask=True)
+    protocol.data_received(large * 10)
+    for _ in range(10):
+        await peer.next("pong")
+    await peer.send("ping", t=2)
+    assert (await peer.next("pong"))["t"] == 2
+
+
+async def test_who_goes_on_after_the_close_is_cut_off(connect, serve):
+    """A client that is no longer listened to does not cost as before."""
+    server, url = await serve()
+    peer = await connect(url)
+    protocol = protocol_of(server)
+    await protocol.outlet.close(CloseCode.WRONG_FRAMES)
+    tiny = Frame(Opcode.TEXT, b"x").serialize(mask=True)
+    async with asyncio.timeout(5):
+        while not protocol.transport.is_closing():
+            protocol.data_received(tiny)
+            await asyncio.sleep(0)
+    await peer.socket.wait_closed()
 
 
 @pytest.mark.parametrize("ending", ["closed", "cut"])
