@@ -24,9 +24,10 @@ from service.metrics import STATE_KEY, Metrics
 from service.realtime.connection import Connections, Limits
 from service.realtime.hub import Hubs
 from service.server.gc_freeze import GcFreezer
-from service.server.logging_config import drop_known_noise
+from service.server.log_limits import limited_lines
 from service.server.loop_lag import LoopLag
 from service.server.metrics_exchange import MetricsExchange
+from service.server.paced_accept import warn_without_bounds
 from service.server.stop_signals import Draining, stop_with_parent
 from service.settings import SHORT_TOKEN, BadSetting, Settings
 from service.stores.base import Store
@@ -78,9 +79,8 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
         ),
         max_connections=settings.max_connections,
     )
-    token = settings.admin_token
     rules = AccessRules(allowed_hosts=settings.allowed_host, allowed_origins=settings.allowed_origin)
-    admin = Admin(token, settings.open_admin, rules.allow_other_names)
+    admin = Admin(settings.admin_token, settings.open_admin, rules.allow_other_names)
     draining = Draining()
     exchange = MetricsExchange(metrics.page, workers=processes)
     lag = LoopLag(metrics.loop_lag_seconds.observe)
@@ -89,20 +89,8 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Metrics]]:
-        drop_known_noise()
-        for name, meant in settings.unknown_variables().items():
-            hint = f"; is {meant} meant?" if meant else ""
-            log.warning("%s is set in the environment but is not a setting%s", name, hint)
-        if token is not None and len(token) < SHORT_TOKEN:
-            log.warning("the admin token is easy to guess: expected %d characters or more, got fewer", SHORT_TOKEN)
-        if admin.is_closed:
-            log.warning(
-                "Populate and Reset are refused to everybody: with --allowed-host or --allowed-origin for others, "
-                "expected --admin-token-file (or --open-admin) as well, got neither"
-            )
+        _warn_of_setup(settings, admin, store)
         await store.start()
-        if store.storage == "memory":
-            log.info("no Redis is configured: scores are kept in memory and end with this process")
         stop_with_parent()
         lag.start()
         await exchange.start()
@@ -119,12 +107,18 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
             await exchange.stop()
             await store.stop()
 
+    @asynccontextmanager
+    async def limited_lifespan(app: FastAPI) -> AsyncIterator[dict[str, Metrics]]:
+        with limited_lines():
+            async with lifespan(app) as state:
+                yield state
+
     app = FastAPI(
         title="Elsa Real-Time Leaderboard",
         version=__version__,
         description="Players join a quiz session and score; everyone sees the board move. "
         "[The page](./) · the WebSocket `/ws` is described by [asyncapi.json](asyncapi.json).",
-        lifespan=lifespan,
+        lifespan=limited_lifespan,
         servers=[{"url": "./"}],  # beside the document, so under its prefix
         root_path_in_servers=False,
         docs_url=None,
@@ -155,6 +149,34 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
     return app
 
 
+def _warn_of_setup(settings: Settings, admin: Admin, store: Store) -> None:
+    """Log how the service is set up, where that may not be what was meant."""
+    warn_without_bounds()
+    for name, meant in settings.unknown_variables().items():
+        hint = f"; is {meant} meant?" if meant else ""
+        log.warning(
+            "%s is set in the environment but is not a setting%s", name, hint, extra={"event": "unknown-setting"}
+        )
+    token = settings.admin_token
+    if token is not None and len(token) < SHORT_TOKEN:
+        log.warning(
+            "the admin token is easy to guess: expected %d characters or more, got fewer",
+            SHORT_TOKEN,
+            extra={"event": "weak-token"},
+        )
+    if admin.is_closed:
+        log.warning(
+            "Populate and Reset are refused to everybody: with --allowed-host or --allowed-origin for others, "
+            "expected --admin-token-file (or --open-admin) as well, got neither",
+            extra={"event": "no-token"},
+        )
+    if store.storage == "memory":
+        log.info(
+            "no Redis is configured: scores are kept in memory and end with this process",
+            extra={"event": "no-redis"},
+        )
+
+
 async def _sweep(store: Store, connections: Connections, heap: GcFreezer, metrics: Metrics) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
@@ -162,5 +184,5 @@ async def _sweep(store: Store, connections: Connections, heap: GcFreezer, metric
             store.sweep(time.time())
             heap.freeze_new(opened=connections.opened, open_now=len(connections))
         except Exception:
-            log.exception("sweeping failed")
+            log.exception("sweeping failed", extra={"event": "sweep-failed"})
             metrics.background_failures.inc()

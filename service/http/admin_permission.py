@@ -124,7 +124,10 @@ class Admin:
     def _note(self, what: str, caller: Caller, now: float) -> None:
         more = self._lines.more(what, now)
         if more is not None:
-            log.warning("%s from %s%s", what, ascii(caller.address)[:LONGEST], more)
+            log.warning(
+                "%s from %s%s", what, ascii(caller.address)[:LONGEST], more,
+                extra={"event": "refused-token", "address": caller.address},
+            )  # fmt: skip
 
 
 def _credentials(authorization: str) -> bytes:

@@ -117,7 +117,8 @@ class Connections:
             self._plain_seen = True
             log.warning(
                 "serving without the fan-out extension: boards cost more CPU and a stuck reader is ended by the "
-                "ping time-out only; start with `python -m service` to make it fast"
+                "ping time-out only; start with `python -m service` to make it fast",
+                extra={"event": "plain-server"},
             )
 
 

@@ -119,7 +119,11 @@ class Hub:
                 await self._fan_out()
             except Exception:
                 # One bad tick must not silence the session for good; the next one shows everything.
-                log.exception("a fan-out of session %s failed", self.session_id)
+                log.exception(
+                    "a fan-out of session %s failed",
+                    self.session_id,
+                    extra={"event": "fan-out-failed", "session": self.session_id},
+                )
                 self._metrics.background_failures.inc()
                 self._changes.board = True
             took = time.perf_counter() - began

@@ -25,4 +25,11 @@ class RefusalLog:
         if more is None:
             return
         who = f"user {user_id!r} in {session_id!r}" if user_id is not None else "a socket that does not play"
-        log.info("refused a frame of %s: %s: %s%s", who, failure.code, ascii(failure.message)[:LONGEST], more)
+        log.info(
+            "refused a frame of %s: %s: %s%s",
+            who,
+            failure.code,
+            ascii(failure.message)[:LONGEST],
+            more,
+            extra={"event": "refused-frame", "session": session_id, "user": user_id, "code": str(failure.code)},
+        )

@@ -6,7 +6,12 @@ import json
 import logging
 import logging.config
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+# Further fields of a JSON line, where they are known. Their names, and those of events, are in docs/operating.md.
+FIELDS: Final = ("session", "user", "address", "code", "suppressed")
+# The event of a line that names none, by the part of its logger's name before the first dot.
+EVENTS: Final = {"uvicorn": "server", "asyncio": "event-loop", "websockets": "server"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -17,30 +22,17 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
+            "event": getattr(record, "event", None) or EVENTS.get(record.name.partition(".")[0], "other"),
             "message": record.getMessage(),
         }
+        entry |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
 
 
-class _KnownNoise(logging.Filter):
-    """Keeps records that a client can cause any number of times out of the log."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        # uvicorn logs a traceback for each frame that is not UTF-8; close code 1007 is counted in the metrics.
-        return not str(record.msg).startswith("Invalid UTF-8 sequence received")
-
-
-def drop_known_noise() -> None:
-    """Drop the records of uvicorn's log with which a client could fill the disk, however the log was set up."""
-    uvicorn_log = logging.getLogger("uvicorn.error")
-    if not any(isinstance(one, _KnownNoise) for one in uvicorn_log.filters):
-        uvicorn_log.addFilter(_KnownNoise())
-
-
 def configuration(*, as_json: bool) -> dict[str, Any]:
-    """A `logging.config` dictionary: ours from INFO, uvicorn's from WARNING, all on stderr."""
+    """A `logging.config` dictionary: ours from INFO, uvicorn's and asyncio's from WARNING, all on stderr."""
     text = {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"}
     return {
         "version": 1,
@@ -49,6 +41,9 @@ def configuration(*, as_json: bool) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "loggers": {
             "leaderboard": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            **{
+                name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
+                for name in ("uvicorn", "asyncio", "websockets")
+            },
         },
     }

@@ -63,7 +63,11 @@ class MetricsExchange:
         try:
             listener, self._place = _take_place(self._folder())
         except (OSError, AttributeError, ImportError) as error:  # the last two: a system without Unix sockets
-            log.warning("/metrics shows one worker only, as the workers cannot reach each other: %s", error)
+            log.warning(
+                "/metrics shows one worker only, as the workers cannot reach each other: %s",
+                error,
+                extra={"event": "metrics-apart"},
+            )
             return
         self._server = await asyncio.start_unix_server(self._offer, sock=listener)
 

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.core.errors import CloseCode
 
@@ -183,6 +183,7 @@ class AsgiOutlet(Outlet):
     def _pump_ended(self, task: asyncio.Task[None]) -> None:
         super().end()
         error = None if task.cancelled() else task.exception()
-        # A peer that disconnected ends the reading side too, which cleans up.
-        if error is not None and not isinstance(error, WebSocketDisconnect | WebSocketDisconnected):
-            log.error("sending to a socket failed", exc_info=error)
+        # A peer that disconnected ends the reading side too, which cleans up. A server that closed the socket itself,
+        # as for text that is no UTF-8, raises RuntimeError, as starlette does.
+        if error is not None and not isinstance(error, WebSocketDisconnect | RuntimeError | OSError):
+            log.error("sending to a socket failed", exc_info=error, extra={"event": "sending-failed"})

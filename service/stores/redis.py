@@ -89,7 +89,10 @@ class RedisStore(LocalStore):
         try:
             await asyncio.wait_for(self._connection.was_read.wait(), FIRST_READ_SECONDS)
         except TimeoutError:
-            log.warning("Redis does not answer yet: scores are kept in this process until it does")
+            log.warning(
+                "Redis does not answer yet: scores are kept in this process until it does",
+                extra={"event": "redis-away"},
+            )
 
     async def stop(self) -> None:
         await self._unconfirmed.drain(LAST_FLUSH_SECONDS)

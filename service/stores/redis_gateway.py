@@ -147,7 +147,13 @@ class RedisGateway:
         except Unreadable as error:
             more = self._lines.more(error.kind, time.monotonic())
             if more is not None:
-                log.warning("no message of a worker on the channel %s: %s%s", self._channel, error, more)
+                log.warning(
+                    "no message of a worker on the channel %s: %s%s",
+                    self._channel,
+                    error,
+                    more,
+                    extra={"event": "refused-message"},
+                )
             return None
 
     async def _call(self, calls: Sequence[tuple[str, str, tuple[Any, ...]]]) -> list[Any]:

@@ -93,9 +93,11 @@ class RedisConnection:
         """Move on in `LINK_TRANSITIONS`. Raises `NoTransition`."""
         before, self.state = self.state, next_state(LINK_TRANSITIONS, self.state, event)
         if self.state is AWAY and before is not AWAY:
-            log.warning("Redis is away: scores are kept in this process until it is back")
+            log.warning(
+                "Redis is away: scores are kept in this process until it is back", extra={"event": "redis-away"}
+            )
         elif before is AWAY and self.state is IN_TOUCH:
-            log.warning("Redis is back")
+            log.warning("Redis is back", extra={"event": "redis-back"})
 
     async def _stay_connected(self) -> None:
         pause, longest = BACKOFF
@@ -119,7 +121,7 @@ class RedisConnection:
         except LINK_ERRORS as error:
             self._log_reason(str(error))
         except Exception:
-            log.exception("the link to Redis failed")
+            log.exception("the link to Redis failed", extra={"event": "redis-link-failed"})
             self._metrics.background_failures.inc()
 
     async def _use(self, gateway: RedisGateway) -> None:
@@ -132,7 +134,7 @@ class RedisConnection:
         """Log why there is no connection; the same reason, which comes twice a second, only once."""
         if reason != self._reason:
             self._reason = reason
-            log.info("no link to Redis: %s", reason)
+            log.info("no link to Redis: %s", reason, extra={"event": "redis-no-link"})
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():

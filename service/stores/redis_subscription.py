@@ -43,7 +43,9 @@ class StreamFollower:
             except Exception:
                 # Whatever was in the message, reading the sessions makes up for it.
                 if (more := self._lines.more("failed", time.monotonic())) is not None:
-                    log.exception("a message of the stream could not be followed%s", more)
+                    log.exception(
+                        "a message of the stream could not be followed%s", more, extra={"event": "redis-stream-failed"}
+                    )
                 self._metrics.background_failures.inc()
                 self._sessions.read_again(*self._sessions.ids)
 
@@ -72,7 +74,13 @@ class StreamFollower:
             return
         except ValueError as error:
             if (more := self._lines.more("odd operations", time.monotonic())) is not None:
-                log.warning("a batch of session %s cannot be followed, so it is read: %s%s", session_id, error, more)
+                log.warning(
+                    "a batch of session %s cannot be followed, so it is read: %s%s",
+                    session_id,
+                    error,
+                    more,
+                    extra={"event": "refused-message", "session": session_id},
+                )
             self._sessions.read_again(session_id)
             return
         self._unconfirmed.show(shared, events)

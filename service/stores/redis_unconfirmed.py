@@ -76,7 +76,11 @@ class UnconfirmedOperations:
         try:
             await asyncio.wait_for(self._drained.wait(), seconds)
         except TimeoutError:
-            log.warning("stopping without Redis: %d operations that only this process holds are lost", len(self))
+            log.warning(
+                "stopping without Redis: %d operations that only this process holds are lost",
+                len(self),
+                extra={"event": "operations-lost"},
+            )
         if self._timer is not None:
             self._timer.cancel()
 
