@@ -102,12 +102,12 @@ class Admin:
             return AdminRefusal(401, "expected Authorization: Bearer with the admin token, got none")
         wait = self._wrong.take(caller.address, now)
         if wait:
-            self._note("too many wrong admin tokens", caller, now)
+            self._note("too many wrong admin tokens", 429, caller, now)
             return AdminRefusal(429, f"expected fewer wrong admin tokens, got too many: wait {math.ceil(wait)} s", wait)
         if secrets.compare_digest(_credentials(caller.authorization), token.encode()):
             self._wrong.forget(caller.address)
             return None
-        self._note("a wrong admin token", caller, now)
+        self._note("a wrong admin token", 401, caller, now)
         return AdminRefusal(401, "expected Authorization: Bearer with the admin token, got another")
 
     def _not_from_here(self, caller: Caller) -> str | None:
@@ -121,12 +121,12 @@ class Admin:
             return f"one through a proxy, which sent {caller.forwarded}"
         return "a service with an --allowed-host or --allowed-origin for others" if self.has_other_names else None
 
-    def _note(self, what: str, caller: Caller, now: float) -> None:
+    def _note(self, what: str, code: int, caller: Caller, now: float) -> None:
         more = self._lines.more(what, now)
         if more is not None:
             log.warning(
                 "%s from %s%s", what, ascii(caller.address)[:LONGEST], more,
-                extra={"event": "refused-token", "address": caller.address},
+                extra={"event": "refused-token", "code": code, "address": caller.address},
             )  # fmt: skip
 
 
