@@ -12,6 +12,11 @@ all       all of them
 
 from __future__ import annotations
 
+from loadtest.report.console import end_quietly_on_interrupt
+
+if __name__ == "__main__":  # what follows takes a moment to load
+    end_quietly_on_interrupt()
+
 import argparse
 import sys
 from collections.abc import Sequence

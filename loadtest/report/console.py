@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import sys
+from types import TracebackType
 from typing import Final, TextIO
 
 LOOK_ALIKES: Final = {
@@ -24,6 +25,11 @@ def make_printable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
+
+
+def end_quietly_on_interrupt() -> None:
+    """From now on an unhandled Ctrl-C ends this process by SIGINT, 130 in a shell, as always, but prints nothing."""
+    sys.excepthook = _tell_unless_interrupted
 
 
 def tell(text: str) -> None:
@@ -58,6 +64,11 @@ def _written(stream: TextIO, text: str) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return False
     return True
+
+
+def _tell_unless_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if kind is not KeyboardInterrupt:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _look_alike(error: UnicodeError) -> tuple[str, int]:

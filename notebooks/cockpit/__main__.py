@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from loadtest.report.console import end_quietly_on_interrupt
+
 USAGE = """\
 usage: python -m cockpit [--redis] [--until-parent-ends] [NOTEBOOK] [JupyterLab options]
 
@@ -34,4 +36,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_quietly_on_interrupt()  # JupyterLab heeds Ctrl-C itself once it serves
     sys.exit(main())
