@@ -14,10 +14,13 @@ Locust answers `--help` before it reads this file, so that help lacks the swarm'
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import sys
 from typing import Any
 
 import gevent
+import psutil
 from locust import User, events, tag, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -38,6 +41,7 @@ from loadtest.target.open_files import TooManySockets, raise_file_limit
 from loadtest.target.processes import Service
 
 _WRONG_USAGE = 2
+_WORKERS_END_WITHIN = 1.0  # seconds
 _coordinators: dict[int, Coordinator] = {}  # by id of the environment: one per process
 _services: list[Service] = []
 _hooks: Any = events  # Locust's hooks are untyped
@@ -81,33 +85,51 @@ def _add_options(parser: LocustArgumentParser) -> None:
 def _begin(environment: Environment, **_: Any) -> None:
     make_printable()
     options: Any = environment.parsed_options
-    # No person can name another host, and no master has named this one.
-    alone = options.headless and not isinstance(environment.runner, WorkerRunner)
+    # A worker is told with each run what to do, by the one that leads and has checked it.
+    follows = isinstance(environment.runner, WorkerRunner)
     try:
-        spec = RunSpec.from_options(options, "locust", processes=1)
-        spec.parsed_gates()
-        access.use(spec.headers, spec.ca_file)
-        raise_file_limit(options.num_users or 0)
-        for url in http_api.split(environment.host or "") if alone else ():
-            http_api.identify(url)
+        raise_file_limit(0 if follows else options.num_users or 0)
+        service_pid = 0 if follows else _lead(environment, options)
     except (ValueError, TooManySockets, http_api.Unreachable) as error:
         say(f"loadtest: {error}")
         sys.exit(_WRONG_USAGE)
-    if not environment.host and alone:
-        service = Service(run_spec.service_options(spec))
-        _services.append(service)
-        environment.host = service.url
-        say(f"started a service at {service.url}")
     count_finely()
-    coordinator = _coordinators[id(environment)] = Coordinator(
-        environment, say, service_pid=_services[0].pid if _services else spec.service_pid
-    )
+    coordinator = _coordinators[id(environment)] = Coordinator(environment, say, service_pid=service_pid)
     if environment.web_ui is not None:
         locust_tab.add_to(environment.web_ui, coordinator)
     _hooks.test_start.add_listener(_start)
     _hooks.test_stopping.add_listener(_finish)
     _hooks.quitting.add_listener(_finish)
     _hooks.quit.add_listener(_end)
+
+
+def _lead(environment: Environment, options: Any) -> int:
+    """Check what is asked for, and start a service where none is named; return the id of its process, or 0.
+
+    Raises ValueError and `http_api.Unreachable`.
+    """
+    spec = RunSpec.from_options(options, "locust", processes=1)
+    spec.parsed_gates()
+    access.use(spec.headers, spec.ca_file)
+    if not options.headless:  # a person may name another host
+        return spec.service_pid
+    for url in http_api.split(environment.host or ""):
+        http_api.identify(url)
+    if environment.host:
+        return spec.service_pid
+    service = Service(run_spec.service_options(spec))
+    _services.append(service)
+    environment.host = service.url
+    say(f"started a service at {service.url}")
+    return service.pid
+
+
+def _end_workers() -> None:
+    """End what this process started and leaves behind: Locust forgets workers that do not end at once."""
+    _, left = psutil.wait_procs(psutil.Process().children(), timeout=_WORKERS_END_WITHIN)
+    for worker in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
 
 
 def _start(environment: Environment, **_: Any) -> None:
@@ -137,5 +159,6 @@ def _end(**_: Any) -> None:
         service.stop()
 
 
+atexit.register(_end_workers)  # after what Locust does at the end, which it registers later
 _hooks.init_command_line_parser.add_listener(_add_options)
 _hooks.init.add_listener(_begin)

@@ -104,3 +104,24 @@ async def test_locusts_files_have_the_pairs(loadtest, service, tmp_path) -> None
         rows = {row["Name"]: row for row in csv.DictReader(file)}
     assert int(rows["board"]["Request Count"]) == read(out)[-1]["metrics"]["pairs"] > 0
     assert "board" in (tmp_path / "l.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ((), "loadtest: http://127.0.0.1:1: no service answers there"),
+        (("--gate", "latency<5"), "loadtest: latency<5: expected a metric"),
+    ],
+    ids=["nobody at the host", "wrong option"],
+)
+async def test_a_refused_command_ends_with_its_workers(loadtest, tmp_path, more, error) -> None:
+    """Status 2 and one line, before a run is written; no worker is left to hold the stderr that is read to its end."""
+    port, out = str(free_port()), tmp_path / "run.jsonl"
+    ended = await loadtest(
+        *command("http://127.0.0.1:1", out, "--headless", "--processes", "2", "--loglevel", "WARNING"), *more,
+        "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port, module="locust",
+    )  # fmt: skip
+    assert ended.status == 2, ended.err
+    assert ended.err.startswith(error)
+    assert ended.err.count("\n") == 1
+    assert not out.exists()

@@ -182,18 +182,6 @@ def test_another_server_at_the_url_is_refused_at_once(refuse, other_server) -> N
     assert f"{other_server}: this is not the leaderboard" in ended.err
 
 
-async def test_locust_refuses_a_host_where_nobody_listens(loadtest, nobody, tmp_path) -> None:
-    """Plain Locust without a person in front of it ends with status 2, too, before it writes a run."""
-    out = tmp_path / "run.jsonl"
-    ended = await loadtest(
-        "-f", "loadtest/locustfile.py", "--headless", "--host", nobody, "--run-time", "20s", "--out", str(out),
-        module="locust",
-    )  # fmt: skip
-    assert ended.status == 2
-    assert f"{nobody}: no service answers there" in ended.err
-    assert not out.exists()
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_an_interrupted_run_is_a_part_without_a_verdict(under_way, service, tmp_path, processes) -> None:
     """Ctrl-C while it measures: the part is on file and on the page, INVALID with the reason in words, status 4."""
