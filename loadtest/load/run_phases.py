@@ -80,6 +80,8 @@ class Coordinator:
         # Locust declares it as optional; once its `init` was told, it is there.
         self._runner = cast("Any", environment.runner)
         self._service_pid = service_pid
+        self._secret: dict[str, str] = {}  # a URL as it is shown → with its password
+        self._take_urls()
         self._stats = LocustStats(environment)
         self.swarm: Swarm | None = None
         self.judgement: Judgement | None = None
@@ -91,7 +93,6 @@ class Coordinator:
         self._finished = True
         self._finishing = gevent.event.Event()
         self.is_worker = isinstance(self._runner, WorkerRunner)
-        self._is_master = isinstance(self._runner, MasterRunner)
         if self.is_worker:
             self._runner.register_message("swarm-play", self._on_play)
             self._runner.register_message("swarm-finish", self._on_finish, concurrent=True)
@@ -99,6 +100,10 @@ class Coordinator:
             self._runner.register_message("swarm-joined", self._on_joined)
             self._runner.register_message("swarm-result", self._on_result)
             self._runner.register_message("swarm-second", self._on_second)
+
+    @property
+    def _is_master(self) -> bool:
+        return isinstance(self._runner, MasterRunner)
 
     @property
     def _options(self) -> Any:
@@ -147,7 +152,7 @@ class Coordinator:
     def _spec(self) -> RunSpec:
         """What the run that starts now is asked to do. Raises ValueError for what cannot be played."""
         options = self._options
-        urls = http_api.split(self.environment.host or "")
+        urls = self._take_urls()
         if not urls:
             raise ValueError("expected a service to send players to, --host http://…, got none")
         asked = self._runner.target_user_count or options.num_users or 1
@@ -164,6 +169,13 @@ class Coordinator:
         if scenario.members and asked < scenario.members:
             raise ValueError(f"expected --users {scenario.members}, one per user of the log, got {asked}")
         return replace(spec, duration=spec.duration or scenario.lasts or 0.0)
+
+    def _take_urls(self) -> list[str]:
+        """The services' URLs; Locust keeps them without passwords, as its page and its files show them."""
+        named = http_api.split(self.environment.host or "")
+        self._secret |= {access.shown(url): url for url in named if access.shown(url) != url}
+        self.environment.host = ",".join(map(access.shown, named)) or None
+        return [self._secret.get(access.shown(url), url) for url in named]
 
     def finish(self) -> None:
         """The test stops: let the last updates arrive, then close the books. Blocks; the second call does nothing."""

@@ -27,13 +27,18 @@ def command(url: str, out: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+def with_password(url: str) -> str:
+    return url.replace("//", "//ann:geheim@")
+
+
 async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) -> None:
-    """The web UI has a tab for the broadcast with the percentiles of the file, and its own table counts every pair."""
+    """The web UI has a tab with the percentiles of the file, a table that counts every pair, and no password."""
     port = free_port()
     out = tmp_path / "run.jsonl"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "locust", *command(service.url, out, "--autostart", "--web-host", "127.0.0.1",
-        "--web-port", str(port)), cwd=REPOSITORY, env=child_environment({"PYTHONPATH": str(REPOSITORY)}),
+        sys.executable, "-m", "locust", *command(with_password(service.url), out, "--autostart"),
+        "--web-host", "127.0.0.1", "--web-port", str(port),
+        cwd=REPOSITORY, env=child_environment({"PYTHONPATH": str(REPOSITORY)}),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -45,6 +50,8 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     finally:
         process.terminate()
         await process.wait()
+    assert service.url in page
+    assert "geheim" not in page
     result = read(out)[-1]
     metrics = result["metrics"]
     assert '"extended_tabs"' in page.replace("&#34;", '"')
@@ -95,11 +102,14 @@ async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
 
 
 async def test_locusts_files_have_the_pairs(loadtest, service, tmp_path) -> None:
-    """`--headless --csv --html` write Locust's own files, with a row for the boards that counts the pairs."""
+    """`--headless --csv --html` write Locust's files, with a row for the boards that counts the pairs, no password."""
     out = tmp_path / "run.jsonl"
     more = ("--headless", "--csv", str(tmp_path / "l"), "--html", str(tmp_path / "l.html"), "--tags", "score")
-    ended = await loadtest(*command(service.url, out, *more), module="locust")
+    ended = await loadtest(*command(with_password(service.url), out, *more), module="locust")
     assert ended.status in {0, 4}, ended.err
+    written = "".join(file.read_text("utf-8") for file in tmp_path.iterdir())
+    assert service.url in written
+    assert "geheim" not in ended.out + ended.err + written
     with (tmp_path / "l_stats.csv").open() as file:
         rows = {row["Name"]: row for row in csv.DictReader(file)}
     assert int(rows["board"]["Request Count"]) == read(out)[-1]["metrics"]["pairs"] > 0
