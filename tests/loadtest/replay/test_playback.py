@@ -21,8 +21,8 @@ def get(url: str) -> dict[str, Any]:
     return httpx.get(url, trust_env=False).json()
 
 
-def post(url: str) -> None:
-    httpx.post(url, trust_env=False).raise_for_status()
+def post(url: str, token: str) -> None:
+    httpx.post(url, headers={"Authorization": f"Bearer {token}".encode()}, trust_env=False).raise_for_status()
 
 
 async def test_the_sample_log_matches_at_full_speed(loadtest) -> None:
@@ -79,17 +79,22 @@ async def test_the_log_keeps_its_times(loadtest, service, tmp_path) -> None:
     assert [entry["username"] for entry in get(f"{service.url}/api/leaderboard/S")["leaderboard"]] == ["B", "A"]
 
 
-async def test_a_session_with_scores_is_left_alone_unless_told(loadtest, service, tmp_path) -> None:
-    """A session that holds scores is exit status 2 and stays as it is; with --reset it is cleared and played into."""
-    post(f"{service.url}/api/demo/populate")
-    before = get(f"{service.url}/api/leaderboard/DEMO123")["leaderboard"]
-    arguments = ("replay", log(tmp_path / "l.csv", "0,alice,Alice,7"), "--url", service.url, "--session", "DEMO123")
-    ended = await loadtest(*arguments)
-    assert (ended.status, ended.out) == (2, "")
-    assert "expected one without scores, got 6 players" in ended.err
-    assert get(f"{service.url}/api/leaderboard/DEMO123")["leaderboard"] == before
-    ended = await loadtest(*arguments, "--reset")
-    assert (ended.status, ended.last_line) == (0, "matches 1/1")
+async def test_a_session_with_scores_is_left_alone_unless_told(loadtest, refuse, start_service, tmp_path) -> None:
+    """It is exit status 2 and stays as it is; with --reset and the token in a file it is cleared and played into."""
+    token = "sésame, öffne dich 🔑"
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n", "utf-8")
+    url = start_service("--admin-token-file", str(file)).url
+    post(f"{url}/api/demo/populate", token)
+    before = get(f"{url}/api/leaderboard/DEMO123")["leaderboard"]
+    arguments = ("replay", log(tmp_path / "l.csv", "0,alice,Alice,7"), "--url", url, "--session", "DEMO123")
+    for more, error in [((), "expected one without scores, got 6 players"), (("--reset",), "was answered by 401")]:
+        ended = refuse(*arguments, *more)
+        assert (ended.status, ended.out) == (2, "")
+        assert error in ended.err
+        assert get(f"{url}/api/leaderboard/DEMO123")["leaderboard"] == before
+    ended = await loadtest(*arguments, "--reset", "--admin-token-file", str(file))
+    assert (ended.status, ended.last_line) == (0, "matches 1/1"), ended.err
 
 
 async def test_a_service_that_loses_updates_differs(loadtest, service, distort, tmp_path) -> None:
