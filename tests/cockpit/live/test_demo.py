@@ -73,6 +73,13 @@ class LentService(ServiceProcess):
 
 
 @pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell, or a system, whose proxies answer nobody."""
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+
+
+@pytest.fixture
 def own_service() -> None:
     """Named by a test that ends its demo's service: the demo starts one of its own."""
 
@@ -98,9 +105,9 @@ async def demo(request: pytest.FixtureRequest, session_id: str) -> AsyncIterator
     await demo.stop()
 
 
-@pytest.mark.usefixtures("own_service")
+@pytest.mark.usefixtures("proxied", "own_service")
 async def test_start_and_stop_leave_nothing(demo: Demo) -> None:
-    """A started demo plays as Alice on a live service; a stopped one leaves no processes, port or task."""
+    """A started demo plays as Alice, whatever proxies there are; a stopped one leaves no processes, port or task."""
     before = asyncio.all_tasks()
     assert demo.service.alive
     assert demo.redis is None
