@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.server.interrupt import end_quietly_on_interrupt
 
-if __name__ in {"__main__", "__mp_main__"}:  # the command, and its workers: what follows takes a moment to load
+if __name__ == "__main__":  # what follows takes a moment to load
     end_quietly_on_interrupt()
 
 import argparse
