@@ -135,7 +135,14 @@ def browsers(session: nox.Session) -> None:
 def notebooks(session: nox.Session) -> None:
     """The results notebook from top to bottom, headless and in JupyterLab; it measures for minutes."""
     install(session, "all", groups=("test",))
-    session.run("pytest", "-m", "long", "--timeout", "400", *session.posargs)
+    session.run("pytest", "-m", "long", "--ignore", "tests/deploy", "--timeout", "400", *session.posargs)
+
+
+@nox.session(default=False)
+def deploy(session: nox.Session) -> None:
+    """The files of docs/deploy/ in use: nginx, HAProxy and Caddy in front, swarm, story, drain, sizes, the wheel."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", *(session.posargs or ["tests/deploy"]))
 
 
 @nox.session(default=False)

@@ -46,6 +46,9 @@ FOREIGN = {
     "--help-all",
     "--reload",
     "--execution-segment",
+    "--read-only",
+    "--cap-drop",
+    "--tmpfs",
 }
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

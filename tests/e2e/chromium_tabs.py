@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from cockpit.story.script import Sight, TabRow, TabState
 from playwright.async_api import Browser, BrowserContext, Page
@@ -84,19 +84,20 @@ def seen_from(text: str) -> TabState:
 
 
 class ChromiumTabs:
-    """`async with ChromiumTabs(browser, url) as tabs:` has three live pages that watch."""
+    """`async with ChromiumTabs(browser, url) as tabs:` has three live pages that watch; `options` are contexts'."""
 
-    def __init__(self, browser: Browser, url: str) -> None:
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
         self.url = url
         self.errors: list[str] = []
         self.all: tuple[PageTab, ...] = ()
         self._browser = browser
+        self._options = options
         self._contexts: list[BrowserContext] = []
 
     async def __aenter__(self) -> Self:
         tabs = []
         for number in (1, 2, 3):
-            context = await self._browser.new_context(viewport={"width": 900, "height": 900})
+            context = await self._browser.new_context(viewport={"width": 900, "height": 900}, **self._options)
             self._contexts.append(context)
             tab = PageTab(f"tab {number}", await context.new_page())
             tab.page.on("pageerror", lambda error: self.errors.append(str(error)))
