@@ -1,4 +1,4 @@
-"""What the documents name, and whether it exists: paths, options, sessions, variables, modules and links.
+"""What the documents name, and whether it exists: paths, tests, options, sessions, variables, modules and links.
 
 A document is Markdown. Only its code, in spans and fences, and its links are looked at: prose may say anything.
 """
@@ -58,6 +58,7 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _SESSION = re.compile(r"\bnox -s ([\w-]+)")
 _VARIABLE = re.compile(r"\b(?:LEADERBOARD_[A-Z_]+|REDIS_URL)\b")
 _RUN = re.compile(r"\bpython -m ([\w.]+)")
+_TEST = re.compile(r"(tests/[\w./-]+\.py)::(\w+)")
 _DOTTED = re.compile(r"(?<![\w./])(?:service|loadtest|cockpit)(?:\.[A-Za-z_]\w*)+")
 _PATH = re.compile(
     rf"(?<![\w/.:])(?:{'|'.join(FOLDERS)})/[\w./-]*|(?<![\w/.:-])[\w./-]+\.(?:md|py|ipynb|js|lua|toml)\b"
@@ -106,6 +107,12 @@ def _wrong_paths(code: str) -> Iterator[str]:
             yield f"no path {path}"
 
 
+def _wrong_tests(code: str) -> Iterator[str]:
+    for path, name in _TEST.findall(code):
+        if (ROOT / path).exists() and not _defines(ROOT / path, name):
+            yield f"no test {path}::{name}"
+
+
 def _wrong_options(code: str) -> Iterator[str]:
     command = next((name for name in COMMANDS if name in code), None)
     known = _options(COMMANDS[command]) if command else frozenset().union(*map(_options, COMMANDS.values()))
@@ -131,7 +138,7 @@ def _wrong_modules(code: str) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[str], Iterator[str]], ...] = (
-    _wrong_paths, _wrong_options, _wrong_sessions, _wrong_variables, _wrong_modules,
+    _wrong_paths, _wrong_tests, _wrong_options, _wrong_sessions, _wrong_variables, _wrong_modules,
 )  # fmt: skip
 
 

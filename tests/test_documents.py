@@ -26,6 +26,7 @@ def test_what_a_document_names_exists(document: Document) -> None:
     [
         ("`service/core/nothing.py`", "no path service/core/nothing.py"),
         ("`nothing.py`", "no path nothing.py"),
+        ("`tests/test_documents.py::test_nothing`", "no test tests/test_documents.py::test_nothing"),
         ("`--nothing`", "no option --nothing"),
         ("`python -m service --players 5`", "no option --players"),
         ("```console\nnox -s load -- --file x\n```", "no option --file"),
@@ -47,6 +48,7 @@ def test_a_wrong_name_is_found(text: str, fault: str) -> None:
     "text",
     [
         "`service/core/protocol.py`", "`python -m service --top 5`", "`nox -s load -- --players 5`", "`nox -s chaos`",
+        "`tests/test_documents.py::test_the_readme_is_short`",
         "`LEADERBOARD_RATE`", "`python -m loadtest.bench`", "`service.core.protocol.decode`", "[it](README.md)",
         "[it](#a-heading)\n\n## A heading", "prose may say --anything",
     ],

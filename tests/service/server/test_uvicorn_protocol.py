@@ -127,6 +127,13 @@ def test_a_frame_too_large_tells_its_code_to_who_sends_before_reading(service):
         assert int.from_bytes(answer[2:4]) == 1009
 
 
+async def test_nothing_is_compressed(connect, shared_service):
+    """A client that offers it gets no for an answer, so a small frame cannot become a large one."""
+    peer = await connect(shared_service.ws_url, compression="deflate")
+    assert "permessage-deflate" in peer.socket.request.headers["Sec-WebSocket-Extensions"]
+    assert "Sec-WebSocket-Extensions" not in peer.socket.response.headers
+
+
 @pytest.mark.extension
 async def test_a_stopping_service_says_1012_and_does_not_wait_for_stuck_readers(
     connect, start_service, http, session_id
