@@ -12,7 +12,7 @@ import math
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from fastapi import HTTPException, Request
 
@@ -24,6 +24,13 @@ from service.http.wrong_tokens import WrongTokens
 LONGEST: Final = 60  # characters of an address in the log: a proxy's header may name anything
 _FORWARDING: Final = ("forwarded", "via", "x-real-ip")
 _TO_DO: Final = "start the service with --admin-token-file, and send Authorization: Bearer with that token"
+
+# The statuses of a caller who may not, for the description of the calls.
+REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"description": "No admin token, or a wrong one"},
+    403: {"description": "No direct call on the service's machine, and the service has no admin token"},
+    429: {"description": "Too many wrong admin tokens; `Retry-After` says how many seconds to wait"},
+}
 
 log = logging.getLogger("leaderboard.admin")
 

@@ -11,7 +11,7 @@ from service.core.errors import Refused
 from service.core.protocol import DEFAULT_SESSION, Entry, SessionId
 from service.core.session import Session
 from service.core.user_appearance import DEMO_USERS
-from service.http.admin_permission import Admin
+from service.http.admin_permission import REFUSALS, Admin
 from service.http.camel_case import CamelCaseModel
 from service.stores.base import Store
 
@@ -61,8 +61,14 @@ class DemoRoutes:
         """The routes."""
         router = APIRouter(prefix="/api/demo")
         for_admins = [Depends(self._admin.check)]
-        router.add_api_route("/populate", self.populate, methods=["POST"], dependencies=for_admins)
-        router.add_api_route("/reset", self.reset, methods=["POST"], dependencies=for_admins)
+        router.add_api_route(
+            "/populate",
+            self.populate,
+            methods=["POST"],
+            dependencies=for_admins,
+            responses={**REFUSALS, 409: {"description": "Beyond the maximum of players, or of sessions"}},
+        )
+        router.add_api_route("/reset", self.reset, methods=["POST"], dependencies=for_admins, responses=REFUSALS)
         router.add_api_route("", self.demo)
         return router
 

@@ -45,7 +45,11 @@ class LeaderboardRoutes:
         """The routes."""
         router = APIRouter(prefix="/api/leaderboard")
         router.add_api_route("/{sessionId}", self.leaderboard)
-        router.add_api_route("/{sessionId}/players/{userId}", self.player)
+        router.add_api_route(
+            "/{sessionId}/players/{userId}",
+            self.player,
+            responses={404: {"description": "Nobody of that id is ranked in the session"}},
+        )
         return router
 
     async def leaderboard(

@@ -43,7 +43,7 @@ class MonitoringRoutes:
         """The routes."""
         router = APIRouter()
         router.add_api_route("/health", self.health)
-        router.add_api_route("/ready", self.ready)
+        router.add_api_route("/ready", self.ready, responses={503: {"description": "Starting or draining"}})
         router.add_api_route("/metrics", self.metrics, response_class=Response)
         return router
 

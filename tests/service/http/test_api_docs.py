@@ -17,3 +17,20 @@ async def test_the_documents_describe_the_service_without_a_network(http, base_u
     assert asyncapi["components"]["schemas"]["JoinDemo"]["required"] == ["userId"]
     refs = [ref["$ref"] for ref in asyncapi["operations"]["send"]["messages"]]
     assert "#/channels/ws/messages/LeaderboardUpdate" in refs
+
+
+async def test_every_status_of_a_call_is_described(http, base_url):
+    """A client that is made from the document knows the refusals, too."""
+    paths = (await http.get(f"{base_url}/openapi.json")).json()["paths"]
+    statuses = {path: set(call["responses"]) for path, calls in paths.items() for call in calls.values()}
+    assert statuses == {
+        "/api/leaderboard/{sessionId}": {"200", "422"},
+        "/api/leaderboard/{sessionId}/players/{userId}": {"200", "404", "422"},
+        "/api/demo/populate": {"200", "401", "403", "409", "422", "429"},
+        "/api/demo/reset": {"200", "401", "403", "422", "429"},
+        "/api/demo": {"200"},
+        "/api/qr": {"200", "422"},
+        "/health": {"200"},
+        "/ready": {"200", "503"},
+        "/metrics": {"200"},
+    }
