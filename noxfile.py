@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -21,7 +23,18 @@ FILES_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-
 DEFAULT = ["-m", "not long and not foreign_browser"]
 # Where a shell forbids byte code, each of hundreds of services would be compiled anew.
 BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": None}
-FONTS = ("fonts-noto-color-emoji", "fonts-dejavu-core", "fonts-liberation")
+# Debian's packages, each with a file by which it is known to be there.
+SYSTEM = {
+    "chromium": "/usr/bin/chromium",
+    "fonts-noto-color-emoji": "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
+    "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+    "fonts-liberation": "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf",
+    "nginx": "/usr/sbin/nginx",
+    "haproxy": "/usr/sbin/haproxy",
+    "redis-server": "/usr/bin/redis-server",
+    "redis-sentinel": "/usr/bin/redis-sentinel",
+}
+INSTALL_SYSTEM = {"--install-system", "--install-browser"}  # the second is its old name
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -43,11 +56,10 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit, property, contract, end-to-end, notebook and browser tests; `-- --install-browser` adds Chromium first."""
-    arguments = list(session.posargs)
-    if "--install-browser" in arguments:
-        arguments.remove("--install-browser")
-        install_browser(session)
+    """Unit, property, contract, end-to-end, notebook and browser tests; `-- --install-system` installs programs."""
+    arguments = [one for one in session.posargs if one not in INSTALL_SYSTEM]
+    if len(arguments) < len(session.posargs):
+        install_system(session)
     install(session, "all", groups=("test",))
     session.run("pytest", *(arguments or [*FILES_AT_A_TIME, *DEFAULT]), env=BYTE_CODE)
     if not arguments:
@@ -159,18 +171,32 @@ def name_what_was_not_run(session: nox.Session) -> None:
             session.log(f"NOT RUN: nox -s {name} – {other.__doc__}")
 
 
-def install_browser(session: nox.Session) -> None:
-    """Install Debian's Chromium if it is missing, and the fonts with which the page's layout is tested."""
-    fonts = all(Path("/usr/share/fonts/truetype", name).exists() for name in ("dejavu", "liberation"))
-    if shutil.which("chromium") and fonts:
+def install_system(session: nox.Session) -> None:
+    """Install from Debian what the tests need and pip does not have, if it is missing; start nothing of it."""
+    missing = [package for package, file in SYSTEM.items() if not Path(file).exists()]
+    if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         session.error(
-            "--install-browser needs Debian's apt-get and root; otherwise install Chromium and the fonts by hand"
+            f"--install-system needs Debian's apt-get and root; otherwise install by hand: {', '.join(missing)}"
         )
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
     session.run("apt-get", "update", "-q", external=True, silent=True)
-    session.run(
-        "apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", *FONTS,
-        external=True, silent=True, env=environment,
-    )  # fmt: skip
+    with no_services():
+        session.run(
+            "apt-get", "install", "-y", "-q", "--no-install-recommends", *missing,
+            external=True, silent=True, env={"DEBIAN_FRONTEND": "noninteractive"},
+        )  # fmt: skip
+
+
+@contextmanager
+def no_services(policy: Path = Path("/usr/sbin/policy-rc.d")) -> Iterator[None]:
+    """Keep Debian's packages from starting their services, which would listen on this machine from now on."""
+    if policy.exists():  # somebody else's, who decides
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()

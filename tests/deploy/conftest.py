@@ -10,6 +10,7 @@ import httpx
 import pytest
 from deploy.deploy_files import unit_options
 from deploy.proxies import PROXIES, PUBLIC, TRUST, Proxy
+from not_run import lacks
 from peer import Peer
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
@@ -119,7 +120,7 @@ def site(
     """The proxy that is the parameter, before services of its own; a loud skip where it is not installed."""
     kind = PROXIES[request.param]
     if kind.found() is None:
-        pytest.skip(f"NOT RUN: the service behind {kind.program} – not on the PATH (Debian's package {kind.package})")
+        lacks(kind.package, f"the service behind {kind.program}")
     folder = tmp_path_factory.mktemp(kind.program)
     (folder / "admin-token").write_text(TOKEN)
     with contextlib.ExitStack() as running:
