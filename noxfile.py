@@ -107,6 +107,43 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """A million frames, a million messages, and more, drawn by a seed, against a service; e.g. `-- --minutes 5`."""
+    install(session, "loadtest", groups=("test", "fuzz"))
+    session.run("python", "-m", "fuzz", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """An hour of play without op ids and one with them: what grows? Then a leak, to be found; e.g. `-- --minutes 5`."""
+    install(session, "all", groups=("test",))
+    command, path = ("python", "-m", "soak"), {"PYTHONPATH": "tests"}
+    if session.posargs:
+        session.run(*command, *session.posargs, env=path)
+        return
+    for ids in ("--no-op-ids", "--op-ids"):
+        session.run(*command, ids, env=path)
+    session.run(*command, "--leak", "10", env=path, success_codes=[1])
+
+
+@nox.session(default=False)
+def storm(session: nox.Session) -> None:
+    """A thousand sockets are cut at once, wait for a restart, come between slow handshakes; e.g. `-- --sockets 200`."""
+    install(session, "loadtest", groups=("test",))
+    session.run("python", "-m", "storm", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
+def flood(session: nox.Session) -> None:
+    """What a bystander notices of floods of each kind; then a service without bounds, to be found."""
+    install(session, "loadtest", groups=("test",))
+    command, path = ("python", "-m", "flood"), {"PYTHONPATH": "tests"}
+    session.run(*command, *session.posargs, env=path)
+    if not session.posargs:
+        session.run(*command, "--server", "uvicorn", "--kinds", "pings", env=path, success_codes=[1])
+
+
+@nox.session(default=False)
 def page(session: nox.Session) -> None:
     """What a busy page costs the browser; `-- tests/static/pictures.py` redraws its pictures in docs/."""
     install(session, "all", groups=("test",))

@@ -34,6 +34,10 @@ COMMANDS = {
     "python -m loadtest replay": ("loadtest", "replay"),
     "locust -f": ("locust", "-f", "loadtest/locustfile.py", "--help-all"),
     "nox -s chaos": ("chaos",),
+    "nox -s fuzz": ("fuzz",),
+    "nox -s soak": ("soak",),
+    "nox -s storm": ("storm",),
+    "nox -s flood": ("flood",),
 }
 # Options of programs that are not part of this repository, and those that nox and the cockpit take by hand.
 FOREIGN = {
