@@ -20,7 +20,7 @@ PATIENT = {"interrupt_timeout": 15.0, "terminate_timeout": 5.0}
 # A test mostly waits for a process or a browser, so three at a time suit two cores. A file is not split: what it
 # starts, it starts once. tests/conftest.py orders the files, the longest first.
 FILES_AT_A_TIME = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
-DEFAULT = ["-m", "not long and not foreign_browser"]
+DEFAULT = ["-m", "not long and not wide and not foreign_browser"]
 # Where a shell forbids byte code, each of hundreds of services would be compiled anew.
 BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": None}
 # Debian's packages, each with a file by which it is known to be there.
@@ -171,6 +171,13 @@ def hostile_shell(session: nox.Session) -> None:
     install(session, "all", groups=("test",))
     chosen = ("-m", "starts_process and not long", *(session.posargs or FILES_AT_A_TIME))
     session.run("python", "tests/hostile_shell.py", *chosen)
+
+
+@nox.session(default=False)
+def wide(session: nox.Session) -> None:
+    """The tests of which the default run has one of each kind: more fonts, views, signals, scenarios, processes."""
+    install(session, "all", groups=("test",))
+    session.run("pytest", "-m", "wide and not foreign_browser", *FILES_AT_A_TIME, *session.posargs, env=BYTE_CODE)
 
 
 @nox.session(default=False)

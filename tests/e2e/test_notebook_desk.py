@@ -235,6 +235,7 @@ async def test_the_story_plays_in_jupyterlab_and_leaves_nothing(lab: Lab, page: 
     assert outside == []
 
 
+@pytest.mark.wide("tests/cockpit/desk/test_fault_injection.py::test_faults_are_marked_timed_and_survived")
 @pytest.mark.browser
 @pytest.mark.timeout(280)
 async def test_a_swarm_is_sent_and_hurt_from_the_desk(lab: Lab, page: Page) -> None:
@@ -298,6 +299,7 @@ async def test_the_results_in_jupyterlab(lab: Lab, page: Page) -> None:
     assert outside == []
 
 
+@pytest.mark.wide("tests/cockpit/desk/test_desk_owner.py::test_all_of_a_desk_ends_with_its_kernel")
 @pytest.mark.browser
 @pytest.mark.timeout(200)
 async def test_a_killed_kernel_leaves_nothing_of_the_desk(lab: Lab, page: Page) -> None:

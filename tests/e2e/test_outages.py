@@ -156,6 +156,7 @@ async def test_a_killed_worker_loses_no_durable_answer_and_its_players_are_gone(
     await watcher.close()
 
 
+@pytest.mark.wide("test_a_stop_in_full_play_loses_no_answered_point")
 async def test_a_replay_matches_although_redis_restarts_twice(start_service, start_redis):
     """Over three workers, compared with a plain fold of the log."""
     redis = start_redis()

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from wide import first_of
 
 from loadtest import access
 
@@ -61,7 +62,7 @@ async def gateway(service) -> AsyncIterator[tuple[str, Gateway]]:
 
 
 @pytest.mark.starts_process
-@pytest.mark.parametrize("command", ["replay", "run", "ramp"])
+@pytest.mark.parametrize("command", first_of("run", "replay", "ramp"))
 async def test_a_gateway_lets_every_command_in(loadtest, gateway, tmp_path, command) -> None:
     """Header, password and certificate hold for REST calls and WebSockets; no file and no message has the secrets."""
     host, asked = gateway

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fonts import FAMILIES
 from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocketRoute
+from wide import first_of
 
 from service.http.qr_code import qr_svg
 
@@ -35,9 +36,10 @@ Prepare = Callable[[Page], Awaitable[None]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test marked `layout` once in each font family."""
-    if metafunc.definition.get_closest_marker("layout"):
-        metafunc.parametrize("browser", FAMILIES, indirect=True)
+    """Run each test marked `layout` once in each font family; in the default run in the first, or in `each` as well."""
+    layout = metafunc.definition.get_closest_marker("layout")
+    if layout:
+        metafunc.parametrize("browser", FAMILIES if "each" in layout.args else first_of(*FAMILIES), indirect=True)
 
 
 class Contexts:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
+from wide import first_of
 
 from loadtest.target.processes import Service
 
@@ -71,7 +72,7 @@ async def reconnecting(page: Page, stage: Any) -> None:
     await page.wait_for_selector("html[data-connection=waiting]")
 
 
-@pytest.mark.parametrize(("query", "size"), VIEWS)
+@pytest.mark.parametrize(("query", "size"), first_of(*VIEWS))
 async def test_axe_finds_nothing_serious(on_stage: Any, stage: Any, query: str, size: tuple[int, int]) -> None:
     """In every view, and in each of its states and themes, axe finds no serious or critical violation."""
     page = await on_stage(f"?{query}", size=size, reduced_motion="reduce", lasting=True)

@@ -58,6 +58,7 @@ async def test_a_phone_always_shows_the_own_place(on_stage: Any, stage: Any) -> 
         await expect(page.locator(f"[data-{part}]")).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.layout("each")
 async def test_nothing_overflows(on_stage: Any, stage: Any) -> None:
     """From 320 px to the projector nothing needs sideways scrolling, with long names and large numbers."""
     scores = [(f"{'W' * 20}{i}", -1_000_000_000_000 if i == 19 else 10**12 - i) for i in range(20)]

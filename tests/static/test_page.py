@@ -68,6 +68,7 @@ async def test_three_tabs_in_step(service: Service, visit: Any) -> None:
     await expect(row(pages[0], "charlie")).to_have_attribute("data-connected", "false")
 
 
+@pytest.mark.wide("test_three_tabs_in_step")
 @browser_test
 async def test_two_tabs_of_one_user_agree(quiz: str, visit: Any) -> None:
     """One player in two tabs is one participant with one score, also when one tab was cut off meanwhile."""
@@ -497,6 +498,7 @@ async def test_only_the_host_may_populate(start_service: Callable[..., Service],
         await expect(page.locator("[data-board] > li")).to_have_count(0)
 
 
+@pytest.mark.wide("test_only_the_host_may_populate")
 @browser_test
 async def test_behind_a_proxy_a_service_without_a_token_says_so(service: Service, visit: Any) -> None:
     """Nobody is told to send a token that there is not."""
@@ -519,6 +521,7 @@ async def test_a_path_prefix_changes_nothing(shared_service: Service, session_id
         await expect(page.locator("[data-storage]")).to_have_text("In memory")
 
 
+@pytest.mark.wide("test_a_path_prefix_changes_nothing")
 @browser_test
 async def test_a_path_prefix_changes_nothing_in_the_documents(shared_service: Service, visit: Any) -> None:
     """Swagger UI loads, and a call that is tried out is answered, under a prefix that nobody told the service."""

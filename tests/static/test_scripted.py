@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Page, expect
+from wide import first_of
 
 pytestmark = pytest.mark.browser
 
@@ -445,7 +446,7 @@ async def test_storage_may_be_forbidden(on_stage: Any, stage: Any) -> None:
     await _until(page, lambda: stage.sent("join-demo") != [])
 
 
-@pytest.mark.parametrize("view", ["player", "board", "embed"])
+@pytest.mark.parametrize("view", first_of("player", "board", "embed"))
 async def test_an_invalid_session_is_no_other_one(on_stage: Any, stage: Any, view: str) -> None:
     """What is no session id is told with what one is; the page connects to nothing and offers nothing to press."""
     page = None
@@ -470,7 +471,7 @@ async def test_an_invalid_session_is_no_other_one(on_stage: Any, stage: Any, vie
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), session
 
 
-@pytest.mark.parametrize("view", ["player", "board", "embed"])
+@pytest.mark.parametrize("view", first_of("player", "board", "embed"))
 async def test_an_invalid_player_is_told(on_stage: Any, stage: Any, view: str) -> None:
     """Who cannot play as the address asks is told why and watches; the line goes when somebody is picked."""
     page = None

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from process_family import is_locust, runs
+from wide import first_of
 
 pytestmark = pytest.mark.starts_process
 
@@ -26,7 +27,7 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", first_of(signal.SIGKILL, signal.SIGINT))
 async def test_all_of_a_desk_ends_with_its_kernel(how: signal.Signals, tmp_path: Path) -> None:
     """However the process that owns a desk ends, service, workers, Redis, swarm and Locust end too.
 

@@ -20,6 +20,7 @@ from cockpit.host.processes import WITH_REDIS, ServiceProcess, get
 from cockpit.live.demo_service import token_in
 from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
+from wide import first_of
 
 from loadtest.target.processes import Service, ServiceFailed
 
@@ -134,7 +135,7 @@ async def test_running_the_cell_again_closes_the_earlier_demo(demo: Demo) -> Non
         await again.stop()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", first_of(signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
 async def test_the_service_ends_with_its_kernel(how: signal.Signals) -> None:
     """However the process that owns demos ends, their services and a Redis end too and the ports are free."""
     environment = {

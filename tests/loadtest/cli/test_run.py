@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from wide import first_of
 
 from loadtest.measure.metrics import FIGURES
 from loadtest.report.run_file import read
@@ -36,7 +37,7 @@ def test_a_path_that_cannot_be_written_is_refused_before_anything_starts(refuse,
 
 
 @pytest.mark.starts_process
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("processes", first_of("1", "2"))
 async def test_a_full_device_ends_a_run_before_it_sends(loadtest, service, processes) -> None:
     """The first line cannot be written: exit status 2, the reason, and nothing hangs."""
     ended = await loadtest(*SHORT, "--url", service.url, "--processes", processes, "--out", "/dev/full")

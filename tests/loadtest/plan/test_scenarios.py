@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from wide import first_of
 
 from loadtest.judge.gates import DEFAULT_GATES, parse_gates
 from loadtest.plan.run_spec import RunSpec
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.starts_process
 SAMPLE = Path(__file__).parents[3] / "loadtest" / "data" / "quiz_night.csv"
 MEASURING = Path(__file__).parents[3] / "docs" / "measuring.md"
 PLAYERS = 20
+TESTED_APART = ("steady", "soak", "spike", "replay")
 LATE = default_gates("replay")[0]
 TRIES = 3  # for a bound on the latency, which another process on the machine can break
 
@@ -135,7 +137,8 @@ async def play(loadtest, scenario: str, out: Path, *more: str) -> dict:
     return {**result, "reasons": reasons}
 
 
-@pytest.mark.parametrize("scenario", sorted(SCENARIOS.keys() - {"steady", "soak", "spike", "replay"}))  # tested apart
+# The others are tested apart.
+@pytest.mark.parametrize("scenario", first_of("churn", *sorted(SCENARIOS.keys() - {"churn", *TESTED_APART})))
 async def test_a_scenario_ends_in_order(loadtest, tmp_path, scenario) -> None:
     """Every scenario leaves all clients with the final board, all scores right, nothing lost and nobody missing."""
     result = await play(loadtest, scenario, tmp_path / "run.jsonl")
@@ -167,7 +170,7 @@ async def test_a_storm_is_owed_every_update(loadtest, tmp_path) -> None:
     assert [line["text"] for line in read(out) if line["kind"] == "mark"] == ["all connections break"]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", first_of(2, 1))
 async def test_a_replay_is_measured_and_matches_its_log(loadtest, tmp_path, processes) -> None:
     """As a scenario the log keeps its times, every pair is measured, and the board is the log's fold."""
     rows = ["0,a,A,5", "1,b,B,7", "2,a,A,-1", "4,c,C,9", "6,b,B,1"]

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from wide import first_of
 
 from loadtest.plan.scenarios import default_gates
 from loadtest.report.run_file import read
@@ -111,6 +112,7 @@ async def test_a_missed_gate_fails_the_run(loadtest, service, tmp_path) -> None:
     assert any(reason.startswith("latency_p50<1us: it was ") for reason in result["reasons"])
 
 
+@pytest.mark.wide("test_a_client_that_misses_the_last_board_is_found")
 async def test_swallowed_boards_lower_the_reach(loadtest, service, distort, tmp_path) -> None:
     """Behind a proxy that swallows one board in fifty, reach is below 1 and the run fails with status 3."""
     boards = 0
@@ -182,7 +184,7 @@ def test_another_server_at_the_url_is_refused_at_once(refuse, other_server) -> N
     assert f"{other_server}: this is not the leaderboard" in ended.err
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", first_of(1, 2))
 async def test_an_interrupted_run_is_a_part_without_a_verdict(under_way, service, tmp_path, processes) -> None:
     """Ctrl-C while it measures: the part is on file and on the page, INVALID with the reason in words, status 4."""
     out = tmp_path / "run.jsonl"
