@@ -107,17 +107,23 @@ def test_the_kernel_tells_when_a_message_was_there() -> None:
         pytest.skip("NOT RUN: this platform stamps no received packets")
     assert probe
 
+    answered = threading.Event()
+
     def handler(peer: ServerConnection) -> None:
         for text in peer:
             peer.send(text)
+            answered.set()
 
     with server(handler) as url:
         for stamps in (True, False):
             client = Client(url, stamps=stamps)
             client.socket.send(b"first")
             client.wait(lambda client=client: len(client.texts) == 1)
+            answered.clear()
             client.socket.send(b"second")
-            time.sleep(0.2)  # the whole process stands still, as a busy generator would
+            # From here the client stands still, as a busy generator would.
+            assert answered.wait(10)
+            time.sleep(0.2)
             client.wait(lambda client=client: len(client.texts) == 2)
             assert (client.lags[1] > 0.1) == stamps
             client.socket.close()
