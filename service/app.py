@@ -76,6 +76,7 @@ def create_app(settings: Settings, *, processes: int = 1) -> FastAPI:
             max_points=settings.max_points,
             session_rate=settings.session_rate,
             address_session_rate=settings.address_session_rate,
+            locked_players=settings.locked_players,
         ),
         max_connections=settings.max_connections,
     )

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
         None, description="file with that token, so that a list of processes does not show it"
     )
     open_admin: bool = Field(False, description="allow Populate and Reset without a token")
+    locked_players: bool = Field(
+        False, description="let only the one who first plays as a user play as that user, until the session ends"
+    )
     root_path: str = Field("", description="path under which a proxy shows the service, like /quiz")
     drain_seconds: float = Field(0, ge=0, description="seconds to keep serving after the signal to stop")
     log_json: bool = Field(False, description="log one JSON object per line")

@@ -3,7 +3,7 @@
 // Promises: the seat (playing as a user, or watching) is restored after each reconnect; points stay
 // in the outbox until they are answered; close codes decide whether and when to retry; after `check`
 // a connection that died in silence is replaced within a second, or three if its round trips were long.
-// Events: "state" · "message" {type, data} · "refused" {message}.
+// Events: "state" · "message" {type, data} · "refused" {message, and of a seat code}.
 // States: stopped until `open`, then connecting → live → waiting → connecting …, or stopped until `retryNow`.
 
 import { Outbox } from "./outbox.js";
@@ -18,7 +18,7 @@ const CHECKED = 700; // ms until a checked connection must have said something �
 const CHECKED_SLOW = 3_000; // … or three round trips, up to this
 const STABLE = 5_000; // ms live, after which tries count from 0
 const CUT = 1006; // the browser's code for a close without a close frame
-const FINAL_ERRORS = new Set(["session-full", "limit", "bad-message"]); // for a join
+const FINAL_ERRORS = new Set(["session-full", "taken", "limit", "bad-message"]); // for a join
 
 export class Connection extends EventTarget {
 	state = "stopped";
@@ -27,6 +27,7 @@ export class Connection extends EventTarget {
 	trip = null; // ms, of the last ping
 	#url;
 	#sessionId;
+	#secret; // where players are locked, only who has it may play as a user who was played with it
 	#player = null; // {userId, username?} or null while watching
 	#seated = false;
 	#seatSentAt = -Infinity;
@@ -43,10 +44,11 @@ export class Connection extends EventTarget {
 	#retryTimer;
 	#flushTimer;
 
-	constructor(url, sessionId) {
+	constructor(url, sessionId, secret) {
 		super();
 		this.#url = url;
 		this.#sessionId = sessionId;
+		this.#secret = secret;
 	}
 
 	/** Connects; call once, after the first seat is chosen. */
@@ -145,7 +147,7 @@ export class Connection extends EventTarget {
 		} else if (opId) {
 			if (this.#outbox.take(opId)) this.#emit("refused", { message });
 		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
-			this.#emit("refused", { message, seat: true });
+			this.#emit("refused", { code, message, seat: true });
 		}
 	}
 
@@ -153,7 +155,7 @@ export class Connection extends EventTarget {
 		this.#seated = false;
 		this.#seatSentAt = performance.now();
 		const { userId, username } = this.#player ?? {};
-		this.#send(this.#player ? join(this.#sessionId, userId, username) : watch(this.#sessionId));
+		this.#send(this.#player ? join(this.#sessionId, userId, username, this.#secret) : watch(this.#sessionId));
 	}
 
 	/** Sends what is due; only from a confirmed seat, to avoid `not-joined`. */

@@ -3,28 +3,13 @@
 import { NO_BOARD, NO_STANDING, boardOf, isNews, signed, standingOf, standingOn } from "./board.js";
 import { Connection } from "./connection.js";
 import { Notices } from "./join_leave_notices.js";
-import { DEFAULT_SESSION, guestIdOf, isId, nameFault, newDevice, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
+import { DEFAULT_SESSION, guestIdOf, isId, nameFault, newDevice, newSecret, quoted, socketUrl, tidy, userIdOf } from "./protocol.js";
 import { View } from "./view.js";
 
 const address = new URLSearchParams(location.search);
 const asked = (what) => address.get(what) ?? "";
 const sessionId = asked("session") || DEFAULT_SESSION;
-const connection = new Connection(socketUrl(document.baseURI), sessionId);
 const notices = new Notices();
-
-const state = {
-	sessionId,
-	connection,
-	board: NO_BOARD,
-	standing: NO_STANDING,
-	player: null, // {userId, username, avatar, color}
-	people: [], // the demo users
-	boardAt: null, // ms on the clock of performance.now()
-	storage: "", // "memory" or "redis"
-};
-
-const view = new View(state, asked("view"), asked("theme"));
-const here = (path) => new URL(path, document.baseURI);
 
 /** What a tab, or a device, keeps over reloads; if that is forbidden, the page forgets. */
 const keeping = (storage) => ({
@@ -41,6 +26,30 @@ function tried(act) {
 		return null;
 	}
 }
+
+/** What this device has been given once, by all its tabs, or by this one if the device may not keep it. */
+function lasting(name, make) {
+	const value = device.get(name) ?? memory.get(name) ?? make();
+	device.set(name, value);
+	memory.set(name, value);
+	return value;
+}
+
+const connection = new Connection(socketUrl(document.baseURI), sessionId, lasting(`secret:${sessionId}`, newSecret));
+
+const state = {
+	sessionId,
+	connection,
+	board: NO_BOARD,
+	standing: NO_STANDING,
+	player: null, // {userId, username, avatar, color}
+	people: [], // the demo users
+	boardAt: null, // ms on the clock of performance.now()
+	storage: "", // "memory" or "redis"
+};
+
+const view = new View(state, asked("view"), asked("theme"));
+const here = (path) => new URL(path, document.baseURI);
 
 // -- Who plays --
 
@@ -76,9 +85,7 @@ function playAsGuest(text) {
 let ownDevice = null; // for a device that may not keep it
 
 function deviceId() {
-	ownDevice ??= device.get("device") ?? memory.get("device") ?? newDevice();
-	device.set("device", ownDevice);
-	memory.set("device", ownDevice);
+	ownDevice ??= lasting("device", newDevice);
 	return ownDevice;
 }
 
@@ -136,8 +143,9 @@ connection.addEventListener("message", ({ detail: { type, data } }) => {
 	said[type]?.(data); // unknown types are for newer pages
 	view.changed();
 });
-connection.addEventListener("refused", ({ detail: { message, seat } }) => {
-	view.notice(typeof message === "string" ? message : "The service refused that.");
+connection.addEventListener("refused", ({ detail: { code, message, seat } }) => {
+	const known = code === "taken" && `Somebody else plays as ${quoted(state.player.username)}. Choose another name.`;
+	view.notice(known || (typeof message === "string" ? message : "The service refused that."));
 	if (seat) watch();
 });
 connection.addEventListener("state", () => {

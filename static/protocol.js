@@ -9,9 +9,9 @@ const JOINED = /([^\0-\x7f\s])\p{Join_C}(?=[^\0-\x7f\s])/gu; // the service know
 const PILED_MARKS = /[\u0300-\u0333\u0339-\u034e\u0350-\u036f]{3}|\p{M}{9}/u;
 const SEEN = /[\p{L}\p{N}\p{P}\p{S}]/u;
 
-export const join = (sessionId, userId, username) => ({
+export const join = (sessionId, userId, username, secret) => ({
 	type: "join-demo",
-	data: { userId, sessionId, ...(username ? { username } : {}) },
+	data: { userId, sessionId, ...(username ? { username } : {}), secret },
 });
 export const watch = (sessionId) => ({ type: "watch-demo", data: { sessionId } });
 export const score = (points, opId) => ({ type: "update-score", data: { points, opId } });
@@ -35,6 +35,8 @@ export function newOpId() {
 	const bytes = crypto.getRandomValues(new Uint8Array(12));
 	return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+export const newSecret = newOpId;
 
 export const isId = (text) => ID.test(text);
 

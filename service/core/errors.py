@@ -8,6 +8,7 @@ Failure                      answered with `error`; the socket stays open
 │   └── not-joined           a score from a socket that does not play
 ├── RateLimited              a valid frame, too early
 └── Refused                  a valid frame that the state does not allow
+    ├── taken                the user is played by somebody else, where players are locked
     ├── session-full         the session has its maximum of players
     └── limit                the total would leave ±10¹², or there are too many sessions, or too many new ones
 """
@@ -25,6 +26,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_TYPE = "unknown-type"
     NOT_JOINED = "not-joined"
     RATE_LIMITED = "rate-limited"
+    TAKEN = "taken"
     SESSION_FULL = "session-full"
     LIMIT = "limit"
 

@@ -30,12 +30,14 @@ MAX_TOTAL: Final = 10**12
 # The ids of users and sessions, and those of operations; all checks use these patterns.
 ID_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
 OP_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{8,64}$"
+SECRET_PATTERN: Final = r"^[A-Za-z0-9_-]{16,64}$"  # noqa: S105 - the shape of one
 _ID = re.compile(ID_PATTERN)
 _OP_ID = re.compile(OP_ID_PATTERN)
 
 UserId = Annotated[str, Field(pattern=ID_PATTERN, examples=["alice"])]
 SessionId = Annotated[str, Field(pattern=ID_PATTERN, examples=[DEFAULT_SESSION])]
 OpId = Annotated[str, Field(pattern=OP_ID_PATTERN, examples=["0f3a9c1e"])]
+Secret = Annotated[str, Field(pattern=SECRET_PATTERN, repr=False, examples=["tq3Yf0pQxv2k8HnB"])]
 Username = Annotated[str, AfterValidator(clean_username), Field(examples=["Alice"])]
 Points = Annotated[StrictInt, Field(ge=-MAX_POINTS, le=MAX_POINTS)]
 
@@ -59,6 +61,12 @@ class JoinDemo(_Data):
     user_id: UserId
     session_id: SessionId = DEFAULT_SESSION
     username: Username = Field(default="", validate_default=False)
+    secret: Secret = Field(default="", validate_default=False)
+
+    @property
+    def given_secret(self) -> str | None:
+        """The secret in the message; None if there was none."""
+        return self.secret or None
 
     @property
     def given_name(self) -> str | None:
@@ -325,6 +333,8 @@ def _explain(error: ValidationError) -> str:
         return f"{where}: expected a value, got none"
     expected = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
     expected = expected.replace("String should match", "expected a string that matches", 1)
+    if "secret" in first["loc"]:
+        return f"{where}: {expected}, got something else"  # even a wrong one may be a slip in a right one
     came = "" if ", got " in expected else f", got {_shown(first['input'])}"
     return f"{where}: {expected}{came}"
 

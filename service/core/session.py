@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from service.core.errors import ErrorCode, Refused
+from service.core.player_claim import Claim
 from service.core.protocol import MAX_TOTAL, Entry
 from service.core.ranking import Board, Ranking, Standing
 from service.core.user_appearance import DEMO_USERS, appearance_of, default_username
@@ -145,10 +146,18 @@ def check_total(total: int, op_id: str | None) -> None:
         raise Refused(ErrorCode.LIMIT, f"expected a total from {-MAX_TOTAL} to {MAX_TOTAL}, got {total}", op_id=op_id)
 
 
+def taken(claim: Claim) -> Refused:
+    """The refusal of a claim to a user whom somebody else holds."""
+    return Refused(
+        ErrorCode.TAKEN, f"expected a user whom nobody plays yet, got {claim.user_id}, whom somebody else plays"
+    )
+
+
 @dataclass(slots=True)
 class _Person:
     username: str
     connections: int = 0
+    holder: str | None = None  # who alone may play as the user; kept while the session lasts
 
 
 @dataclass(slots=True)
@@ -164,7 +173,7 @@ class Session:
     empty_since: float | None = field(init=False)
     board: Board = field(init=False)
     ops: OpMemory = field(init=False)
-    _people: dict[str, _Person] = field(init=False, default_factory=dict)  # everybody who is connected or ranked
+    _people: dict[str, _Person] = field(init=False, default_factory=dict)  # everybody who is connected, ranked or held
 
     def __post_init__(self) -> None:
         self.empty_since = self.created_at
@@ -237,9 +246,39 @@ class Session:
         self.participants -= 1
         if not self.participants:
             self.empty_since = now
-        if user_id not in self.board:
-            del self._people[user_id]
+        self._forget_unless_needed(user_id)
         return [Left(user_id, person.username, self.participants)]
+
+    def _forget_unless_needed(self, user_id: str) -> None:
+        person = self._people[user_id]
+        if not person.connections and person.holder is None and user_id not in self.board:
+            del self._people[user_id]
+
+    # Who may play as whom
+
+    def holder(self, user_id: str) -> str | None:
+        """Who alone may play as the user, as far as is known here; None while everybody may."""
+        person = self._people.get(user_id)
+        return None if person is None else person.holder
+
+    @property
+    def holders(self) -> dict[str, str]:
+        """The users who are held, each with the holder."""
+        return {user_id: one.holder for user_id, one in self._people.items() if one.holder is not None}
+
+    def hold(self, user_id: str, holder: str | None) -> None:
+        """Let `holder` alone play as the user from now on, or everybody where that is None."""
+        if holder is not None:
+            self._know(user_id)
+        if user_id in self._people:
+            self._people[user_id].holder = holder
+            self._forget_unless_needed(user_id)
+
+    def grant(self, claim: Claim) -> None:
+        """Make the claim's holder the user's, if nobody else holds the user. Raises `Refused` (`taken`)."""
+        if not claim.allowed_by(self.holder(claim.user_id)):
+            raise taken(claim)
+        self.hold(claim.user_id, claim.holder)
 
     # Scores
 
@@ -275,12 +314,14 @@ class Session:
             self.board.place(user_id, score)
             self._know(user_id)
         self._people = {
-            user_id: person for user_id, person in self._people.items() if person.connections or user_id in scores
+            user_id: person
+            for user_id, person in self._people.items()
+            if person.connections or person.holder is not None or user_id in scores
         }
         return True
 
     def _know(self, user_id: str) -> None:
-        """Count a ranked player among the people, whom `max_players` bounds, also where nobody joined here."""
+        """Count the user among the people, whom `max_players` bounds, also where nobody joined here."""
         if user_id not in self._people:
             self._people[user_id] = _Person(default_username(user_id))
 

@@ -9,6 +9,7 @@ Messages are JSON arrays: `[kind, worker, …]`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -55,6 +56,7 @@ class Presence:
         self._turn = 0
         self._changes: dict[Place, str | None] = {}
         self._others: dict[str, _Worker] = {}
+        self._listening_since = math.inf  # monotonic seconds
 
     # Users of this worker
 
@@ -161,8 +163,15 @@ class Presence:
 
     def excuse(self, now: float) -> None:
         """Restart the count of silence for all workers, after a time in which no message could arrive."""
+        self._listening_since = now
         for other in self._others.values():
             other.heard_at = now
+
+    def is_gone(self, worker: str, now: float) -> bool:
+        """Whether the worker has stopped, as far as can be told: one that lives would have been heard."""
+        if worker == self._worker or worker in self._others:
+            return False
+        return now - self._listening_since > SILENCE
 
     def elsewhere(self, session_id: str) -> Iterator[Came]:
         """The session's users at the other workers."""

@@ -39,6 +39,7 @@ from service.core.session import Answer
 from service.metrics import Metrics
 from service.realtime.audience import Member
 from service.realtime.hub import Hub, Hubs
+from service.realtime.player_claims import ConnectionClaims
 from service.realtime.refusal_log import RefusalLog
 from service.realtime.session_openings import ConnectionOpenings, SessionOpenings
 from service.server.outbound import EXTENSION, AsgiOutlet, OutgoingBatch, Outlet
@@ -57,6 +58,7 @@ class Limits:
     max_points: int
     session_rate: int
     address_session_rate: int  # for all connections from one address
+    locked_players: bool = False  # whether who first plays as a user is the only one who can
 
 
 class Connections:
@@ -95,9 +97,9 @@ class Connections:
         if outlet is None:
             self._say_once_that_it_is_plain()
             outlet = AsgiOutlet(socket)
+        self.opened += 1
         connection = Connection(socket, outlet, self)
         self._open.add(connection)
-        self.opened += 1
         code: int | None = None
         try:
             code = await connection.run()
@@ -136,6 +138,7 @@ class Connection:
         self._bucket = TokenBucket(shared.limits.rate, shared.limits.burst, time.monotonic())
         self._patience = Patience()
         self._session_openings = shared.session_openings
+        self._claims = ConnectionClaims(shared.store, shared.opened) if shared.limits.locked_players else None
         self._hub: Hub | None = None
         self._member: Member | None = None
 
@@ -151,7 +154,7 @@ class Connection:
                 message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
                     return int(message.get("code") or CloseCode.NORMAL)
-                verdict = self._take(message)
+                verdict = await self._take(message)
                 if verdict is not None:
                     self._leave()
                     await self._outlet.close(verdict)
@@ -161,6 +164,8 @@ class Connection:
         finally:
             self._outlet.end()
             self._leave()
+            if self._claims is not None:
+                self._claims.release()
 
     @cached_property
     def _openings(self) -> ConnectionOpenings:
@@ -170,7 +175,7 @@ class Connection:
 
     # What comes in
 
-    def _take(self, message: Message) -> CloseCode | None:
+    async def _take(self, message: Message) -> CloseCode | None:
         """Deal with one frame; the code to close with when it was the one too many."""
         now = time.monotonic()
         text = message.get("text")
@@ -186,7 +191,7 @@ class Connection:
                 if len(message.get("bytes") or b"") > MAX_FRAME:
                     return CloseCode.TOO_LARGE
                 raise WrongFrame(ErrorCode.BAD_MESSAGE, "expected a text frame, got a binary one")
-            self._dispatch(decode(text, self._limits.max_points))
+            await self._dispatch(decode(text, self._limits.max_points))
         except Failure as failure:
             self._tell(failure)
             self._note(failure, now)
@@ -197,13 +202,13 @@ class Connection:
         self._patience.right()
         return None
 
-    def _dispatch(self, message: ClientMessage) -> None:
+    async def _dispatch(self, message: ClientMessage) -> None:
         self._metrics.frames.labels(message.type).inc()
         match message:
             case UpdateScore():
                 self._score(message)
             case JoinDemo():
-                self._join(message)
+                await self._join(message)
             case WatchDemo():
                 self._watch(message)
             case LeaveDemo():
@@ -211,14 +216,17 @@ class Connection:
             case Ping():
                 self._outlet.send(OutgoingBatch(encode(Pong(t=message.t, server_time=round(time.time() * 1000, 3)))))
 
-    def _join(self, message: JoinDemo) -> None:
+    async def _join(self, message: JoinDemo) -> None:
         same = self._hub is not None and (self._hub.session_id, self.user_id) == (message.session_id, message.user_id)
+        # Asked before anything changes, so that who is refused goes on playing.
+        if not same:
+            self._store.check_join(message.session_id, message.user_id)
+            self._open(message.session_id)
+        if self._claims is not None:
+            await self._claims.make(message)
         if same:
             self._store.rename(message.session_id, message.user_id, message.given_name)
         else:
-            # Asked before anything changes, so that who is refused goes on playing.
-            self._store.check_join(message.session_id, message.user_id)
-            self._open(message.session_id)
             self._leave()
             self._member = Member(self._outlet, message.user_id)
             self._hub = self._hubs.enter(message.session_id, self._member)

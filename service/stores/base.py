@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
+from service.core.player_claim import Claim
 from service.core.session import Answer, Event, Session, SessionRules
 
 Storage = Literal["memory", "redis"]
@@ -31,6 +32,7 @@ class Store(ABC):
 
     storage: Storage  # what `/health` says
     shared: bool  # whether several processes show the same sessions
+    worker: str  # names this process among those that show the same sessions
     rules: SessionRules
     listener: Listener = staticmethod(nobody_listens)
 
@@ -73,6 +75,18 @@ class Store(ABC):
     @abstractmethod
     def check_join(self, session_id: str, user_id: str) -> None:
         """Raise `Refused` (`session-full` or `limit`) when `join` would; changes nothing."""
+
+    @abstractmethod
+    async def claim(self, claim: Claim, now: float) -> None:
+        """Make the claim's holder the only one who may play as the user, until the session ends.
+
+        The session comes into being with it. Raises `Refused`: `taken` where somebody else is the holder, and as
+        `check_join`; nobody's holder has changed then.
+        """
+
+    @abstractmethod
+    def release(self, session_id: str, user_id: str, connection: str) -> None:
+        """Free a user whom this connection holds, because it has ended; changes nothing where it holds no such user."""
 
     @abstractmethod
     def join(self, session_id: str, user_id: str, username: str | None, now: float) -> Session:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection
 
 from service.core.errors import ErrorCode, Refused
+from service.core.player_claim import Claim
 from service.core.protocol import DEFAULT_SESSION
 from service.core.session import Session, SessionRules
 from service.stores.base import Store
@@ -50,6 +51,20 @@ class LocalStore(Store):
             session.check_join(user_id)
         elif not self._has_place(session_id):
             self._longest_disposable()
+
+    async def claim(self, claim: Claim, now: float) -> None:
+        session = self._obtain(claim.session_id, now)
+        session.check_join(claim.user_id)
+        await self._settle(session, claim)
+
+    async def _settle(self, session: Session, claim: Claim) -> None:
+        """Grant the claim, or raise `Refused` (`taken`)."""
+        session.grant(claim)
+
+    def release(self, session_id: str, user_id: str, connection: str) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None and session.holder(user_id) == connection:
+            session.hold(user_id, None)
 
     def join(self, session_id: str, user_id: str, username: str | None, now: float) -> Session:
         session = self._obtain(session_id, now)

@@ -17,6 +17,7 @@ class MemoryStore(LocalStore):
     """
 
     storage: Storage = "memory"
+    worker = "here"
     shared = False
     ready = True
     degraded = False

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, cast
 
+from service.core.player_claim import Claim
 from service.core.pn_counter import Add, Populate, Reset
 from service.core.session import Event, Restored, Session, SessionRules
 from service.core.shared_session import Waiter
@@ -27,6 +28,7 @@ from service.metrics import Metrics
 from service.stores.base import OnAnswer, Storage
 from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
+from service.stores.redis_claims import PlayerClaims
 from service.stores.redis_gateway import RedisGateway
 from service.stores.redis_link_state import LinkState
 from service.stores.redis_presence import PresenceExchange
@@ -58,15 +60,16 @@ class RedisStore(LocalStore):
         session_ttl: float = 86_400.0,
     ) -> None:
         super().__init__(rules=rules, max_sessions=max_sessions, session_ttl=session_ttl)
-        worker = secrets.token_hex(6)
+        self.worker = worker = secrets.token_hex(6)
         self._degraded_shown = False
         self._presence = Presence(worker)
         self._shared = SharedSessions(self._sessions, rules=rules, worker=worker, presence=self._presence)
         self._connection = RedisConnection(url, worker, metrics, serve=self._serve, changed=self._connection_changed)
         self._unconfirmed = UnconfirmedOperations(self._shared, self._connection, self._show)
+        self._claims = PlayerClaims(self._shared, self._presence)
         exchange = PresenceExchange(self._presence, self._shared, self._show)
-        self._stream = StreamFollower(self._shared, self._unconfirmed, exchange, metrics)
-        self._sync = SyncLoop(self._connection, self._shared, self._unconfirmed, exchange, metrics)
+        self._stream = StreamFollower(self._shared, self._unconfirmed, exchange, self._claims, metrics)
+        self._sync = SyncLoop(self._connection, self._shared, self._unconfirmed, exchange, self._claims, metrics)
         metrics.redis.queue.set_function(lambda: len(self._unconfirmed))
         metrics.redis.seen_seconds.set_function(lambda: time.monotonic() - self._sync.seen_at)
         for state in LinkState:
@@ -97,6 +100,13 @@ class RedisStore(LocalStore):
     async def stop(self) -> None:
         await self._unconfirmed.drain(LAST_FLUSH_SECONDS)
         await self._connection.stop([self._presence.goodbye()])
+
+    async def _settle(self, session: Session, claim: Claim) -> None:
+        await self._claims.settle(session, claim, away=self._connection.degraded)
+
+    def release(self, session_id: str, user_id: str, connection: str) -> None:
+        super().release(session_id, user_id, connection)
+        self._claims.release(session_id, user_id, connection)
 
     def join(self, session_id: str, user_id: str, username: str | None, now: float) -> Session:
         session = super().join(session_id, user_id, username, now)
@@ -154,7 +164,7 @@ class RedisStore(LocalStore):
         return self._presence.watched(session_id)
 
     def _is_confirmed(self, session_id: str) -> bool:
-        return self._shared.is_confirmed(session_id)
+        return self._shared.is_confirmed(session_id) and self._claims.is_settled(session_id)
 
     def _keep_name(self, session: Session, user_id: str) -> None:
         if user_id in session.board:

@@ -9,7 +9,9 @@ Keys, all of one session under one hash tag, so that they live together in a clu
     leaderboard:{S}:G:names         hash    user → name, where it is not the one the id gives
     leaderboard:{S}:op:USER:ID      string  the points of an update that was counted, for 15 minutes
     leaderboard:{S}:recent          zset    the last messages of the stream, by version
+    leaderboard:{S}:holders         hash    user → who alone may play as it, where players are locked
     leaderboard:sessions            set     the sessions there are
+    leaderboard:format              string  the version of all this, `FORMAT`
 
 Nothing here is sent twice by itself: whoever calls knows which scripts may be repeated (all of them)
 and when to ask first what the first try did.
@@ -22,6 +24,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +36,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from service.core.line_budget import LineBudget
+from service.core.player_claim import is_holder
 from service.core.pn_counter import Applied, Replica, SessionSnapshot, Stamp, WorkerRow
 from service.core.shared_session import Lost, OperationBatch
 from service.core.stream_messages import Message, Unreadable, read_message
 
 CONNECT_SECONDS: Final = 0.3
 ANSWER_SECONDS: Final = 0.5
+FORMAT: Final = 2  # of what is stored; 1 had no holders and did not name its version
 OP_SECONDS: Final = 900  # an op id is remembered in Redis
 RECENT: Final = 1000  # batches of a session that can be read by who did not hear them
 
@@ -46,11 +51,35 @@ LINK_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 _FOLDER: Final = Path(__file__).with_name("lua")
 SCRIPTS: Final = {
-    name: (_FOLDER / f"{name}.lua").read_text() for name in ("apply", "read", "restore", "delete_session", "peek")
+    name: (_FOLDER / f"{name}.lua").read_text()
+    for name in ("apply", "read", "restore", "delete_session", "peek", "claim", "release")
 }
 _REGISTRY: Final = "leaderboard:sessions"
+_FORMAT: Final = "leaderboard:format"
 
 log = logging.getLogger("leaderboard.redis")
+
+
+class ForeignFormat(RedisError):
+    """What is stored was written by a newer version, whose format this one does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCall:
+    """A claim to a user as Redis takes it: for the holder, instead of nobody, of `connection`, or of one that is gone.
+
+    See `core.player_claim`.
+    """
+
+    session_id: str
+    user_id: str
+    holder: str
+    connection: str
+    gone: str = ""
+
+    def instead_of(self, gone: str) -> ClaimCall:
+        """The same claim, after the holder was found to be gone."""
+        return replace(self, gone=gone)
 
 
 class RedisGateway:
@@ -65,7 +94,14 @@ class RedisGateway:
         self._digests: dict[str, str] = {}
 
     async def begin(self) -> None:
-        """Hear everything from now on, and have the scripts there."""
+        """Hear everything from now on, and have the scripts there. Raises `ForeignFormat`."""
+        await self._client.set(_FORMAT, FORMAT, nx=True)
+        stored = _text(await self._client.get(_FORMAT) or str(FORMAT))
+        if not stored.isdecimal() or int(stored) > FORMAT:
+            raise ForeignFormat(
+                f"expected data of format {FORMAT} or lower, got format {ascii(stored)[1:-1][:20]}: start the version "
+                "that wrote it, or use another database"
+            )
         await self._stream.subscribe(self._channel)
         for name, text in SCRIPTS.items():
             self._digests[name] = _text(await self._client.script_load(text))
@@ -108,6 +144,17 @@ class RedisGateway:
             for one in lost
         ]
         await self._call(calls)
+
+    async def claim(self, calls: Sequence[ClaimCall]) -> list[str | None]:
+        """Who may play as each user now, in one round trip; None where there is no such session."""
+        answers = await self._call(
+            [("claim", one.session_id, (one.user_id, one.holder, one.connection, one.gone)) for one in calls]
+        )
+        return [holder if is_holder(holder := answer.decode()) else None for answer in answers]
+
+    async def release(self, calls: Sequence[ClaimCall]) -> None:
+        """Free the users who are held by these connections."""
+        await self._call([("release", one.session_id, (one.user_id, one.connection)) for one in calls])
 
     async def end(self, session_id: str, stamp: Stamp) -> bool:
         """Forget a session, unless it is further than that; whether it is forgotten."""

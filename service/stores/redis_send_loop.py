@@ -10,6 +10,7 @@ from typing import Final
 from service.core.pn_counter import SessionSnapshot, Stamp
 from service.core.shared_session import SharedSession
 from service.metrics import Metrics
+from service.stores.redis_claims import PlayerClaims
 from service.stores.redis_gateway import RedisGateway
 from service.stores.redis_link_state import ANSWERED
 from service.stores.redis_presence import PresenceExchange
@@ -31,6 +32,7 @@ class SyncLoop:
         sessions: SharedSessions,
         unconfirmed: UnconfirmedOperations,
         presence: PresenceExchange,
+        claims: PlayerClaims,
         metrics: Metrics,
     ) -> None:
         self.seen_at = time.monotonic()  # when Redis answered last
@@ -38,6 +40,7 @@ class SyncLoop:
         self._sessions = sessions
         self._unconfirmed = unconfirmed
         self._presence = presence
+        self._claims = claims
         self._metrics = metrics
         self._peeked: dict[str, Stamp | None] = {}  # where Redis was a beat ago
 
@@ -45,6 +48,7 @@ class SyncLoop:
         """Read everything, then take turns until the connection ends. Raises what is in `LINK_ERRORS`."""
         self._sessions.read_again(*await gateway.session_ids(), *self._sessions.ids)
         await self._read(gateway)
+        self._claims.repeat(self._sessions.ids)
         self._presence.begin()
         self._connection.found(gateway)
         next_beat = time.monotonic()
@@ -64,6 +68,7 @@ class SyncLoop:
                 self._sessions.read_again(session_id)  # others have gone further, and it was not heard here
         await self._read(gateway)
         await self._flush(gateway)
+        await self._claims.flush(gateway)
         messages = self._presence.take_messages()
         if messages:
             await gateway.publish(messages)
@@ -98,6 +103,8 @@ class SyncLoop:
             self._metrics.redis.restores.inc(len(lost))
             self._sessions.read_again(session_id)
             return
+        if reading.stamp.epoch != shared.replica.stamp.epoch:
+            self._claims.repeat([session_id])  # a Redis that lost the epoch has lost the holders
         self._unconfirmed.show(shared, shared.adopt(reading, time.time()))
 
     async def _flush(self, gateway: RedisGateway) -> None:

@@ -10,6 +10,7 @@ from service.core.pn_counter import Applied
 from service.core.shared_session import Behind
 from service.core.stream_messages import Message
 from service.metrics import Metrics
+from service.stores.redis_claims import PlayerClaims
 from service.stores.redis_gateway import RedisGateway, applied
 from service.stores.redis_presence import PresenceExchange
 from service.stores.redis_sessions import SharedSessions
@@ -26,11 +27,13 @@ class StreamFollower:
         sessions: SharedSessions,
         unconfirmed: UnconfirmedOperations,
         presence: PresenceExchange,
+        claims: PlayerClaims,
         metrics: Metrics,
     ) -> None:
         self._sessions = sessions
         self._unconfirmed = unconfirmed
         self._presence = presence
+        self._claims = claims
         self._metrics = metrics
         self._worker = sessions.worker
         self._lines = LineBudget()
@@ -93,6 +96,7 @@ class StreamFollower:
         if self._sessions.in_use(session_id):
             # It goes on: reading it puts back what this process knows.
             self._sessions.read_again(session_id)
+            self._claims.repeat([session_id])
         else:
             self._unconfirmed.forget(session_id)
             self._sessions.drop(session_id)
