@@ -1,4 +1,4 @@
-"""How the services of this process are reached: with which headers, and whom it trusts.
+"""How the services of this process are reached: with which headers and which secret of its players, and whom it trusts.
 
 `use` holds for the whole process and all calls after it, HTTP and WebSocket alike: a gateway in front of a service
 asks each of them.
@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import functools
 import re
+import secrets
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from websockets.client import ClientProtocol
 from websockets.http11 import Request
 from websockets.uri import parse_uri
+
+from service.core.protocol import SECRET_PATTERN
 
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")  # RFC 9110
 _RESERVED = {"host", "connection", "upgrade", "content-length", "transfer-encoding"}
@@ -43,11 +47,14 @@ def _certificates(ca_file: str, _system: ssl.DefaultVerifyPaths) -> ssl.SSLConte
 class Access:
     """Headers, each as `NAME:VALUE`, and a file of CA certificates that are trusted besides the system's.
 
+    All players join with `player_secret`; empty: with one that this process makes.
+
     Raises ValueError for what cannot be used; the text does not repeat a value, which may be secret.
     """
 
     headers: tuple[str, ...] = ()
     ca_file: str = ""
+    player_secret: str = ""
 
     def __post_init__(self) -> None:
         for name, _ in self.pairs():
@@ -55,6 +62,8 @@ class Access:
                 raise ValueError(f"--header: expected a header that the client does not set itself, got {name}")
         if self.ca_file:
             certificates(self.ca_file)
+        if self.player_secret and re.fullmatch(SECRET_PATTERN, self.player_secret) is None:
+            raise ValueError(f"--player-secret: expected a text that matches {SECRET_PATTERN}, got another one")
 
     def pairs(self) -> list[tuple[str, str]]:
         """Names and values."""
@@ -67,10 +76,26 @@ class Access:
 _current = Access()
 
 
-def use(headers: Sequence[str] = (), ca_file: str = "") -> None:
+def use(headers: Sequence[str] = (), ca_file: str = "", player_secret: str = "") -> None:
     """Reach services in this way from now on. Raises ValueError."""
     global _current  # noqa: PLW0603 - one process has one way
-    _current = Access(tuple(headers), ca_file)
+    _current = Access(tuple(headers), ca_file, player_secret)
+
+
+def new_player_secret() -> str:
+    """A secret that nobody else has."""
+    return secrets.token_urlsafe(24)
+
+
+_OWN_SECRET: Final = new_player_secret()
+
+
+def player_secret() -> str:
+    """The `secret` with which every player of this process joins, again after a reconnect and on each of its sockets.
+
+    One does for all, as a page has one for all whom it plays: the service tells the users apart.
+    """
+    return _current.player_secret or _OWN_SECRET
 
 
 def headers_for(url: str) -> dict[str, str]:

@@ -110,7 +110,7 @@ def _lead(environment: Environment, options: Any) -> int:
     """
     spec = RunSpec.from_options(options, "locust", processes=1)
     spec.parsed_gates()
-    access.use(spec.headers, spec.ca_file)
+    access.use(spec.headers, spec.ca_file, spec.player_secret)
     if not options.headless:  # a person may name another host
         return spec.service_pid
     for url in http_api.split(environment.host or ""):

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         spec = locust_launcher.ready(
             RunSpec.from_options(options, players=options.most, duration=options.duration or DEFAULT_DURATION, out="")
         )
-        access.use(spec.headers, spec.ca_file)
+        access.use(spec.headers, spec.ca_file, spec.player_secret)
         with reserved(folder / RECORD), target_for(spec) as target:
             trials: list[dict[str, Any]] = []
             while (players := search.next()) is not None:

@@ -59,6 +59,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.pem",
         help="a file of CA certificates (PEM) to trust besides the system's",
     )
+    parser.add_argument(
+        "--player-secret",
+        default="",
+        help="secret with which all players join, 16 to 64 of A-Z a-z 0-9 _ -, to play on as those of an earlier "
+        "replay where the service locks players (default: a new one)",
+    )
     log_format.add_options(parser)
     parser.set_defaults(run=run)
 
@@ -102,7 +108,7 @@ def _admin_token(token: str | None, file: str | None) -> str | None:
 def run(options: argparse.Namespace) -> int:
     """Replay the file; return the exit status."""
     try:
-        access.use(options.header, options.ca_file)
+        access.use(options.header, options.ca_file, options.player_secret)
         admin_token = _admin_token(options.admin_token, options.admin_token_file)
         log, _ = load_asking(options.file, LogFormat.of(options), options.speed)
         rows = log.rows

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the swarm; return its exit status."""
     try:
         spec = locust_launcher.ready(_log_read(RunSpec.from_options(options)))
-        access.use(spec.headers, spec.ca_file)
+        access.use(spec.headers, spec.ca_file, spec.player_secret)
         out = reserve(spec.out, spec.scenario)
         try:
             return _play(replace(spec, out=str(out)), options.beyond)

@@ -61,7 +61,7 @@ class _LedRun:
     facts: dict[str, Any]
     file: RunFile
     began: float = field(default_factory=time.monotonic)
-    joined: dict[str, int] = field(default_factory=dict)  # worker → players
+    joined: dict[str, int] = field(default_factory=dict)  # worker → players, those included that were refused for good
     seconds: dict[int, Second] = field(default_factory=dict)
     reports: Counter[int] = field(default_factory=Counter)  # second → processes that have reported it
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Coordinator:
                 self._finished = True
                 return
             spec = RunSpec.from_dict(given)
-            access.use(spec.headers, spec.ca_file)
+            access.use(spec.headers, spec.ca_file, spec.player_secret)
         else:
             spec = self._spec()
             self._run = self._begin_run(spec)
@@ -163,6 +163,7 @@ class Coordinator:
             urls=tuple(urls),
             processes=self._runner.worker_count if self._is_master else 1,
             session=options.session or f"load-{secrets.token_hex(4)}",
+            player_secret=access.player_secret(),  # the same for all generators, and for the next run
             service_pid=self._service_pid,
         )
         scenario = scenario_of(spec)
@@ -314,7 +315,7 @@ class Coordinator:
                     run.file.mark(now, "the service goes on" if meter.runs else "the service is stopped")
 
     def _joined(self, run: _LedRun) -> int:
-        return self.swarm.joined if self.swarm is not None else sum(run.joined.values())
+        return self.swarm.decided if self.swarm is not None else sum(run.joined.values())
 
     def _take_second(self, run: _LedRun, second: Second) -> None:
         for name in COURSES:
@@ -369,8 +370,8 @@ class Coordinator:
     def _tell_joined(self, swarm: Swarm) -> None:
         told = -1
         while not self._finished and swarm is self.swarm:
-            if swarm.joined != told:
-                told = swarm.joined
+            if swarm.decided != told:
+                told = swarm.decided
                 self._runner.send_message("swarm-joined", told)
             gevent.sleep(0.1)
 

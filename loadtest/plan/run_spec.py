@@ -142,6 +142,10 @@ class RunSpec:
         metavar="FILE.pem", in_web_ui=False, recorded=False,
     )  # fmt: skip
     session: str = option("", "session to play in (default: a new one per run)", recorded=False)
+    player_secret: str = option(
+        "", "secret with which all players join, 16 to 64 of A-Z a-z 0-9 _ -, to play on as those of an earlier run "
+        "where the service locks players (default: a new one)", in_web_ui=False, recorded=False,
+    )  # fmt: skip
     out: str = option(
         "",
         "file to write the run to, or a folder for a new file (default runs/<time>-<scenario>.jsonl)",
@@ -155,7 +159,7 @@ class RunSpec:
             raise ValueError(f"expected a scenario, one of {', '.join(SCENARIOS)}, got {self.scenario}")
         if self.processes < 1 or self.spawn_rate <= 0 or (self.players is not None and self.players < 1):
             raise ValueError("--players, --processes, --spawn-rate: expected positive numbers")
-        Access(self.headers, self.ca_file)
+        Access(self.headers, self.ca_file, self.player_secret)
 
     @property
     def each(self) -> float:

@@ -156,6 +156,7 @@ class ReplaySocket:
 
     async def _join(self, user_id: str, username: str) -> None:
         data = {"userId": user_id, "sessionId": self._session_id, "username": username}
+        data["secret"] = access.player_secret()
         # Messages keep their order, and any other user's join has been answered: a rank of this user answers this join.
         await self._ask({"type": "join-demo", "data": data}, lambda answer: answer.get("userId") == user_id)
         self._plays = (user_id, username)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from loadtest import access
+
 
 class Outbox:
     """Numbers updates from 0. An `opId` is this run's prefix and the number, so an answer leads back to its update."""
@@ -36,7 +38,8 @@ def update_text(points: int, op_id: str) -> bytes:
 
 def join_message(user_id: str, session_id: str, username: str) -> dict[str, Any]:
     """The `join-demo` message, before it is made JSON."""
-    return {"type": "join-demo", "data": {"userId": user_id, "sessionId": session_id, "username": username}}
+    who = {"userId": user_id, "sessionId": session_id, "username": username}
+    return {"type": "join-demo", "data": who | {"secret": access.player_secret()}}
 
 
 def watch_message(session_id: str) -> dict[str, Any]:

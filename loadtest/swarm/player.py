@@ -97,6 +97,11 @@ class Player:
         return self._away or self.stuck or (self.takes_part and self._socket is not None and self._socket.open)
 
     @property
+    def gone(self) -> bool:
+        """Whether the player has left for good, or was refused for good."""
+        return self._left
+
+    @property
     def bytes_received(self) -> int:
         """Over all of this player's sockets."""
         return self._bytes_before + (0 if self._socket is None else self._socket.bytes_received)
@@ -123,6 +128,8 @@ class Player:
         """Score whenever the schedule says so; returns when it ends or the measured time does."""
         shared, clock, index = self._shared, self._clock, self.persona.index
         clock.started.wait()
+        if self._left:
+            return
         breaks = shared.scenario.breaks(index, shared.stream)
         first_break = next(breaks, None)
         if first_break is not None:  # a greenlet costs memory
@@ -219,6 +226,8 @@ class Player:
         if not self._joined.wait(JOIN_TIMEOUT):
             self._socket.abort()
             raise PlayerRefused(f"no answer to {self._hello['type']} within {JOIN_TIMEOUT:g} s")
+        if self._left:
+            return
         if not self._socket.open:
             raise PlayerRefused(f"the connection was closed before {self._hello['type']} was answered")
         joined = time.time()
@@ -293,6 +302,9 @@ class Player:
         code, op_id = error["code"], error.get("opId")
         shared.tally.errors[code] += 1
         shared.on_request("ack" if op_id else "join", 0.0, 0, PlayerRefused(code))
+        if code == "taken":  # by somebody else, and for good
+            self.leave()
+            self._joined.set()
         if not isinstance(op_id, str) or op_id not in self._pending:
             return
         if code == "rate-limited":

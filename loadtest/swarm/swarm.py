@@ -116,6 +116,11 @@ class Swarm:
         """Players that are there now."""
         return self._ledger.receivers + sum(player.stuck for player in self.players)
 
+    @property
+    def decided(self) -> int:
+        """Players that are there now, or never will be."""
+        return self.joined + sum(player.gone for player in self.players)
+
     def second(self) -> Second:
         """Close a second: what became known in it."""
         second = self._seconds.close(self.joined)

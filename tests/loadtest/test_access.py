@@ -109,6 +109,23 @@ def test_what_cannot_be_sent_is_refused(refuse, tmp_path, command) -> None:
         assert "secret" not in ended.err
 
 
+@pytest.mark.parametrize("command", [("run", "steady"), ("ramp",), ("replay", str(SAMPLE))])
+def test_a_secret_that_no_service_takes_is_refused(refuse, command) -> None:
+    """What was expected, and not the secret: even a wrong one may be a slip in a right one."""
+    ended = refuse(*command, "--player-secret", "too short")
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "--player-secret: expected a text that matches ^[A-Za-z0-9_-]{16,64}$" in ended.err
+    assert "too short" not in ended.err
+
+
+def test_a_process_has_one_secret_that_a_service_takes() -> None:
+    """Unless it is told another one; processes have different ones."""
+    assert access.player_secret() == access.player_secret()
+    own = access.player_secret()
+    assert access.Access(player_secret=own).player_secret == own
+    assert access.new_player_secret() != own
+
+
 def test_a_url_is_shown_without_its_password() -> None:
     """A host stays as it is, whatever stands before it."""
     assert access.shown("https://user:p@ss@[::1]:8000/a") == "https://[::1]:8000/a"

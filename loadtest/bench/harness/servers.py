@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from loadtest import access
 from loadtest.bench import peers
 from loadtest.bench.harness import cores_and_usage
 from loadtest.bench.harness.cores_and_usage import Gauge, on_core
@@ -168,7 +169,7 @@ def play_session(audience: ReceiverHandle, rows: int, hz: float) -> None:
         # Who joins as another player leaves as the first one, who stays on the board.
         who = {"userId": f"player-{row:02}", "sessionId": session, "username": f"Player {row:02}"}
         audience.tell(
-            json.dumps({"type": "join-demo", "data": who}),
+            json.dumps({"type": "join-demo", "data": who | {"secret": access.player_secret()}}),
             json.dumps({"type": "update-score", "data": {"points": 1_000_000 - 1000 * row}}),
             stop=1,
         )

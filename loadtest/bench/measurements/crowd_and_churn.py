@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from loadtest import access
 from loadtest.bench.harness.cores_and_usage import Cores
 from loadtest.bench.harness.receiver_handle import ALL, ReceiverHandle
 from loadtest.bench.harness.servers import Ours
@@ -18,7 +19,7 @@ CPU_BOUND = 0.25  # of a core
 TICK_MS = 50.0
 BURST, CHURN, CHURN_SECONDS = 2000, 200, 60.0
 STEP = 0.1  # seconds between two handfuls of leaves and joins
-JOIN = json.dumps({"type": "join-demo", "data": {"userId": "player-#"}})
+JOIN = json.dumps({"type": "join-demo", "data": {"userId": "player-#", "secret": access.player_secret()}})
 WATCH = json.dumps({"type": "watch-demo", "data": {}})
 SCORE = json.dumps({"type": "update-score", "data": {"points": 5}})
 NOTICES_BOUND = 11  # ten by name and one for the rest, in one tick

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from loadtest import access
 from loadtest.bench.harness.cores_and_usage import Cores, Gauge, on_core
 from loadtest.bench.harness.gc_probe import SAID
 from loadtest.bench.harness.receiver_handle import ReceiverHandle
@@ -20,7 +21,7 @@ from loadtest.target.processes import Service, ServiceFailed
 
 COLLECTIONS = 3
 WATCH = json.dumps({"type": "watch-demo", "data": {}})
-JOIN = json.dumps({"type": "join-demo", "data": {"userId": "idle-#"}})
+JOIN = json.dumps({"type": "join-demo", "data": {"userId": "idle-#", "secret": access.player_secret()}})
 MEMORY_KB, PAUSE_MS = 40.0, 20.0
 
 

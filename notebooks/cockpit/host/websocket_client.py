@@ -20,6 +20,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from loadtest import access
 from loadtest.transport.reconnect import closed_permanently, wait_before
 
 PING_EVERY = 2.0  # seconds
@@ -187,7 +188,7 @@ class LeaderboardClient:
         if self.user is None:
             return _frame("watch-demo", sessionId=self.session)
         named = {} if self.username is None else {"username": self.username}
-        return _frame("join-demo", userId=self.user, sessionId=self.session, **named)
+        return _frame("join-demo", userId=self.user, sessionId=self.session, **named, secret=access.player_secret())
 
     def _take(self, text: str | bytes) -> None:
         at = time.perf_counter()

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from cockpit.host.websocket_client import Stopped
 from cockpit.ui.tasks import Report, Tasks
+from loadtest import access
 from loadtest.transport.reconnect import closed_permanently, wait_before
 
 MOST_PLAYERS = 200
@@ -111,7 +112,8 @@ class Bots:
             code = None
             try:
                 async with connect(self.url, proxy=None, compression=None, close_timeout=1) as socket:
-                    await socket.send(_frame("join-demo", userId=user, sessionId=self.session, username=name))
+                    who = {"userId": user, "sessionId": self.session, "username": name}
+                    await socket.send(_frame("join-demo", **who, secret=access.player_secret()))
                     self._sockets[number] = socket
                     attempt = 0
                     try:

@@ -65,6 +65,23 @@ async def test_a_disk_that_fills_up_keeps_the_verdict(service, tmp_path) -> None
     assert read(out)[0]["kind"] == "run"
 
 
+@pytest.mark.starts_process
+async def test_players_who_are_locked_play_on_with_the_secret_of_their_run(loadtest, start_service, tmp_path) -> None:
+    """Over two processes and in the next run; another run is told that they are taken, and does not wait for them."""
+    url = start_service("--locked-players").url
+    run = (*SHORT, "--duration", "1s", "--processes", "2", "--url", url, "--session", "S", "--out", str(tmp_path))
+    for _ in range(2):
+        ended = await loadtest(*run, "--player-secret", "of-all-players-of-both-runs")
+        assert ended.status in {0, 3, 4}, ended.err
+        assert "taken" not in ended.out
+        assert "of-all-players" not in ended.out + ended.err
+    ended = await loadtest(*run, within=30.0)  # less than a run waits for players who may still come
+    assert ended.status in {3, 4}
+    assert "4 players were asked for, 0 took part" in ended.out
+    assert "errors       4 × taken" in ended.out
+    assert "of-all-players" not in "".join(file.read_text() for file in tmp_path.iterdir())
+
+
 def in_a_narrow_terminal(*arguments: str) -> str:
     """What the command writes to a terminal of 40 columns that has neither colours nor a cursor."""
     ours, its = pty.openpty()

@@ -26,6 +26,7 @@ EVERYTHING = RunSpec(
     urls=("http://127.0.0.1:8000", "http://127.0.0.1:8001"), session="quiz", out="runs/a b.jsonl", service_pid=42,
     separator="semicolon", encoding="cp1252", columns="time=Zeit,points=Punkte", time_unit="ms", date_order="dmy",
     decimal="comma", headers=("X-Key: a, b", "X-Two:2"), ca_file=str(ROOT / "tests/loadtest/transport/loopback.pem"),
+    player_secret="of-the-players-of-yesterday",
 )  # fmt: skip
 SPECS = [
     RunSpec(rate=40.0), RunSpec(player_rate=0.5), RunSpec(player_rate=0.2), EVERYTHING,

@@ -68,6 +68,19 @@ async def test_rows_lost_with_the_connection_are_sent_again(loadtest, service, d
     assert "reconnects" in ended.err
 
 
+async def test_players_who_are_locked_are_played_on_with_their_secret(loadtest, start_service, tmp_path) -> None:
+    """A second replay has them with the same secret only; without it, it ends with the service's text."""
+    url = start_service("--locked-players", "--open-admin").url
+    path = log(tmp_path / "l.csv", "0,alice,Alice,7", "1,bob,Bob,5")
+    again = ("replay", path, "--speed", "max", "--url", url, "--session", "S", "--reset")
+    for _ in range(2):
+        ended = await loadtest(*again, "--player-secret", "of-all-players-of-both")
+        assert (ended.status, ended.last_line) == (0, "matches 2/2"), ended.err
+    ended = await loadtest(*again)
+    assert (ended.status, ended.last_line) == (3, "differs in 2/2")
+    assert "taken: expected a user whom nobody plays yet" in ended.err
+
+
 async def test_the_log_keeps_its_times(loadtest, service, tmp_path) -> None:
     """At speed 2,400 a log of an hour takes one second and a half; ISO times do as well as seconds."""
     rows = ["2026-01-01T10:00:00Z,a,A,1", "2026-01-01T11:00:00Z,b,B,2"]

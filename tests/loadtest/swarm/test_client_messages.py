@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from loadtest import access
 from loadtest.swarm.client_messages import Outbox, join_message, update_text, watch_message
 from service.core.protocol import JoinDemo, UpdateScore, WatchDemo, decode
 
@@ -14,7 +15,7 @@ def test_messages_decode_by_the_services_models() -> None:
     assert decode(update_text(-25, op_id).decode()) == UpdateScore(points=-25, op_id=op_id)
     assert decode(json.dumps(watch_message("S-1"))) == WatchDemo(session_id="S-1")
     assert decode(json.dumps(join_message("p0-00001", "S-1", "Zoë"))) == JoinDemo(
-        user_id="p0-00001", session_id="S-1", username="Zoë"
+        user_id="p0-00001", session_id="S-1", username="Zoë", secret=access.player_secret()
     )
 
 

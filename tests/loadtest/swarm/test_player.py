@@ -11,6 +11,7 @@ import gevent
 import pytest
 from scripted_service import Message, Script, ScriptedService, scripted_service
 
+from loadtest import access
 from loadtest.plan.scenarios import Break, Role, Steady
 from loadtest.swarm import player as module
 from loadtest.swarm.player import Persona, Player, Shared
@@ -99,8 +100,10 @@ def test_a_player_takes_part_when_its_join_is_answered(play, requests) -> None:
     game = play()
     game.player.join()
     assert game.service.received == [
-        (0, {"type": "join-demo", "data": {"userId": "u0", "sessionId": "S", "username": "Zoë"}})
-    ]
+        (0, {"type": "join-demo", "data": {
+            "userId": "u0", "sessionId": "S", "username": "Zoë", "secret": access.player_secret(),
+        }})
+    ]  # fmt: skip
     assert (game.player.takes_part, game.player.present, game.shared.ledger.receivers) == (True, True, 1)
     assert requests.rows == [("connect", None), ("join", None)]
     assert (game.shared.tally.connect.count, game.shared.tally.join.count) == (1, 1)
@@ -132,6 +135,19 @@ def test_a_player_that_is_not_let_in_does_not_try_again(play, requests) -> None:
     game.player.join()
     assert [(name, failure is None) for name, failure in requests.rows] == [("connect", False)]
     assert (game.shared.tally.errors, game.player.present) == ({"connect": 1}, False)
+
+
+def test_a_player_whom_somebody_else_plays_gives_up(play, requests) -> None:
+    """`taken` is one error and final: the join ends at once, no player, and no score that nobody would answer."""
+    refusal = {"type": "error", "data": {"code": "taken", "message": ""}}
+    game = play(lambda *_: json.dumps(refusal, separators=(",", ":")), offsets=(0.0,))
+    game.player.join()
+    game.score()
+    game.wait(lambda: game.service.closed == [1000])
+    assert [kind for _, kind in joins(game)] == ["join-demo"]
+    assert (game.player.present, game.shared.outbox.sent) == (False, 0)
+    assert (game.shared.tally.errors, game.shared.tally.closes) == ({"taken": 1}, {})
+    assert (requests.rows, game.shared.tally.join.count) == ([("connect", None), ("join", "taken")], 0)
 
 
 def test_scores_follow_the_schedule(play) -> None:
@@ -211,6 +227,7 @@ def test_what_was_not_answered_is_sent_again_after_a_lost_connection(play, reque
     game.score()
     game.wait(lambda: game.shared.outbox.answered == 1)
     (first, second) = game.service.updates
+    assert len({message["data"]["secret"] for _, message in game.service.received if "secret" in message["data"]}) == 1
     assert (first[0], second[0], first[1:]) == (0, 1, second[1:])
     assert (game.player.seat, game.shared.tally.closes, game.shared.ledger.points) == (0, {"1011": 1}, {0: 10})
     assert ("connection", "closed with 1011") in requests.rows
