@@ -35,7 +35,16 @@ function lasting(name, make) {
 	return value;
 }
 
-const connection = new Connection(socketUrl(document.baseURI), sessionId, lasting(`secret:${sessionId}`, newSecret));
+const fragment = (what) => new URLSearchParams(location.hash.slice(1)).get(what);
+
+/** The secret in `#secret=SECRET`, with which the notebook's pages play as the notebook does, else this device's. */
+function secret() {
+	const given = fragment("secret") ?? memory.get(`given:${sessionId}`);
+	if (given) memory.set(`given:${sessionId}`, given);
+	return given || lasting(`secret:${sessionId}`, newSecret);
+}
+
+const connection = new Connection(socketUrl(document.baseURI), sessionId, secret());
 
 const state = {
 	sessionId,
@@ -177,11 +186,10 @@ let adminToken = memory.get("admin");
 
 /** Takes the admin token from `#admin=TOKEN`. */
 function takeToken() {
-	const token = new URLSearchParams(location.hash.slice(1)).get("admin");
-	if (!token) return;
-	adminToken = token;
-	memory.set("admin", token);
-	history.replaceState(null, "", location.pathname + location.search); // keep it off the projector
+	const token = fragment("admin");
+	if (!token && !fragment("secret")) return;
+	if (token) memory.set("admin", (adminToken = token));
+	history.replaceState(null, "", location.pathname + location.search); // keep them off the projector
 }
 
 /** `text` as a header can carry it: one character for each byte. */

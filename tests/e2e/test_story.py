@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -93,6 +94,16 @@ async def test_the_story_on_the_cockpit_s_own_tabs(shared_service: Service, sess
         record = await play(STORY, tabs, speed=math.inf)
     report("cockpit", record)
     assert len(record) == len(STORY)
+    assert failed == []
+
+
+async def test_the_story_plays_again_where_players_are_locked(start_service: Callable[..., Service]) -> None:
+    """Each time its tabs are the same players, of whom nobody else has the secret."""
+    locked = start_service("--locked-players", "--open-admin")
+    failed, report_failure = problems()
+    for _ in range(2):
+        async with tabs_of(locked, "DEMO123", report_failure) as tabs:
+            assert len(await play(STORY, tabs, speed=math.inf)) == len(STORY)
     assert failed == []
 
 

@@ -119,7 +119,7 @@ class LeaderboardClient:
         await self._is_live.wait()
 
     async def join(self, user: str, username: str | None = None) -> None:
-        """Play as `user` from now on, also after a reconnect."""
+        """Play as `user` from now on, also after a reconnect; if somebody else does (`taken`), only watch."""
         self.user, self.username = user, username
         await self._send(self._hello())
 
@@ -162,7 +162,9 @@ class LeaderboardClient:
             for op_id, unanswered in earlier:
                 await socket.send(_update_score(op_id, unanswered.points))
             while True:
-                self._take(await socket.recv())
+                kind, data = self._take(await socket.recv())
+                if kind == "error" and data["code"] == "taken":
+                    await self.watch()
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd is not None else ABNORMAL
         finally:
@@ -190,7 +192,7 @@ class LeaderboardClient:
         named = {} if self.username is None else {"username": self.username}
         return _frame("join-demo", userId=self.user, sessionId=self.session, **named, secret=access.player_secret())
 
-    def _take(self, text: str | bytes) -> None:
+    def _take(self, text: str | bytes) -> tuple[str, Mapping[str, Any]]:
         at = time.perf_counter()
         frame = json.loads(text)
         kind, data = frame["type"], frame["data"]
@@ -206,6 +208,7 @@ class LeaderboardClient:
         elif kind == "pong":
             self._measure(data, at)
         self._on_frame(kind, data, at)
+        return kind, data
 
     def _measure(self, pong: Mapping[str, Any], at: float) -> None:
         """Estimate the service's clock as NTP does: the fastest round trip has the least error."""

@@ -31,6 +31,7 @@ from cockpit.story.story_clients import ClientTabs
 from cockpit.ui.live_panel import LivePanel
 from cockpit.ui.matplotlib_parts import Picture
 from cockpit.ui.plurals import noun
+from loadtest import access
 
 FIRST_BOARD_WITHIN = 10.0  # seconds
 FRAME_HEIGHT = 560  # pixels
@@ -70,15 +71,17 @@ class Demo(LivePanel):
         ws_url, redis, changed = service.process.ws_url, service.redis, self._changed.set
         self.player = NotebookPlayer(ws_url, session, changed)
         self.bots = Bots(ws_url, session, self._troubles.report, self.player.answered if redis else None)
-        self._page = PageFrame(
-            service.way, session, service.people, FRAME_HEIGHT + (CARD_HEIGHT if redis else 0), service.admin_token
-        )
+        height = FRAME_HEIGHT + (CARD_HEIGHT if redis else 0)
+        secret = access.player_secret()
+        self._page = PageFrame(service.way, session, service.people, height, service.admin_token, secret)
         self._redis_switch = None if redis is None else RedisSwitch(redis, self.state.outages, self.player.now, changed)
         card = None if self._redis_switch is None else RedisCard(self._redis_switch, self._tasks)
         self._dashboard = Dashboard(service.storage, card, self.player.now, changed, self._tasks, self.redraw_time)
         self._controls = Controls(self, service.people, self._tasks, *([] if card is None else [card.widget]))
         self._story = StoryPlayback(self._story_tabs, self._tasks)
         self._swarm: LoadRun | None = None
+        # Not the notebook's own: a list of processes shows it.
+        self._swarm_secret = access.new_player_secret()
 
     @classmethod
     async def start(
@@ -190,7 +193,7 @@ class Demo(LivePanel):
             await self._swarm.close()
         spec = replace(
             shown_spec(players, rate, duration, scenario), urls=(self.url,), service_pid=self.service.pid,
-            session=self.session, out=str(file_for(Path("runs"), scenario, "demo")),
+            session=self.session, player_secret=self._swarm_secret, out=str(file_for(Path("runs"), scenario, "demo")),
         )  # fmt: skip
         swarm = await LoadRun.start(spec)
         self._swarm = swarm

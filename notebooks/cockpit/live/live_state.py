@@ -173,7 +173,7 @@ class LiveState:
         self._own.append(OwnLatency(at, latency * 1000))
 
     def take_notice(self, text: str) -> None:
-        """Keep a notice that a player came or went, in words."""
+        """Keep a notice, such as that a player came or went, in words."""
         self._notices.append(text)
 
     def take_presence(self, user: str, name: str, *, here: bool) -> None:

@@ -54,6 +54,10 @@ class NotebookPlayer:
             self._changed()
         elif kind == "user-rank-update" and "durable" in data:
             self.answered(data["opId"], data["durable"])
+        elif kind == "error" and data["code"] == "taken":
+            self.state.take_notice(f"somebody else plays as {self.user}")
+            self.user = None
+            self._changed()
         elif kind in ("participant-joined", "participant-left"):
             self.state.take_notice(f"{data['username']} {kind.removeprefix('participant-')}")
             self.state.take_presence(data["userId"], data["username"], here=kind == "participant-joined")

@@ -17,17 +17,25 @@ CLOSED = '<div class="cockpit-card">Everything was stopped. Run the first cell t
 class PageFrame:
     """`widget` frames the page of the session, `height` pixels high, and `links` open it in new tabs.
 
-    `way` leads from the browser to the page; `people` are (name, id) pairs. The pages get the `admin_token` in the
-    fragment of their address, which no browser sends to a server, and take it out of there.
+    `way` leads from the browser to the page; `people` are (name, id) pairs. The pages get the `admin_token`, and the
+    `player_secret` with which the notebook plays, in the fragment of their address, which no browser sends to a
+    server, and take them out of there.
     """
 
     def __init__(
-        self, way: Way, session: str, people: Sequence[tuple[str, str]], height: int, admin_token: str = ""
+        self,
+        way: Way,
+        session: str,
+        people: Sequence[tuple[str, str]],
+        height: int,
+        admin_token: str = "",
+        player_secret: str = "",
     ) -> None:
         self._way = way
         self._session = session
         self._height = height
-        self._fragment = f"#{urlencode({'admin': admin_token})}" if admin_token else ""
+        given = {name: value for name, value in (("admin", admin_token), ("secret", player_secret)) if value}
+        self._fragment = f"#{urlencode(given)}" if given else ""
         self.widget = widgets.HTML(layout={"flex": "1.7 1 0", "min_width": "0", "min_height": f"{height}px"})
         self.links = widgets.HTML(self._addresses(people[:LINKED]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ from cockpit.live.demo_service import token_in
 from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
 from wide import first_of
+from peer import Peer
 
 from loadtest.target.processes import Service, ServiceFailed
 
@@ -321,6 +323,39 @@ async def test_the_story_clears_the_session_and_gives_it_back(demo: Demo, monkey
     assert demo.bots.players == 0
     assert demo.user == demo.player.client.user == "alice"
     assert demo.troubles == []
+
+
+async def test_everything_plays_on_where_players_are_locked(
+    connect: Callable[..., Awaitable[Peer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notebook, pages, story and simulated players are one player's; somebody else gets none of theirs."""
+    monkeypatch.setattr("cockpit.story.playback.CHECKED_FOR", 0)
+    demo = await Demo.start("--locked-players")
+    try:
+        assert (await demo.score(25)).score == 25
+        fragments = re.findall(r"#admin=[^&\"]+&(?:amp;)?secret=([A-Za-z0-9_-]{16,64})\"", demo._page.widget.value)
+        assert len(fragments) == 3  # two frames, and the link below them
+        page, stranger = await connect(demo.service.ws_url), await connect(demo.service.ws_url)
+        await page.join("alice", demo.session, secret=fragments[0])
+        await stranger.send("join-demo", userId="alice", sessionId=demo.session, secret="of-somebody-else")
+        assert (await stranger.error())["code"] == "taken"
+        await stranger.join("eve", demo.session, secret="of-somebody-else")
+        await demo.play_as("eve")
+        await until(lambda: "somebody else plays as eve" in demo.view().notices)
+        await until(lambda: demo.user is demo.player.client.user is None)
+        await demo.play_as("alice")
+        for players in (4, 0, 4):
+            demo.simulate(players=players, rate=4)
+            await until(lambda: demo.bots.connected == demo.bots.players)
+        assert not demo.bots.refusals
+        await page.close()
+        await stranger.close()
+        for _ in range(2):
+            assert len(await demo.play(speed=1000)) == len(demo._story.story)
+        assert (await demo.score(10)).points == 10
+        assert demo.troubles == []
+    finally:
+        await demo.stop()
 
 
 @deliveries
