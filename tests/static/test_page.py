@@ -500,6 +500,25 @@ async def test_only_the_host_may_populate(start_service: Callable[..., Service],
 
 @pytest.mark.wide("test_only_the_host_may_populate")
 @browser_test
+async def test_a_player_of_another_device_is_taken(start_service: Callable[..., Service], visit: Any) -> None:
+    """Where players are locked, a second device is told and watches on; the first plays on, in a second tab too."""
+    alice = start_service("--locked-players").url + "/?user=alice"
+    first = await live(await visit(alice))
+    await first.wait_for_selector("html[data-user=alice]")
+    second = await visit(alice)
+    await expect(second.locator("[data-notice]", has_text="Somebody else plays as")).to_be_visible()
+    await second.wait_for_selector("html[data-user='']")
+    await first.reload()
+    tab = await first.context.new_page()
+    await tab.goto(alice)
+    await live(tab)
+    await tab.get_by_role("button", name="+25").click()
+    for page in (first, second):
+        await expect(row(page, "alice")).to_have_attribute("data-score", "25")
+    await tab.close()
+
+
+@browser_test
 async def test_behind_a_proxy_a_service_without_a_token_says_so(service: Service, visit: Any) -> None:
     """Nobody is told to send a token that there is not."""
     async with prefixing_proxy(service, "/proxy/8000", b"Via: 1.1 lab\r\n") as url:

@@ -11,6 +11,8 @@ import pytest
 from playwright.async_api import Page, expect
 from wide import first_of
 
+from service.core.protocol import SECRET_PATTERN
+
 pytestmark = pytest.mark.browser
 
 LIVE = "html[data-connection=live]"
@@ -29,6 +31,7 @@ async def test_address_chooses_player_name_and_session(on_stage: Any, stage: Any
     """`?user`, `?username` and `?session` play at once."""
     page = await on_stage("?user=u.1&username=Zo%C3%AB&session=Quiz-7")
     await page.wait_for_selector(LIVE)
+    assert stage.heard[0]["data"].pop("secret")
     assert stage.heard[0]["data"] == {"userId": "u.1", "sessionId": "Quiz-7", "username": "Zoë"}
 
 
@@ -309,20 +312,58 @@ async def test_points_without_a_line_wait_and_go_once(on_stage: Any, stage: Any)
     assert kinds[kinds.index("update-score") - 1] == "join-demo"
 
 
-async def test_a_refused_seat_becomes_a_watching_one(on_stage: Any, stage: Any) -> None:
-    """When the session is full, the page says so and goes on watching."""
+@pytest.mark.parametrize(
+    ("code", "notice"),
+    [
+        ("session-full", "the service's own words"),
+        ("taken", "Somebody else plays as “\u2068zoe\u2069”. Choose another name."),
+    ],
+)
+async def test_a_refused_seat_becomes_a_watching_one(on_stage: Any, stage: Any, code: str, notice: str) -> None:
+    """When the session is full, or the user somebody else's, the page says so and goes on watching."""
 
-    def full(message: dict[str, Any]) -> None:
+    def refuse(message: dict[str, Any]) -> None:
         if message["type"] == "join-demo":
-            stage.say("error", code="session-full", message="the session has its 3 players")
+            stage.say("error", code=code, message="the service's own words")
         else:
             stage.welcome(message)
 
-    stage.answer = full
-    page = await on_stage("?user=alice")
-    await expect(page.locator("[data-notice]")).to_have_text("the session has its 3 players")
+    stage.answer = refuse
+    page = await on_stage("?user=zoe")
+    await expect(page.locator("[data-notice]")).to_have_text(notice)
     await page.wait_for_selector(LIVE + "[data-user='']")
     assert stage.heard[1]["type"] == "watch-demo"
+
+
+async def test_a_device_has_one_secret_for_a_session(on_stage: Any, stage: Any) -> None:
+    """Its tabs join with it, also after a reload; another device or session has another one, the notebook's that given.
+
+    A given one stays off the projector.
+    """
+
+    async def joined(page: Page, times: int) -> str:
+        await _until(page, lambda: len(stage.sent("join-demo")) == times)
+        return str(stage.sent("join-demo")[-1]["secret"])
+
+    page = await on_stage("?user=zoe")
+    secret = await joined(page, 1)
+    assert re.fullmatch(SECRET_PATTERN, secret)
+    await page.reload()
+    assert await joined(page, 2) == secret
+    tab = await page.context.new_page()
+    await tab.route("**/*", stage.serve)
+    await tab.route_web_socket("**/ws", stage.connected)
+    await tab.goto("http://page.test/?user=bob")
+    assert await joined(tab, 3) == secret
+    await tab.close()
+    await page.goto("http://page.test/?user=zoe&session=other")
+    others = {await joined(page, 4), await joined(await on_stage("?user=zoe"), 5)}
+    assert len(others - {secret}) == 2
+    await page.goto("http://page.test/?user=zoe&session=third#secret=of-the-notebook-itself")
+    assert await joined(page, 6) == "of-the-notebook-itself"
+    assert "secret" not in page.url
+    await page.reload()
+    assert await joined(page, 7) == "of-the-notebook-itself"
 
 
 async def test_a_crowd_is_four_lines(on_stage: Any, stage: Any) -> None:
@@ -443,7 +484,8 @@ async def test_storage_may_be_forbidden(on_stage: Any, stage: Any) -> None:
     await page.wait_for_selector("html[data-user^=anna-]")
     await page.locator("button[data-join=alice]").click()
     await page.wait_for_selector("html[data-user=alice]")
-    await _until(page, lambda: stage.sent("join-demo") != [])
+    await _until(page, lambda: len(stage.sent("join-demo")) == 2)
+    assert len({join["secret"] for join in stage.sent("join-demo")}) == 1
 
 
 @pytest.mark.parametrize("view", first_of("player", "board", "embed"))
