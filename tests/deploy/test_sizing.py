@@ -14,6 +14,7 @@ import redis
 from deploy.deploy_files import DEPLOY
 
 from loadtest.target.processes import RedisServer
+from service.core.player_claim import Claim, connection_holder
 from service.core.session import Session, SessionRules
 from service.metrics import Metrics
 from service.stores.redis import RedisStore
@@ -28,6 +29,11 @@ def documented(what: str) -> list[int]:
     """The bytes in the table's row: in a worker alone, in one over Redis, in Redis."""
     (row,) = re.findall(rf"^\| {what}[^|]* \| (\d+) B \| (\d+) B \| (\d+) B \|", OPERATING, re.MULTILINE)
     return [int(figure) for figure in row]
+
+
+def first_claim(number: int) -> Claim:
+    """The claim to a user whom nobody has played, with a secret as long as the page's."""
+    return Claim(SESSION, f"guest-{number:06}", connection_holder("w", number), secrets.token_hex(8))
 
 
 def is_close(found: float, figure: float) -> bool:
@@ -55,7 +61,13 @@ def test_a_player_and_an_op_id_take_what_the_table_says() -> None:
         for _ in range(20_000):
             session.score(HOST, 1, new_op(), 0.0)
 
-    for what, act, count in (("a ranked player", ranked, 2000), ("an op id", remembered, 20_000)):
+    def held() -> None:
+        for number in range(5000):
+            session.grant(first_claim(number))
+
+    for what, act, count in (
+        ("a ranked player", ranked, 2000), ("an op id", remembered, 20_000), ("a held user", held, 5000),
+    ):  # fmt: skip
         each = traced(act) / count
         print(f"{what}: {each:.0f} B")  # noqa: T201 - figures for `pytest -s`
         assert is_close(each, documented(what)[0])
@@ -92,8 +104,14 @@ async def test_they_take_what_the_table_says_over_redis() -> None:
             for _ in range(0, 40_000, BATCH):
                 await confirmed(store, [(HOST, new_op()) for _ in range(BATCH)])
 
+        async def held() -> None:
+            for first in range(0, 5000, BATCH):
+                await asyncio.gather(*(store.claim(first_claim(number), 0.0) for number in range(first, first + BATCH)))
+
         await confirmed(store, [(HOST, new_op())])
-        for what, act, count in (("a ranked player", ranked, 5000), ("an op id", remembered, 40_000)):
+        for what, act, count in (
+            ("a ranked player", ranked, 5000), ("an op id", remembered, 40_000), ("a held user", held, 5000),
+        ):  # fmt: skip
             worker, server_side = await kept(act, client)
             print(f"{what}: {worker / count:.0f} B, in Redis {server_side / count:.0f} B")  # noqa: T201 - as above
             _, over_redis, in_redis = documented(what)

@@ -44,7 +44,7 @@ def _other_value(rng: Random) -> str:
     """A message with a field that has another value, is missing, or is one too many."""
     made = _right(rng)
     place = made["data"] if rng.random() < 0.8 else made
-    name = rng.choice([*place, "type", "data", "points", "userId", "opId", rng.choice(TEXTS)])
+    name = rng.choice([*place, "type", "data", "points", "userId", "opId", "secret", rng.choice(TEXTS)])
     if rng.random() < 0.1:
         place.pop(name, None)
     else:

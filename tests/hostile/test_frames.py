@@ -30,6 +30,18 @@ WRONG = {
     "control characters in a name": (r'{"type":"join-demo","data":{"userId":"a","username":"a\u0007"}}', "bad-message"),
     "right-to-left override": (r'{"type":"join-demo","data":{"userId":"a","username":"\u202eadmin"}}', "bad-message"),
     "a name of marks": ('{"type":"join-demo","data":{"userId":"a","username":"Z\u0351\u036b\u0343"}}', "bad-message"),
+    "a short secret": ('{"type":"join-demo","data":{"userId":"a","secret":"fifteen-letters"}}', "bad-message"),
+    "a long secret": ('{"type":"join-demo","data":{"userId":"a","secret":"' + "x" * 65 + '"}}', "bad-message"),
+    "markup as a secret": ('{"type":"join-demo","data":{"userId":"a","secret":"<script></script>"}}', "bad-message"),
+    "a line feed behind a secret": (
+        r'{"type":"join-demo","data":{"userId":"a","secret":"0123456789abcdef\n"}}',
+        "bad-message",
+    ),
+    "a secret that is a number": (
+        '{"type":"join-demo","data":{"userId":"a","secret":1234567890123456}}',
+        "bad-message",
+    ),
+    "no secret at all": ('{"type":"join-demo","data":{"userId":"a","secret":null}}', "bad-message"),
     "binary": (b'{"type":"ping"}', "bad-message"),
     "empty binary": (b"", "bad-message"),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from service.core.errors import ErrorCode
+from service.core.protocol import SECRET_PATTERN
+
 
 async def test_the_documents_describe_the_service_without_a_network(http, base_url):
     """OpenAPI, Swagger UI from this service alone, and AsyncAPI from the models."""
@@ -14,7 +17,10 @@ async def test_the_documents_describe_the_service_without_a_network(http, base_u
         assert (await http.get(f"{base_url}/docs/assets/{asset}")).status_code == 200
     asyncapi = (await http.get(f"{base_url}/asyncapi.json")).json()
     assert asyncapi["asyncapi"].startswith("3.")
-    assert asyncapi["components"]["schemas"]["JoinDemo"]["required"] == ["userId"]
+    schemas = asyncapi["components"]["schemas"]
+    assert schemas["JoinDemo"]["required"] == ["userId"]
+    assert schemas["JoinDemo"]["properties"]["secret"]["pattern"] == SECRET_PATTERN
+    assert set(schemas["ErrorCode"]["enum"]) == set(ErrorCode)
     refs = [ref["$ref"] for ref in asyncapi["operations"]["send"]["messages"]]
     assert "#/channels/ws/messages/LeaderboardUpdate" in refs
 
