@@ -6,6 +6,7 @@ import asyncio
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,35 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     assert board["num_requests"] == metrics["pairs"]
     assert board["max_response_time"] == pytest.approx(metrics["latency_max"] * 1000, abs=1)
     assert board["median_response_time"] != round(board["median_response_time"])
+
+
+async def test_the_next_run_of_the_web_ui_plays_on_where_players_are_locked(start_service, http, tmp_path) -> None:
+    """Its players are those of the run before, in the same session."""
+    url, port = start_service("--locked-players").url, free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "locust", *command(url, tmp_path, "--session", "S", "--measure", "0.5", "--autostart"),
+        "--web-host", "127.0.0.1", "--web-port", str(port),
+        cwd=REPOSITORY, env=child_environment({"PYTHONPATH": str(REPOSITORY)}),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for number in (1, 2):
+            async with asyncio.timeout(60):
+                while len(results := list(filter(None, map(result_of, tmp_path.glob("*.jsonl"))))) < number:
+                    await asyncio.sleep(0.1)
+            if number == 1:
+                again = {"user_count": 5, "spawn_rate": 5, "host": url}
+                (await http.post(f"http://127.0.0.1:{port}/swarm", data=again)).raise_for_status()
+    finally:
+        process.terminate()
+        await process.wait()
+    assert [(one["totals"]["errors"], one["metrics"]["players"]) for one in results] == [({}, 5)] * 2
+
+
+def result_of(file: Path) -> dict[str, Any] | None:
+    """The result of a run; None while it is under way."""
+    lines = read(file)
+    return lines[-1] if lines and lines[-1]["kind"] == "result" else None
 
 
 async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
