@@ -69,7 +69,7 @@ class Demo(LivePanel):
         self.session = session
         self._service = service
         ws_url, redis, changed = service.process.ws_url, service.redis, self._changed.set
-        self.player = NotebookPlayer(ws_url, session, changed)
+        self.player = NotebookPlayer(ws_url, session, changed, lambda: self._controls.show_user(None))
         self.bots = Bots(ws_url, session, self._troubles.report, self.player.answered if redis else None)
         height = FRAME_HEIGHT + (CARD_HEIGHT if redis else 0)
         secret = access.player_secret()
@@ -138,7 +138,7 @@ class Demo(LivePanel):
     async def play_as(self, user: str | None) -> None:
         """Let the notebook and the framed page play as `user`, or only watch with None."""
         await self.player.play_as(user)
-        self._controls.show_user(user)
+        self._controls.show_user(self.user)
         self._page.show(user)
 
     async def score(self, points: int) -> ScoreAnswer:

@@ -13,15 +13,16 @@ from cockpit.live.live_state import BoardView, LiveState, Sightings, View
 class NotebookPlayer:
     """The notebook's own client: `state` is what it knows of the session, `user` whom it plays, None while it watches.
 
-    `changed` is called when there is something new to draw.
+    `changed` is called when there is something new to draw, `taken` when it only watches because somebody else plays.
     """
 
-    def __init__(self, ws_url: str, session: str, changed: Callable[[], None]) -> None:
+    def __init__(self, ws_url: str, session: str, changed: Callable[[], None], taken: Callable[[], None]) -> None:
         self.state = LiveState()
         self.user: str | None = None
         self.client = LeaderboardClient(ws_url, session, on_frame=self._take, on_connection=self._connection)
         self._sightings = Sightings()
         self._changed = changed
+        self._taken = taken
 
     def now(self) -> float:
         """Return the time by the service's clock, in Unix seconds."""
@@ -57,6 +58,7 @@ class NotebookPlayer:
         elif kind == "error" and data["code"] == "taken":
             self.state.take_notice(f"somebody else plays as {self.user}")
             self.user = None
+            self._taken()
             self._changed()
         elif kind in ("participant-joined", "participant-left"):
             self.state.take_notice(f"{data['username']} {kind.removeprefix('participant-')}")

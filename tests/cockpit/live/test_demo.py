@@ -343,6 +343,7 @@ async def test_everything_plays_on_where_players_are_locked(
         await demo.play_as("eve")
         await until(lambda: "somebody else plays as eve" in demo.view().notices)
         await until(lambda: demo.user is demo.player.client.user is None)
+        assert (demo._controls.join_as.value, demo._controls.points[0].disabled) == ("", True)
         await demo.play_as("alice")
         for players in (4, 0, 4):
             demo.simulate(players=players, rate=4)
