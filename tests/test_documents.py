@@ -21,6 +21,7 @@ def test_what_a_document_names_exists(document: Document) -> None:
     assert faults(document) == []
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -21,8 +21,8 @@ from cockpit.host.processes import WITH_REDIS, ServiceProcess, get
 from cockpit.live.demo_service import token_in
 from cockpit.story.story_clients import ClientTabs, SessionOccupied
 from cockpit.ui.tasks import Tasks
-from wide import first_of
 from peer import Peer
+from wide import first_of
 
 from loadtest.target.processes import Service, ServiceFailed
 
