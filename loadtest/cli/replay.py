@@ -27,6 +27,8 @@ from service.core.protocol import admin_token as checked_token
 
 MATCHES, WRONG_INPUT, DIFFERS = 0, 2, 3
 SHOWN_DIFFERENCES = 20
+CONFIRMED_WITHIN = 15.0  # seconds that Redis has, after the last answer, to confirm what was answered without it
+READ_AGAIN_AFTER = 0.25  # seconds
 _SESSION_ID = re.compile(ID_PATTERN)
 
 
@@ -162,7 +164,7 @@ def _replay(
     progress = Progress(len(rows))
     try:
         _run(_play_with_progress(rows, progress, url=url, session_id=session_id, speed=speed))
-        differences = score_log.compare(totals, http_api.board(url, session_id).entries)
+        differences = _differences(totals, url, session_id, progress.provisional)
     except (ServiceGone, ServiceRefused, http_api.Unreachable) as error:
         say(f"replay: {error}")
         tell(f"differs in {len(totals)}/{len(totals)}")
@@ -178,6 +180,22 @@ def _replay(
         tell(f"… and {len(differences) - SHOWN_DIFFERENCES} more")
     tell(f"differs in {len(differences)}/{len(totals)}")
     return DIFFERS
+
+
+def _differences(totals: dict[str, int], url: str, session_id: str, provisional: int) -> list[score_log.Difference]:
+    """Compare the board with the totals. Raises `Unreachable`.
+
+    A provisional score is on the board of the worker that answered it, and any worker may answer here. Where
+    there were some, a board that differs is read again until it matches or Redis has had its time.
+    """
+    ends = time.monotonic() + CONFIRMED_WITHIN
+    differences = score_log.compare(totals, http_api.board(url, session_id).entries)
+    if differences and provisional:
+        say(f"scores answered before Redis confirmed them: {provisional}; waiting up to {CONFIRMED_WITHIN:g} s for it")
+    while differences and provisional and time.monotonic() < ends:
+        time.sleep(READ_AGAIN_AFTER)
+        differences = score_log.compare(totals, http_api.board(url, session_id).entries)
+    return differences
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -42,10 +42,14 @@ class ServiceRefused(Exception):
 
 @dataclass(slots=True)
 class Progress:
-    """The progress of a replay. `late` is how many seconds after its time the newest row was sent."""
+    """The progress of a replay. `late` is how many seconds after its time the newest row was sent.
+
+    `provisional` counts the rows answered with `durable: false`: one worker shows them, until Redis has confirmed them.
+    """
 
     rows: int
     answered: int = 0
+    provisional: int = 0
     reconnects: int = 0
     limited: int = 0
     late: float = 0.0
@@ -149,10 +153,11 @@ class ReplaySocket:
     async def _score(self, job: _Job) -> None:
         if self._plays != (job.row.user_id, job.row.username):
             await self._join(job.row.user_id, job.row.username)
-        await self._ask(
+        answer = await self._ask(
             {"type": "update-score", "data": {"points": job.row.points, "opId": job.op_id}},
             lambda answer: answer.get("opId") == job.op_id,
         )
+        self._progress.provisional += not answer["durable"]
 
     async def _join(self, user_id: str, username: str) -> None:
         data = {"userId": user_id, "sessionId": self._session_id, "username": username}
@@ -161,14 +166,14 @@ class ReplaySocket:
         await self._ask({"type": "join-demo", "data": data}, lambda answer: answer.get("userId") == user_id)
         self._plays = (user_id, username)
 
-    async def _ask(self, message: dict[str, Any], answers: Callable[[dict[str, Any]], bool]) -> None:
-        """Send until it is accepted. Raises `Ended`, TimeoutError, `ServiceRefused`."""
+    async def _ask(self, message: dict[str, Any], answers: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Send until it is accepted; return the answer. Raises `Ended`, TimeoutError, `ServiceRefused`."""
         text = json.dumps(message, separators=(",", ":")).encode()
         while True:
             assert self._wire is not None
             answer = await self._wire.ask(text, answers)
             if "code" not in answer:
-                return
+                return answer
             if answer["code"] != "rate-limited":
                 raise ServiceRefused(f"{answer['code']}: {answer['message']}")
             self._progress.limited += 1

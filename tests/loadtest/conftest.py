@@ -181,12 +181,12 @@ def loadtest() -> Callable[..., Awaitable[Ended]]:
 class DistortingProxy:
     """Stands between clients and a service. `passes(n, payload)` decides of the n-th frame to a client.
 
-    True passes the frame on, False swallows it, None swallows it and cuts the connection.
+    True passes the frame on, False swallows it, None swallows it and cuts the connection. New connections go to
+    `target`, which may change.
     """
 
     def __init__(self, target: str, passes: Callable[[int, bytes], bool | None]) -> None:
-        parts = urlsplit(target)
-        self._target = (parts.hostname, parts.port)
+        self.target = target
         self._passes = passes
         self._frames = 0
         self._server: asyncio.Server | None = None
@@ -203,8 +203,9 @@ class DistortingProxy:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        service = urlsplit(self.target)
         try:
-            to_service = await asyncio.open_connection(*self._target)
+            to_service = await asyncio.open_connection(service.hostname, service.port)
         except OSError:
             writer.close()
             return

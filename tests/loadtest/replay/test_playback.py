@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from loadtest.cli import replay
+
 SAMPLE = Path(__file__).parents[3] / "loadtest" / "data" / "quiz_night.csv"
 HEADER = "time,userId,username,points\n"
+ROWS = [f"{number},u{number},U{number},{number + 1}" for number in range(6)]
 
 
 def log(path: Path, *rows: str) -> str:
@@ -23,6 +27,28 @@ def get(url: str) -> dict[str, Any]:
 
 def post(url: str, token: str) -> None:
     httpx.post(url, headers={"Authorization": f"Bearer {token}".encode()}, trust_env=False).raise_for_status()
+
+
+@pytest.fixture
+def away(start_service, distort):
+    """Freeze a Redis under two workers, and give the URL of both: one takes so many scores, then the other answers."""
+
+    async def start(redis, scores: int) -> str:
+        one, other = (start_service("--redis-url", redis.url) for _ in range(2))
+        answers = 0
+
+        def passes(_number: int, payload: bytes) -> bool:
+            nonlocal answers
+            answers += b'"durable":false' in payload
+            if answers == scores:
+                proxy.target = other.url
+            return True
+
+        proxy = await distort(one.url, passes)
+        redis.freeze()
+        return proxy.url
+
+    return start
 
 
 async def test_the_sample_log_matches_at_full_speed(loadtest) -> None:
@@ -131,6 +157,29 @@ async def test_a_service_that_loses_updates_differs(loadtest, service, distort, 
     assert lines[-1].startswith("differs in ")
     assert lines[-1].endswith("/3")
     assert all("expected score" in line for line in lines[:-1])
+    assert "waiting" not in ended.err
+
+
+async def test_scores_that_redis_confirms_later_match(away, under_way, start_redis, tmp_path) -> None:
+    """Scores that one worker counted alone match once Redis is back, although another worker shows the board."""
+    redis = start_redis()
+    url = await away(redis, len(ROWS))
+    command = await under_way("replay", log(tmp_path / "l.csv", *ROWS), "--speed", "max", "--url", url)
+    await command.says("scores answered before Redis confirmed them: 6; waiting up to 15 s")
+    redis.thaw()
+    ended = await command.end()
+    assert (ended.status, ended.out) == (0, "matches 6/6\n"), ended.err
+
+
+async def test_scores_that_redis_never_confirms_differ(away, refuse, start_redis, monkeypatch, tmp_path) -> None:
+    """Scores that Redis has not confirmed in time are differences, exit status 3."""
+    monkeypatch.setattr(replay, "CONFIRMED_WITHIN", 0.5)
+    redis = start_redis()
+    url = await away(redis, len(ROWS))
+    ended = await asyncio.to_thread(refuse, "replay", log(tmp_path / "l.csv", *ROWS), "--speed", "max", "--url", url)
+    redis.thaw()
+    assert (ended.status, ended.last_line) == (3, "differs in 6/6"), ended.err
+    assert "waiting up to 0.5 s" in ended.err
 
 
 def _with_points_off(data: bytes) -> bytes:
