@@ -9,7 +9,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ NEWCOMER_WAITS = 15.0  # seconds
 SETTLE = 0.5  # seconds after a flood begins or ends
 
 Say = Callable[[str], None]
+Settle = Callable[[], Awaitable[None]]  # waits until a flood that began has arrived, or one that ended is over
 
 
 @dataclass
@@ -108,7 +109,13 @@ async def play(options: argparse.Namespace, say: Say) -> list[str]:
     return faults
 
 
-async def measure(target: Target, kind: str, sockets: int, options: argparse.Namespace) -> Figures:
+async def _settle() -> None:
+    await asyncio.sleep(SETTLE)
+
+
+async def measure(
+    target: Target, kind: str, sockets: int, options: argparse.Namespace, settle: Settle = _settle
+) -> Figures:
     """Quiet rounds and rounds with the flood, in turn."""
     found = Figures(f"{kind} × {sockets}")
     async with Bystander(target.ws_url) as bystander:
@@ -116,11 +123,11 @@ async def measure(target: Target, kind: str, sockets: int, options: argparse.Nam
             found.quiet.append(await _round(bystander, options.seconds))
             found.held = found.held or resident(target.pid)
             with _senders(target, kind, sockets):
-                await asyncio.sleep(SETTLE)
+                await settle()
                 found.flooded.append(await _round(bystander, options.seconds))
                 found.newcomers.append(await _newcomer(target))
                 found.peak = max(found.peak, resident(target.pid))
-            await asyncio.sleep(SETTLE)
+            await settle()
     return found
 
 
