@@ -38,17 +38,14 @@ def tabs_of(service: Service, session: str, report_failure: Report) -> ClientTab
     return ClientTabs(service.url.rstrip("/"), service.ws_url, session, report_failure)
 
 
-# The other engines are asked what they show: how soon is Chromium's business, as their drivers take time of their own.
-PATIENT_STORY = tuple(
-    replace(step, expect=tuple(replace(claim, within=10 * claim.within) for claim in step.expect)) for step in STORY
-)
+PATIENCE = 10.0  # a second may be long beside other tests; only whether a claim holds is tested
 
 
 @pytest.mark.browser
 async def test_the_story_in_three_chromium_pages(browser: Browser, service: Service) -> None:
-    """Three real pages see every claim of the story, at once where it says at once."""
+    """Three real pages see every claim of the story, and none has an error."""
     async with ChromiumTabs(browser, service.url) as tabs:
-        record = await play(STORY, tabs, speed=math.inf)
+        record = await play(STORY, tabs, speed=math.inf, patience=PATIENCE)
         assert tabs.errors == []
     report("Chromium", record)
     assert len(record) == len(STORY)
@@ -61,7 +58,7 @@ async def test_the_story_in_three_firefox_pages(service: Service) -> None:
     if program is None:
         pytest.skip(NO_FIREFOX)
     async with FirefoxTabs(program, service.url) as tabs:
-        record = await play(PATIENT_STORY, tabs, speed=math.inf)
+        record = await play(STORY, tabs, speed=math.inf, patience=PATIENCE)
         assert tabs.errors == []
     report("Firefox", record)
     assert len(record) == len(STORY)
@@ -73,7 +70,7 @@ async def test_the_story_in_three_webkit_pages(service: Service) -> None:
     if not webkit():
         pytest.skip(NO_WEBKIT)
     async with WebKitTabs(service.url) as tabs:
-        record = await play(PATIENT_STORY, tabs, speed=math.inf)
+        record = await play(STORY, tabs, speed=math.inf, patience=PATIENCE)
         assert tabs.errors == []
     report("WebKitGTK", record)
     assert len(record) == len(STORY)
@@ -82,7 +79,7 @@ async def test_the_story_in_three_webkit_pages(service: Service) -> None:
 async def test_the_story_over_a_foreign_client(service: Service) -> None:
     """A client of another library on plain threads sees every claim of the story."""
     async with ForeignTabs(service.url, service.ws_url) as tabs:
-        record = await play(STORY, tabs, speed=math.inf)
+        record = await play(STORY, tabs, speed=math.inf, patience=PATIENCE)
     report("websocket-client", record)
     assert len(record) == len(STORY)
 
@@ -91,7 +88,7 @@ async def test_the_story_on_the_cockpit_s_own_tabs(shared_service: Service, sess
     """The notebook's tabs see every claim of the story, and nothing fails in its background."""
     failed, report_failure = problems()
     async with tabs_of(shared_service, session_id, report_failure) as tabs:
-        record = await play(STORY, tabs, speed=math.inf)
+        record = await play(STORY, tabs, speed=math.inf, patience=PATIENCE)
     report("cockpit", record)
     assert len(record) == len(STORY)
     assert failed == []
@@ -108,15 +105,15 @@ async def test_the_story_plays_again_where_players_are_locked(start_service: Cal
 
 
 async def test_a_wrong_claim_fails_with_its_caption(shared_service: Service, session_id: str) -> None:
-    """A claim that does not come true ends the play and names the step, the tab and what is there instead."""
-    wrong = Expect("a score that nobody made", lambda _, now: now.scores() == {"alice": 1}, within=0.3)
-    story = (*STORY[:4], replace(STORY[4], expect=(wrong,)))
+    """A claim that never comes true fails with any patience, and names the step, the tab and what is there instead."""
+    wrong = Expect("a score that nobody made", lambda _, now: now.scores() == {"alice": 1}, within=0.03)
+    story = (*STORY[:4], replace(STORY[4], expect=(*STORY[4].expect, wrong)))
     failed, report_failure = problems()
     async with tabs_of(shared_service, session_id, report_failure) as tabs:
         with pytest.raises(
             StoryFailed, match=r"Alice scores \+25.*tab 1 did not see a score that nobody made.*score=25"
         ):
-            await play(story, tabs, speed=math.inf)
+            await play(story, tabs, speed=math.inf, patience=PATIENCE)
     assert failed == []
 
 

@@ -174,8 +174,8 @@ class StoryFailed(AssertionError):
     """A claim did not come true; the text names the step, the tab and what it shows instead."""
 
 
-async def perform(step: Step, tabs: StoryTabs) -> Played:
-    """Play one step and check each of its claims. Raises `StoryFailed`."""
+async def perform(step: Step, tabs: StoryTabs, *, patience: float = 1.0) -> Played:
+    """Play one step and check each of its claims, `within` times `patience`. Raises `StoryFailed`."""
     befores = [tab.seen for tab in tabs.all]
     claims: list[tuple[Expect, Tab, asyncio.Future[float]]] = []
     for expect in step.expect:
@@ -189,13 +189,13 @@ async def perform(step: Step, tabs: StoryTabs) -> Played:
         await step.act(tabs)
         seen_after: dict[str, float] = {}
         for expect, tab, future in claims:
-            left = began + expect.within - asyncio.get_running_loop().time()
+            within = expect.within * patience
+            left = began + within - asyncio.get_running_loop().time()
             await asyncio.wait([future], timeout=max(left, 0.0))
             after = future.result() - began if future.done() else float("inf")
-            if after > expect.within:
+            if after > within:
                 raise StoryFailed(
-                    f"“{step.caption}”: {tab.name} did not see {expect.says} within {expect.within:g} s; "
-                    f"it shows {tab.seen}"
+                    f"“{step.caption}”: {tab.name} did not see {expect.says} within {within:g} s; it shows {tab.seen}"
                 )
             seen_after[tab.name] = max(after, seen_after.get(tab.name, 0.0))
     finally:
@@ -209,6 +209,7 @@ async def play(
     tabs: StoryTabs,
     *,
     speed: float = 1.0,
+    patience: float = 1.0,
     on_step: Callable[[int, Step], None] = lambda *_: None,
     on_played: Callable[[int, Played], None] = lambda *_: None,
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -216,14 +217,14 @@ async def play(
     """Play the story at `speed` times its own pace; `math.inf` leaves no pauses.
 
     A quarter of a step's seconds passes between caption and act, so that the audience knows where to
-    look; `pause` waits (a presenter's Next may end it early). Raises `StoryFailed` at
-    the first claim that does not come true.
+    look; `pause` waits (a presenter's Next may end it early). On a busy machine `patience` is how many times
+    as long every claim may take. Raises `StoryFailed` at the first claim that does not come true.
     """
     record: list[Played] = []
     for number, step in enumerate(story, start=1):
         on_step(number, step)
         await pause(step.seconds / speed / 4)
-        played = await perform(step, tabs)
+        played = await perform(step, tabs, patience=patience)
         record.append(played)
         on_played(number, played)
         await pause(step.seconds / speed * 3 / 4)
