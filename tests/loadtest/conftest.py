@@ -190,6 +190,7 @@ class DistortingProxy:
         self._passes = passes
         self._frames = 0
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None] | None] = set()  # else the collector may take one between two reads
         self.swallowed = 0
         self.url = ""
 
@@ -203,6 +204,14 @@ class DistortingProxy:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        self._serving.add(serving)
+        try:
+            await self._connect(reader, writer)
+        finally:
+            self._serving.discard(serving)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         service = urlsplit(self.target)
         try:
             to_service = await asyncio.open_connection(service.hostname, service.port)
