@@ -88,10 +88,7 @@ class PlayerClaims:
 
     async def flush(self, gateway: RedisGateway) -> None:
         """Send what waits. What is not answered waits for the next time; all of it may be sent twice."""
-        while self._released:
-            released = self._released[:AT_ONCE]
-            await gateway.release(released)
-            del self._released[: len(released)]
+        await self._flush_released(gateway)
         waiting = len(self._asked)  # what is asked again meanwhile has its turn later
         while waiting > 0:
             asked = self._asked[: min(AT_ONCE, waiting)]
@@ -100,6 +97,13 @@ class PlayerClaims:
             waiting -= len(asked)
             for one, holder in zip(asked, answers, strict=True):
                 self._take(one, holder)
+        await self._flush_released(gateway)  # what was granted to connections that had ended meanwhile
+
+    async def _flush_released(self, gateway: RedisGateway) -> None:
+        while self._released:
+            released = self._released[:AT_ONCE]
+            await gateway.release(released)
+            del self._released[: len(released)]
 
     def _take(self, asked: _Asked, holder: str | None) -> None:
         call = asked.call

@@ -19,6 +19,14 @@ TOKEN = "presenter"
 STARTS_WITHIN = 60.0  # seconds: it takes four of a processor that other tests use as well
 
 
+async def on_every_timeline(page: Page, label: str) -> bool:
+    """Whether the moment of this name stands on the charts over time, and on each as often as on the others."""
+    charts = await page.locator(".bqplot").all()
+    counts = [await chart.locator("text").get_by_text(label, exact=True).count() for chart in charts]
+    shown = [count for count in counts if count]
+    return len(shown) > 1 and len(set(shown)) == 1
+
+
 class Lab:
     """`async with Lab(folder) as lab:` is a running JupyterLab on a free port; it ends as by Ctrl-C.
 

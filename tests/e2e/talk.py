@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from e2e.bench_cockpit import VIEWPORT, tell
-from e2e.lab import Lab
+from e2e.lab import Lab, on_every_timeline
 from e2e.test_notebook import NOTEBOOK
 from e2e.test_notebook_desk import DESK, RESULTS, button, copied, run_all
 from playwright.async_api import Browser, Page
@@ -127,7 +127,7 @@ async def the_stage(clock: Clock, page: Page) -> None:
         await page.get_by_text(re.compile(r"as it was at .* 30 s back")).wait_for()
         for label in ("stop", "noticed", "start", "whole again"):
             await marks.get_by_text(label, exact=True).first.wait_for()
-            assert await marks.get_by_text(label, exact=True).count() == 2
+            assert await on_every_timeline(page, label)
     async with clock.step("4:50", page, "LIVE"):
         await button(page, "LIVE").click()
         await page.locator(".cockpit-state", has_text=re.compile(r"^\s*LIVE$")).wait_for()

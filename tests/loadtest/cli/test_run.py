@@ -65,6 +65,9 @@ async def test_a_disk_that_fills_up_keeps_the_verdict(service, tmp_path) -> None
     assert read(out)[0]["kind"] == "run"
 
 
+@pytest.mark.wide(
+    "tests/loadtest/test_locustfile.py::test_the_next_run_of_the_web_ui_plays_on_where_players_are_locked"
+)
 @pytest.mark.starts_process
 async def test_players_who_are_locked_play_on_with_the_secret_of_their_run(loadtest, start_service, tmp_path) -> None:
     """Over two processes and in the next run; another run is told that they are taken, and does not wait for them."""

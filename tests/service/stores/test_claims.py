@@ -152,7 +152,7 @@ async def test_a_connection_that_ends_while_its_claim_is_on_its_way_holds_nothin
     one.release(SESSION, "u", connection_holder(one.worker, 1))
     server.thaw()
     await agreed(one, two)
-    await until(lambda: one._claims.is_settled(SESSION))
+    await until(lambda: one._claims.is_settled(SESSION) and holder_in(server) is None)
     assert await claim(two, HIS)
 
 
