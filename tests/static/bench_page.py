@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import random
+import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ SECONDS = 20.0
 MOVERS = 5  # players who score in every tick; nearly every row moves then
 BUSY = 0.5  # of the page's main thread, at most
 GAP = 100.0  # ms between two frames, at most
+FIRST_BOARD = 1_000  # ms, at most
 BOARDS = 10_000
 HEAP = 1_000_000  # bytes that may be more after so many boards
 CATEGORIES = [
@@ -169,3 +171,19 @@ async def test_memory(start_service: Any, visit: Any, connect: Any, capsys: Any)
     assert after[0] - heap <= HEAP
     assert after[1] - nodes <= 100  # a row holds some ten; notices and marks come and go
     assert after[2] == listeners
+
+
+async def test_the_first_board_comes_within_a_second(start_service: Any, visit: Any, capsys: Any) -> None:
+    """From navigation to a live board it takes less than a second, in the median of nine reloads."""
+    page = await visit(start_service().url)
+    times = []
+    for _ in range(9):
+        await page.reload()
+        await page.evaluate(
+            """() => new Promise((done) => { const live = () => document.documentElement.dataset.connection === "live"
+                ? done() : requestAnimationFrame(live); live() })"""
+        )
+        times.append(await page.evaluate("performance.now()"))
+    first = statistics.median(times)
+    tell(capsys, f"first board: {first:.0f} ms after navigation ({min(times):.0f} to {max(times):.0f})")
+    assert first < FIRST_BOARD

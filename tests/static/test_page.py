@@ -558,18 +558,6 @@ async def test_a_path_prefix_changes_nothing_in_the_documents(shared_service: Se
         await page.close()  # what it still loads would be cut in the middle by the end of the proxy
 
 
-@browser_test
-async def test_the_first_board_comes_within_a_second(quiz: str, visit: Any) -> None:
-    """From navigation to a live board it takes less than a second."""
-    page = await live(await visit(quiz))
-    await page.reload()
-    await page.evaluate(
-        """() => new Promise((done) => { const live = () => document.documentElement.dataset.connection === "live"
-            ? done() : requestAnimationFrame(live); live() })"""
-    )
-    assert await page.evaluate("performance.now()") < 1_000
-
-
 def test_the_page_is_light() -> None:
     """Everything the browser loads, uncompressed, is within the budget."""
     assert sum(file.stat().st_size for file in STATIC.iterdir()) <= BUDGET

@@ -70,13 +70,13 @@ async def test_plays_and_gets_an_answer(shared_service: Service, session_id: str
 
 
 async def test_measures_the_service_s_clock(shared_service: Service, session_id: str) -> None:
-    """On one machine the offset between the clocks comes out as nearly nothing."""
+    """On one machine the offset between the clocks comes out as nothing, give or take half a round trip."""
     async with asyncio.timeout(10), running(LeaderboardClient(shared_service.ws_url, session_id)) as client:
         await client.live()
         while client.round_trip is None:
             await asyncio.sleep(0.01)
-    assert abs(client.clock_offset) < 0.1
-    assert 0 < client.round_trip < 1
+    assert client.round_trip > 0
+    assert abs(client.clock_offset) <= client.round_trip / 2 + 0.002  # milliseconds of `serverTime` are rounded
 
 
 async def test_comes_back_after_a_fault_and_loses_no_score(shared_service: Service, session_id: str) -> None:

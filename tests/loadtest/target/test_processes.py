@@ -111,7 +111,7 @@ def test_a_second_start_or_stop_does_nothing(start_redis):
 def test_a_frozen_server_answers_nobody_and_goes_on_when_thawed(start_redis, redis_binary):
     """Its connections stay: what was asked in between is answered then."""
     server = start_redis(binary=redis_binary)
-    with client(server) as waiting, client(server, timeout=0.2) as hasty:
+    with client(server) as waiting, client(server, timeout=1.0) as hasty:
         waiting.ping()
         hasty.ping()
         server.freeze()
