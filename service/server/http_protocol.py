@@ -35,9 +35,9 @@ MOST_SLICES = 256  # that wait while a request is answered
 log = logging.getLogger("leaderboard.http")
 
 RELIED_ON = (
-    "_should_upgrade", "_unset_keepalive_if_required", "connection_lost", "connection_made", "data_received",
-    "on_header", "on_headers_complete", "on_message_begin", "on_message_complete", "on_response_complete", "on_url",
-    "pause_writing", "resume_writing", "timeout_keep_alive_handler",
+    "_should_upgrade", "_start_asgi_task", "_unset_keepalive_if_required", "connection_lost", "connection_made",
+    "data_received", "on_header", "on_headers_complete", "on_message_begin", "on_message_complete",
+    "on_response_complete", "on_url", "pause_writing", "resume_writing", "timeout_keep_alive_handler",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._bounds = bounds
         self._meter = RequestMeter(bounds)
         self._doorway = doorway_of(self.loop)
+        self._answered: RequestResponseCycle | None = None  # the request that is, or was the last to be
         self._slices: deque[bytes] = deque()
         self._waits_for_turn = False
         self.ended = False  # or a WebSocket
@@ -64,9 +65,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._doorway.enter(self)
         self._hurry(self._bounds.head_seconds)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._left()
         super().connection_lost(exc)
+        # uvicorn tells the last request that came, and the one before it, if that is still answered, would write on.
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def may_go(self) -> bool:
         """Whether it waits for a request, or its client does not read."""

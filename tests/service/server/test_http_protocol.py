@@ -7,10 +7,12 @@ import gc
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
+import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
@@ -246,26 +248,27 @@ def test_nothing_of_it_is_more_than_a_line_of_the_log(shared_service) -> None:
 SHORT = RequestBounds(head_seconds=0.2, body_seconds=0.2, unread_seconds=0.3)
 
 
+@asynccontextmanager
+async def serving(bounds: RequestBounds = SHORT) -> AsyncIterator[tuple[str, int]]:
+    """Serve in this process with given bounds: host and port."""
+    settings = Settings.read(port=0)
+    config = configure(settings, create_app(settings))
+    config.http = partial(BoundedHttpProtocol, bounds=bounds)
+    server, listener = LeaderboardServer(config, settings), bind(settings)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0)
+    yield listener.getsockname()[:2]
+    server.should_exit = True
+    await task
+    gc.unfreeze()
+
+
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[..., Awaitable[tuple[str, int]]]]:
-    """Serve in this process with given bounds: host and port."""
-    servings: list[tuple[LeaderboardServer, asyncio.Task[None]]] = []
-
-    async def begin(bounds: RequestBounds = SHORT) -> tuple[str, int]:
-        settings = Settings.read(port=0)
-        config = configure(settings, create_app(settings))
-        config.http = partial(BoundedHttpProtocol, bounds=bounds)
-        server, listener = LeaderboardServer(config, settings), bind(settings)
-        servings.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
-        while not server.started:
-            await asyncio.sleep(0)
-        return listener.getsockname()[:2]
-
-    yield begin
-    for server, serving in servings:
-        server.should_exit = True
-        await serving
-    gc.unfreeze()
+    """Begin to serve as `serving` does."""
+    async with AsyncExitStack() as stack:
+        yield lambda *bounds: stack.enter_async_context(serving(*bounds))
 
 
 LATE = {
@@ -330,6 +333,32 @@ async def test_an_answer_that_is_not_read_ends_the_connection(serve) -> None:
         async with asyncio.timeout(10):
             while http_protocol.doorway_of(loop)._inside:
                 await asyncio.sleep(0.01)
+
+
+def test_an_answer_to_a_lost_connection_goes_nowhere(monkeypatch, capsys) -> None:
+    """Also where a second request had come behind the one that is answered."""
+    whole = BoundedHttpProtocol.on_message_complete
+    came = []
+
+    def lose(self: BoundedHttpProtocol) -> None:
+        whole(self)
+        came.append(self)
+        if len(came) == 2:
+            self.transport.abort()
+
+    async def ask() -> None:
+        async with serving() as place:
+            reader, writer = await asyncio.open_connection(*place)
+            writer.write(b"GET /static/board.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            writer.close()
+
+    monkeypatch.setattr(BoundedHttpProtocol, "on_message_complete", lose)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
+    assert len(came) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 async def test_a_socket_is_no_longer_counted_once_it_is_a_websocket(serve, connect) -> None:
