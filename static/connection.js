@@ -135,8 +135,9 @@ export class Connection extends EventTarget {
 
 	#failed({ code, message, opId, retryAfter }) {
 		const now = performance.now();
-		if (code === "rate-limited") {
+		if (code === "rate-limited" || Number.isFinite(retryAfter)) {
 			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
+			if (code !== "rate-limited") this.#emit("refused", { message }); // for a while
 			if (opId) this.#outbox.postpone(opId, now + wait);
 			// The error does not name the frame. If it may have been the seat, taking it again is harmless.
 			else if (now - this.#seatSentAt < STABLE) setTimeout(() => this.#takeSeat(), wait);

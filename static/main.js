@@ -200,19 +200,19 @@ async function host(action) {
 	url.searchParams.set("sessionId", sessionId);
 	view.help("host-help", "");
 	try {
-		const { ok, status } = await fetch(url, {
+		const answer = await fetch(url, {
 			method: "POST",
 			headers: adminToken ? { Authorization: `Bearer ${utf8(adminToken)}` } : {},
 		});
-		if (!ok) view.help("host-help", refusal(status));
+		if (!answer.ok) view.help("host-help", refusal(answer.status, await answer.json().catch(() => ({}))));
 	} catch {
 		view.help("host-help", "The service cannot be reached.");
 	}
 }
 
-function refusal(status) {
+function refusal(status, { detail }) {
 	if (status === 429) return "Too many wrong tokens came from here. Wait a minute.";
-	if (status !== 401 && status !== 403) return `The service could not do that (${status}).`;
+	if (status !== 401 && status !== 403) return `The service could not do that: ${typeof detail === "string" ? detail : status}.`;
 	if (status === 403) return "Only a person at the service's own machine may do this, as it has no admin token.";
 	if (adminToken) return "The service does not accept this admin token.";
 	return "Only the host may do this: open the page with #admin=TOKEN at the end of its address.";

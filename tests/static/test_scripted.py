@@ -198,6 +198,22 @@ async def test_a_rate_limited_score_goes_again_with_its_id(on_stage: Any, stage:
     assert times[1] - times[0] >= 0.4
 
 
+async def test_a_seat_that_waiting_helps_is_taken_again(on_stage: Any, stage: Any) -> None:
+    """Where too many sessions were opened, the page tells why, waits for `retryAfter`, and plays."""
+
+    def refuse_first(message: dict[str, Any]) -> None:
+        if message["type"] == "join-demo" and len(stage.sent("join-demo")) == 1:
+            stage.say("error", code="limit", message="too many new sessions", retryAfter=0.3)
+        else:
+            stage.welcome(message)
+
+    stage.answer = refuse_first
+    page = await on_stage("?user=zoe")
+    await expect(page.locator("[data-notice]")).to_have_text("too many new sessions")
+    await page.wait_for_selector(LIVE + "[data-user=zoe]")
+    assert [message["type"] for message in stage.heard if message["type"] != "ping"] == ["join-demo", "join-demo"]
+
+
 # Wakes the page by an event, and notes after how many ms of its time it showed the user's row.
 WAKE = """([event, user]) => {
     const since = performance.now();
@@ -609,6 +625,17 @@ async def test_an_error_of_the_past_goes(on_stage: Any, stage: Any) -> None:
     await page.get_by_role("button", name="Retry now").click()
     await page.wait_for_selector(LIVE)
     await expect(help_line).to_have_text("")
+
+
+async def test_a_refused_call_tells_the_reason(on_stage: Any) -> None:
+    """The service's own words, where it has some."""
+    page = await on_stage(tolerate="status of (409|500)")
+    reason = "session DEMO123 is full: expected at most 5 players, got 11"
+    await page.route("**/api/demo/populate?*", lambda route: route.fulfill(status=409, json={"detail": reason}))
+    await page.route("**/api/demo/reset?*", lambda route: route.fulfill(status=500, body="oops"))
+    for name, said in (("Populate Demo Data", f"do that: {reason}."), ("Reset Leaderboard", "do that: 500.")):
+        await page.get_by_role("button", name=name).click()
+        await expect(page.locator("[data-host-help]")).to_have_text(f"The service could not {said}")
 
 
 async def test_an_empty_board_asks_for_what_can_be_done(on_stage: Any) -> None:
