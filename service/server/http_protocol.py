@@ -49,7 +49,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._bounds = bounds
         self._meter = RequestMeter(bounds)
         self._doorway = doorway_of(self.loop)
-        self._answered: RequestResponseCycle | None = None  # the request that is, or was the last to be
+        self._running: RequestResponseCycle | None = None  # the request that is answered, or was the last
         self._slices: deque[bytes] = deque()
         self._waits_for_turn = False
         self.ended = False  # or a WebSocket
@@ -66,16 +66,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._hurry(self._bounds.head_seconds)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answered = cycle
+        self._running = cycle
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._left()
         super().connection_lost(exc)
         # uvicorn tells the last request that came, and the one before it, if that is still answered, would write on.
-        if self._answered is not None:
-            self._answered.disconnected = True
-            self._answered.message_event.set()
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def may_go(self) -> bool:
         """Whether it waits for a request, or its client does not read."""

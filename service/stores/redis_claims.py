@@ -36,7 +36,7 @@ class PlayerClaims:
         self._presence = presence
         self._asked: list[_Asked] = []
         self._released: list[ClaimCall] = []
-        self._granted_alone: set[tuple[str, str]] = set()  # sessions and users; Redis has not been asked
+        self._granted_alone: set[tuple[str, str]] = set()  # sessions and users, since Redis went away
 
     async def settle(self, session: Session, claim: Claim, *, away: bool) -> None:
         """Grant the claim by what Redis says, or by what is known here where it is away or says nothing in time.
@@ -70,6 +70,11 @@ class PlayerClaims:
             return
         self._released.append(ClaimCall(session_id, user_id, connection, connection))
         self._sessions.wake.set()
+
+    def begin(self) -> None:
+        """After a connection was read from: Redis hears of everything that is held here."""
+        self._granted_alone.clear()
+        self.repeat(self._sessions.ids)
 
     def repeat(self, session_ids: Iterable[str]) -> None:
         """Claim again, for who was granted it, what is held in these sessions: Redis may have lost it."""
@@ -110,7 +115,6 @@ class PlayerClaims:
         shared = self._sessions.get(call.session_id)
         if shared is None:
             return  # it ended meanwhile, and all claims with it
-        self._granted_alone.discard((call.session_id, call.user_id))
         answer = None if asked.answer is None or asked.answer.done() else asked.answer
         if answer is None and shared.session.holder(call.user_id) != call.holder:
             # Whoever asked has ended meanwhile.

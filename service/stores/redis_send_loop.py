@@ -48,7 +48,7 @@ class SyncLoop:
         """Read everything, then take turns until the connection ends. Raises what is in `LINK_ERRORS`."""
         self._sessions.read_again(*await gateway.session_ids(), *self._sessions.ids)
         await self._read(gateway)
-        self._claims.repeat(self._sessions.ids)
+        self._claims.begin()
         self._presence.begin()
         self._connection.found(gateway)
         next_beat = time.monotonic()

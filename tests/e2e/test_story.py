@@ -100,7 +100,7 @@ async def test_the_story_plays_again_where_players_are_locked(start_service: Cal
     failed, report_failure = problems()
     for _ in range(2):
         async with tabs_of(locked, "DEMO123", report_failure) as tabs:
-            assert len(await play(STORY, tabs, speed=math.inf)) == len(STORY)
+            assert len(await play(STORY, tabs, speed=math.inf, patience=PATIENCE)) == len(STORY)
     assert failed == []
 
 
