@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Final, TypeGuard
+from typing import Final
 
-_HOLDER: Final = re.compile(r"secret:[0-9a-f]{64}|connection:([A-Za-z0-9_.-]{1,64}):[0-9]{1,16}")
+_CONNECTION: Final = re.compile(r"connection:([A-Za-z0-9_.-]{1,64}):[0-9]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,7 @@ def connection_holder(worker: str, number: int) -> str:
     return f"connection:{worker}:{number}"
 
 
-def is_holder(value: object) -> TypeGuard[str]:
-    """Whether it is the text of a holder."""
-    return isinstance(value, str) and _HOLDER.fullmatch(value) is not None
-
-
 def worker_of(holder: str) -> str | None:
-    """The worker whose connection holds the user; None where a secret does."""
-    named = _HOLDER.fullmatch(holder)
+    """The worker whose connection holds the user; None where something else does."""
+    named = _CONNECTION.fullmatch(holder)
     return None if named is None else named[1]

@@ -47,7 +47,7 @@ class PlayerClaims:
         if known == claim.holder:
             return
         if known is not None and worker_of(known) is None:
-            raise taken(claim)  # a secret's hold does not end before the session
+            raise taken(claim)  # what is no connection holds until the session ends
         if away:
             session.grant(claim)
             self._granted_alone.add((claim.session_id, claim.user_id))

@@ -36,7 +36,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from service.core.line_budget import LineBudget
-from service.core.player_claim import is_holder
 from service.core.pn_counter import Applied, Replica, SessionSnapshot, Stamp, WorkerRow
 from service.core.shared_session import Lost, OperationBatch
 from service.core.stream_messages import Message, Unreadable, read_message
@@ -146,11 +145,14 @@ class RedisGateway:
         await self._call(calls)
 
     async def claim(self, calls: Sequence[ClaimCall]) -> list[str | None]:
-        """Who may play as each user now, in one round trip; None where there is no such session."""
+        """Who may play as each user now, in one round trip; None where there is no such session.
+
+        Odd text that somebody wrote there is a holder as any other: one who is nobody here.
+        """
         answers = await self._call(
             [("claim", one.session_id, (one.user_id, one.holder, one.connection, one.gone)) for one in calls]
         )
-        return [holder if is_holder(holder := answer.decode()) else None for answer in answers]
+        return [None if answer == b"SYNC" else answer.decode(errors="replace") for answer in answers]
 
     async def release(self, calls: Sequence[ClaimCall]) -> None:
         """Free the users who are held by these connections."""

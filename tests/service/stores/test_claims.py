@@ -90,6 +90,20 @@ async def test_a_worker_that_is_gone_holds_nobody(pair, monkeypatch):
     assert await claim(one, HERS)
 
 
+@pytest.mark.parametrize("odd", [b"nobody", b"\xff\xfe"])
+async def test_an_odd_holder_is_somebody_else(pair, server, odd):
+    """Whoever reaches Redis can write there: the user is taken, once and for all, and nothing is asked again."""
+    one, _ = pair
+    await confirmed(one, 1)
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(f"leaderboard:{{{SESSION}}}:holders", "u", odd)
+        assert not await claim(one, HERS)
+        assert not await claim(one, HERS)
+        assert one._claims.is_settled(SESSION)
+        assert client.hget(f"leaderboard:{{{SESSION}}}:holders", "u") == odd
+    assert (await confirmed(one, 1)).score == 2
+
+
 async def test_while_redis_is_away_a_worker_decides_by_what_it_knows(pair, server):
     """Who was there stays; who is new is granted here, and at the other worker after Redis is back."""
     one, two = pair
