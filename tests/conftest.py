@@ -93,8 +93,9 @@ def _shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     `nox -s hostile_shell` runs the marked ones, so a test without the mark may not start a process.
     """
     marked = request.node.get_closest_marker("starts_process") is not None
-    for name in [] if marked else filter(is_of_the_user, list(os.environ)):
-        monkeypatch.delenv(name)
+    for name in [] if marked else list(os.environ):
+        if is_of_the_user(name) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
     before = len(STARTED)
     yield
     if not marked and STARTED[before:]:
