@@ -1,18 +1,19 @@
 // One logical connection to the service over successive sockets.
 //
 // Promises: the seat (playing as a user, or watching) is restored after each reconnect; points stay
-// in the outbox until they are answered; close codes decide whether and when to retry; after `check`
-// a connection that died in silence is replaced within a second, or three if its round trips were long.
+// in the outbox until they are answered, also over a reload; close codes decide whether and when to retry;
+// after `check`, or points that stay unanswered for a second, a connection that died in silence is
+// replaced within a second, or three if its round trips were long.
 // Events: "state" · "message" {type, data} · "refused" {message, and of a seat code}.
 // States: stopped until `open`, then connecting → live → waiting → connecting …, or stopped until `retryNow`.
 
-import { Outbox } from "./outbox.js";
+import { Outbox, PENDING } from "./outbox.js";
 import { decode, join, newOpId, ping, score, watch } from "./protocol.js";
 import { afterClose } from "./retry.js";
 
 const FIRST_PING = 300; // ms after the first board, once the page is idle
 const PING_EVERY = 3_000; // ms
-const SILENT_PINGS = 3; // without any frame: the connection is dead
+const SILENT_PINGS = 3; // without any frame: the connection is dead; a first try to connect gets fewer
 const SLEPT = 3 * PING_EVERY; // ms between two beats: the machine slept
 const CHECKED = 700; // ms until a checked connection must have said something …
 const CHECKED_SLOW = 3_000; // … or three round trips, up to this
@@ -31,7 +32,8 @@ export class Connection extends EventTarget {
 	#player = null; // {userId, username?} or null while watching
 	#seated = false;
 	#seatSentAt = -Infinity;
-	#outbox = new Outbox();
+	#outbox;
+	#kept;
 	#socket;
 	#tries = 0;
 	#liveSince = null;
@@ -44,8 +46,11 @@ export class Connection extends EventTarget {
 	#retryTimer;
 	#flushTimer;
 
-	constructor(url, sessionId, secret) {
+	/** `kept` has `get(name)` and `set(name, value)`, which outlive a reload. */
+	constructor(url, sessionId, secret, kept) {
 		super();
+		this.#kept = kept;
+		this.#outbox = new Outbox(kept.get(`outbox:${sessionId}`));
 		this.#url = url;
 		this.#sessionId = sessionId;
 		this.#secret = secret;
@@ -81,8 +86,9 @@ export class Connection extends EventTarget {
 
 	/** Scores for the current player, now or once connected; false if the outbox is full. */
 	score(points) {
-		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points, performance.now())) return false;
+		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points, Date.now())) return false;
 		this.#flush();
+		setTimeout(() => this.#doubt(), PENDING);
 		return true;
 	}
 
@@ -91,18 +97,20 @@ export class Connection extends EventTarget {
 		return this.#outbox.pending(this.#player?.userId);
 	}
 
-	/** Ends a wait or a stop. */
+	/** Ends a wait, a stop or an attempt that takes too long, and connects. */
 	retryNow() {
-		if (this.state === "waiting" || this.state === "stopped") this.open();
+		this.#lost(CUT);
+		this.open();
 	}
 
 	/** After a sleep: asks whether the other end is still there, and replaces a connection that does not answer. */
 	check() {
 		if (this.state === "waiting") return this.#retryBy(this.#retryNotBefore);
-		if (this.state === "connecting" && Date.now() - this.#openedAt > PING_EVERY) return this.#replace();
-		if (this.state !== "live" || this.#checkTimer !== null) return;
+		if (this.state === "stopped" || this.#checkTimer !== null) return;
 		this.#send(ping(performance.now()));
-		this.#checkTimer = setTimeout(() => this.#replace(), Math.min(CHECKED_SLOW, Math.max(CHECKED, 3 * this.trip)));
+		const patience = Math.min(CHECKED_SLOW, Math.max(CHECKED, 3 * this.trip));
+		const left = this.state === "live" ? patience : this.#openedAt + CHECKED_SLOW - Date.now();
+		this.#checkTimer = setTimeout(() => this.retryNow(), left);
 	}
 
 	/** Loses the connection and what is in flight, as if a cable were pulled. */
@@ -134,13 +142,13 @@ export class Connection extends EventTarget {
 	}
 
 	#failed({ code, message, opId, retryAfter }) {
-		const now = performance.now();
+		const now = Date.now();
 		if (code === "rate-limited" || Number.isFinite(retryAfter)) {
 			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
 			if (code !== "rate-limited") this.#emit("refused", { message }); // for a while
 			if (opId) this.#outbox.postpone(opId, now + wait);
 			// The error does not name the frame. If it may have been the seat, taking it again is harmless.
-			else if (now - this.#seatSentAt < STABLE) setTimeout(() => this.#takeSeat(), wait);
+			else if (performance.now() - this.#seatSentAt < STABLE) setTimeout(() => this.#takeSeat(), wait);
 			this.#flush();
 		} else if (code === "not-joined" && opId && this.#player) {
 			this.#outbox.postpone(opId, now);
@@ -161,14 +169,25 @@ export class Connection extends EventTarget {
 
 	/** Sends what is due; only from a confirmed seat, to avoid `not-joined`. */
 	#flush() {
+		this.#keep();
 		if (!this.#seated || !this.#player) return;
-		const now = performance.now();
+		const now = Date.now();
 		const given = this.#outbox.abandon(now);
 		if (given.length > 0) this.#emit("refused", { message: `${given.length} scores could not be confirmed.` });
 		for (const { points, opId } of this.#outbox.due(this.#player.userId, now)) this.#send(score(points, opId));
+		this.#keep();
 		const wakeAt = this.#outbox.wakeAt(now);
 		clearTimeout(this.#flushTimer);
 		if (wakeAt !== null) this.#flushTimer = setTimeout(() => this.#flush(), wakeAt - now + 1);
+	}
+
+	#doubt() {
+		const { since } = this.pending;
+		if (this.state === "live" && Date.now() - (since ?? Infinity) >= PENDING) this.check();
+	}
+
+	#keep() {
+		this.#kept.set(`outbox:${this.#sessionId}`, this.#outbox.content);
 	}
 
 	#send(message) {
@@ -181,18 +200,14 @@ export class Connection extends EventTarget {
 		this.#beatAt = Date.now();
 		if (slept) return this.check(); // with the page in sight: no event tells it
 		this.#silent += 1;
-		if (this.#silent > SILENT_PINGS) this.#lost(CUT);
+		const most = this.state === "live" ? SILENT_PINGS : Math.max(1, Math.min(SILENT_PINGS, this.#tries));
+		if (this.#silent > most) this.#lost(CUT);
 		else this.#send(ping(performance.now()));
 	}
 
 	#checked() {
 		clearTimeout(this.#checkTimer);
 		this.#checkTimer = null;
-	}
-
-	#replace() {
-		this.#lost(CUT);
-		this.retryNow();
 	}
 
 	#lost(code) {

@@ -44,7 +44,7 @@ function secret() {
 	return given || lasting(`secret:${sessionId}`, newSecret);
 }
 
-const connection = new Connection(socketUrl(document.baseURI), sessionId, secret());
+const connection = new Connection(socketUrl(document.baseURI), sessionId, secret(), memory);
 
 const state = {
 	sessionId,
@@ -139,7 +139,11 @@ const said = {
 
 function presence({ userId, username, avatar, totalParticipants }, joined) {
 	participants(totalParticipants);
-	if (userId === state.player?.userId && avatar) state.player.avatar ??= avatar;
+	if (userId === state.player?.userId) {
+		if (avatar) state.player.avatar ??= avatar;
+		if (state.player.joined) return; // again, after a reconnect
+		state.player.joined = joined;
+	}
 	if (notices.names(joined, performance.now())) view.notice(joined ? "joined" : "left", username ?? userId, avatar);
 	else view.summary(notices.summary());
 }

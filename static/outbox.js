@@ -1,4 +1,4 @@
-// Points without an answer. Pure: time is an argument, in ms.
+// Points without an answer. Pure: time is an argument, in ms of the day, which a reload does not reset.
 //
 // The rule of this file: a score keeps its `opId` from the click to the answer, so it may be sent any
 // number of times and counts once. It leaves when answered or refused, or is abandoned once the
@@ -6,11 +6,22 @@
 
 const WINDOW = 10; // unanswered at a time, against the rate limit
 const CAPACITY = 200;
+export const PENDING = 1_000; // ms that an answer may take before its points are called pending
 const REMEMBERED = 270_000; // the service remembers an opId for at least 5 minutes; stay below
 
 export class Outbox {
 	#scores = new Map(); // by opId
 	#heldUntil = 0;
+
+	/** Begins with what an outbox before a reload had: its `content`. */
+	constructor(content) {
+		for (const score of content ?? []) this.#scores.set(score.opId, { ...score, inFlight: false });
+	}
+
+	/** All points, oldest first. */
+	get content() {
+		return [...this.#scores.values()];
+	}
 
 	/** Adds points of a user; false if full. */
 	add(opId, userId, points, now) {
@@ -54,7 +65,7 @@ export class Outbox {
 
 	/** Removes scores sent so long ago that a repeat could count twice. */
 	abandon(now) {
-		const old = [...this.#scores.values()].filter(
+		const old = this.content.filter(
 			(score) => !score.inFlight && score.sentFirst !== null && now - score.sentFirst > REMEMBERED,
 		);
 		for (const score of old) this.#scores.delete(score.opId);
@@ -63,7 +74,7 @@ export class Outbox {
 
 	/** When scores that are held back may go (ms), or null. */
 	wakeAt(now) {
-		const waits = [...this.#scores.values()].some((score) => !score.inFlight);
+		const waits = this.content.some((score) => !score.inFlight);
 		return waits && now < this.#heldUntil ? this.#heldUntil : null;
 	}
 
@@ -74,6 +85,6 @@ export class Outbox {
 	}
 
 	#of(userId) {
-		return [...this.#scores.values()].filter((score) => score.userId === userId);
+		return this.content.filter((score) => score.userId === userId);
 	}
 }

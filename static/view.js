@@ -5,13 +5,13 @@
 // move continues from where it was.
 
 import { NO_BOARD, ago, changes, count, extent, pinned, share, signed, spoken } from "./board.js";
+import { PENDING } from "./outbox.js";
 
 const MOVE = { duration: 520, easing: "cubic-bezier(.2, .8, .2, 1)" }; // ms
 const COUNT_UP = 600; // ms
 const MARK = 2_600; // ms that a gain or a climb is shown
 const NOTICE = 5_000; // ms
 const NOTICES = 4; // at a time
-const PENDING = 1_000; // ms that an answer may take before its points are shown as pending
 const SPEAK_EVERY = 4_000; // ms
 
 const root = document.documentElement;
@@ -171,13 +171,13 @@ export class View {
 		const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
 		put("link", { connecting: "Connecting…", live: "Live", waiting: "Offline", stopped: "Stopped" }[state]);
 		put("trip", trip === null ? "" : `${trip < 10 ? trip.toFixed(1) : Math.round(trip)} ms`);
-		$("strip").hidden = !reason || (!waiting && state !== "stopped");
-		put("strip-text", reason + (waiting ? ` Trying again in ${seconds} s.` : ""));
+		$("strip").hidden = !reason || state === "live";
+		put("strip-text", reason + (waiting ? ` Trying again in ${seconds} s.` : state === "connecting" ? " Connecting…" : ""));
 		put("age", boardAt === null ? "" : ago(performance.now() - boardAt));
 		put("storage", degraded ? "▲ Degraded: scores in memory only" : { memory: "In memory", redis: "In Redis" }[storage] ?? "");
 		clearTimeout(this.#clock);
 		const { since } = connection.pending;
-		const due = since === null ? Infinity : since + PENDING - performance.now();
+		const due = since === null ? Infinity : since + PENDING - Date.now();
 		this.#clock = setTimeout(() => this.changed(), waiting ? 250 : due > 0 ? Math.min(due, 1_000) : 1_000);
 	}
 
@@ -219,7 +219,7 @@ export class View {
 		this.#face($("own-avatar"), avatar, username ?? "");
 		this.#countTo(this.#own, standing.score);
 		const { count: waiting, points, since } = connection.pending;
-		const told = connection.state !== "live" ? "will be sent" : performance.now() - since >= PENDING ? "pending" : "";
+		const told = connection.state !== "live" ? "will be sent" : Date.now() - since >= PENDING ? "pending" : "";
 		put("pending", waiting > 0 && told ? `${signed(points)} ${told}` : "");
 		put("pick-title", player ? "Switch player" : "Play as");
 	}

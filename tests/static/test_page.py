@@ -19,7 +19,7 @@ from playwright.async_api import Page, Route, expect
 from loadtest.target.processes import Service
 
 STATIC = Path(__file__).parents[2] / "static"
-BUDGET = 67_000  # bytes of the whole page, uncompressed
+BUDGET = 69_000  # bytes of the whole page, uncompressed
 SHOWN = """() => [...document.querySelectorAll("[data-board] > li")]
     .map((row) => [row.dataset.user, Number(row.dataset.rank), Number(row.dataset.score)])"""
 

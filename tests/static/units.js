@@ -90,6 +90,15 @@ test("a rate limit holds everything back until the given time", () => {
 	same(outbox.wakeAt(500), null);
 });
 
+test("what is unanswered outlives a reload, and is in flight no more", () => {
+	const outbox = filled("one", "two", "three");
+	outbox.due("alice", 5);
+	outbox.take("two");
+	const after = new Outbox(JSON.parse(JSON.stringify(outbox.content)));
+	same(ids(after.due("alice", 9)), ["one", "three"]);
+	same(after.content.map((score) => score.sentFirst), [5, 5]);
+});
+
 test("the oldest unanswered points tell since when points are pending", () => {
 	const outbox = new Outbox();
 	outbox.add("one", "alice", 10, 5);
