@@ -28,6 +28,7 @@ SPARE = 10  # descriptors that may come and go
 SHARE_OF_RATE = 0.8  # of the updates that are wanted; players pause between their visits
 ENDS_WITHIN = 60.0  # seconds until sessions without players are gone from Redis
 SESSION_TTL = 5  # seconds
+TELLS_WITHIN = 60.0  # seconds; a snapshot of all allocations takes one or two
 
 Say = Callable[[str], None]
 
@@ -87,23 +88,42 @@ class Run:
         every = max(0.1, 60 * options.minutes / SAMPLES)
         while (at := time.monotonic() - began) < 60 * options.minutes and service.alive and not playing.done():
             self._sample(at, service)
+            if at >= 60 * self._settled:
+                Path(self._folder, "settled").touch()
             if time.monotonic() >= said + SAY_EVERY:
                 said = time.monotonic()
                 self._say(self._figures(at, crowd))
             await asyncio.sleep(every)
         crowd.counts["seconds"] = round(time.monotonic() - began)
         self._say(self._figures(at, crowd))
+        if options.trace:
+            await self._tell_what_grew()
         playing.cancel()
         with suppress(asyncio.CancelledError):
             await playing
         return crowd
+
+    @property
+    def _settled(self) -> float:
+        """Minutes after which nothing may grow any more."""
+        options = self._options
+        return max(options.minutes / 4, OP_ID_MINUTES if options.op_ids and options.minutes > 20 else 0)
+
+    async def _tell_what_grew(self) -> None:
+        """Say which lines of the service hold more than when it had settled."""
+        Path(self._folder, "over").touch()
+        end = time.monotonic() + TELLS_WITHIN
+        while not (found := list(Path(self._folder).glob("*.growth"))) and time.monotonic() < end:
+            await asyncio.sleep(0.5)
+        for file in found:
+            self._say(f"  grew most since then, in process {file.stem}:\n{file.read_text('utf-8')}")
 
     def _sample(self, at: float, service: WatchedService) -> None:
         self._samples.add(at, memory=resident(service.pid), descriptors=descriptors(service.pid))
         if self._redis is not None:
             with redis.Redis.from_url(self._redis.url) as client:
                 self._samples.add(at, redis=client.info("memory")["used_memory"] / MEGABYTE)
-        if traced := [int(file.read_text()) for file in Path(self._folder).iterdir() if file.suffix != ".new"]:
+        if traced := [int(file.read_text()) for file in Path(self._folder).glob("*.traced")]:
             self._samples.add(at, traced=sum(traced) / MEGABYTE)
 
     def _figures(self, at: float, crowd: Crowd) -> str:
@@ -113,9 +133,8 @@ class Run:
 
     def _verdict(self, crowd: Crowd) -> list[str]:
         options = self._options
-        settled = max(options.minutes / 4, OP_ID_MINUTES if options.op_ids and options.minutes > 20 else 0)
-        samples = self._samples.since(60 * settled)
-        self._say(f"from minute {settled:g} on:")
+        samples = self._samples.since(60 * self._settled)
+        self._say(f"from minute {self._settled:g} on:")
         faults = []
         for name in [name for name in ("memory", "traced", "redis") if name in samples]:
             found = slope(samples[name])
