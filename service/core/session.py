@@ -113,8 +113,8 @@ class OpMemory:
     """
 
     def __init__(self, now: float) -> None:
-        self._young: dict[tuple[str, str], int] = {}
-        self._old: dict[tuple[str, str], int] = {}
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
         self._begun = now
 
     def __len__(self) -> int:
@@ -122,14 +122,14 @@ class OpMemory:
 
     def recall(self, user_id: str, op_id: str) -> int | None:
         """The points of a remembered update, or None."""
-        key = (user_id, op_id)
+        key = _key(user_id, op_id)
         points = self._young.get(key)
         return self._old.get(key) if points is None else points
 
     def remember(self, user_id: str, op_id: str, points: int, now: float) -> None:
         """Keep the id for at least `OP_MEMORY` seconds from now."""
         self.forget(now)
-        self._young[user_id, op_id] = points
+        self._young[_key(user_id, op_id)] = points
 
     def forget(self, now: float) -> None:
         """Drop ids that are older than two periods."""
@@ -138,6 +138,11 @@ class OpMemory:
             self._old = self._young if age < 2 * OP_MEMORY else {}
             self._young = {}
             self._begun = now
+
+
+def _key(user_id: str, op_id: str) -> str:
+    # One string for each id, not a pair of two objects: half the memory. A user id has no such sign.
+    return f"{user_id}\0{op_id}"
 
 
 def check_total(total: int, op_id: str | None) -> None:
