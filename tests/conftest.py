@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The shell, as it is, for a test marked `starts_process`; without another setup for all others, which start none.
+    """The shell as it is for a test marked `starts_process`; for others, which start none, without setups and proxies.
 
     `nox -s hostile_shell` runs the marked ones, so a test without the mark may not start a process.
     """
