@@ -86,9 +86,10 @@ export class Connection extends EventTarget {
 
 	/** Scores for the current player, now or once connected; false if the outbox is full. */
 	score(points) {
-		if (!this.#player || !this.#outbox.add(newOpId(), this.#player.userId, points, Date.now())) return false;
+		const opId = newOpId();
+		if (!this.#player || !this.#outbox.add(opId, this.#player.userId, points, Date.now())) return false;
 		this.#flush();
-		setTimeout(() => this.#doubt(), PENDING);
+		setTimeout(() => this.state === "live" && this.#outbox.has(opId) && this.check(), PENDING);
 		return true;
 	}
 
@@ -149,7 +150,6 @@ export class Connection extends EventTarget {
 			if (opId) this.#outbox.postpone(opId, now + wait);
 			// The error does not name the frame. If it may have been the seat, taking it again is harmless.
 			else if (performance.now() - this.#seatSentAt < STABLE) setTimeout(() => this.#takeSeat(), wait);
-			this.#flush();
 		} else if (code === "not-joined" && opId && this.#player) {
 			this.#outbox.postpone(opId, now);
 			if (this.#seated) this.#takeSeat();
@@ -158,6 +158,7 @@ export class Connection extends EventTarget {
 		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
 			this.#emit("refused", { code, message, seat: true });
 		}
+		this.#flush();
 	}
 
 	#takeSeat() {
@@ -167,27 +168,22 @@ export class Connection extends EventTarget {
 		this.#send(this.#player ? join(this.#sessionId, userId, username, this.#secret) : watch(this.#sessionId));
 	}
 
-	/** Sends what is due; only from a confirmed seat, to avoid `not-joined`. */
+	/** Sends what is due, and keeps what is unanswered. */
 	#flush() {
-		this.#keep();
+		this.#sendDue();
+		this.#kept.set(`outbox:${this.#sessionId}`, this.#outbox.content);
+	}
+
+	/** Only from a confirmed seat, to avoid `not-joined`. */
+	#sendDue() {
 		if (!this.#seated || !this.#player) return;
 		const now = Date.now();
 		const given = this.#outbox.abandon(now);
 		if (given.length > 0) this.#emit("refused", { message: `${given.length} scores could not be confirmed.` });
 		for (const { points, opId } of this.#outbox.due(this.#player.userId, now)) this.#send(score(points, opId));
-		this.#keep();
 		const wakeAt = this.#outbox.wakeAt(now);
 		clearTimeout(this.#flushTimer);
 		if (wakeAt !== null) this.#flushTimer = setTimeout(() => this.#flush(), wakeAt - now + 1);
-	}
-
-	#doubt() {
-		const { since } = this.pending;
-		if (this.state === "live" && Date.now() - (since ?? Infinity) >= PENDING) this.check();
-	}
-
-	#keep() {
-		this.#kept.set(`outbox:${this.#sessionId}`, this.#outbox.content);
 	}
 
 	#send(message) {

@@ -23,6 +23,11 @@ export class Outbox {
 		return [...this.#scores.values()];
 	}
 
+	/** Whether a score is still without an answer. */
+	has(opId) {
+		return this.#scores.has(opId);
+	}
+
 	/** Adds points of a user; false if full. */
 	add(opId, userId, points, now) {
 		if (this.#scores.size >= CAPACITY) return false;
