@@ -26,6 +26,7 @@ export class Connection extends EventTarget {
 	reason = ""; // why it waits or stopped
 	retryAt = null; // ms on the clock of performance.now()
 	trip = null; // ms, of the last ping
+	openedAt; // when it last began to connect, in ms on the clock of the day, which goes on while the machine sleeps
 	#url;
 	#sessionId;
 	#secret; // where players are locked, only who has it may play as a user who was played with it
@@ -37,7 +38,6 @@ export class Connection extends EventTarget {
 	#socket;
 	#tries = 0;
 	#liveSince = null;
-	#openedAt; // ms on the clock of the day, which goes on while the machine sleeps
 	#silent = 0;
 	#beatAt;
 	#heartbeat;
@@ -60,12 +60,12 @@ export class Connection extends EventTarget {
 	open() {
 		clearTimeout(this.#retryTimer);
 		clearInterval(this.#heartbeat);
+		this.openedAt = this.#beatAt = Date.now();
 		this.#enter("connecting");
 		const socket = new WebSocket(this.#url);
 		this.#socket = socket;
 		this.#seated = false;
 		this.#silent = 0;
-		this.#openedAt = this.#beatAt = Date.now();
 		socket.onopen = () => this.#takeSeat();
 		socket.onmessage = ({ data }) => this.#receive(data);
 		socket.onclose = ({ code }) => this.#lost(code);
@@ -110,7 +110,7 @@ export class Connection extends EventTarget {
 		if (this.state === "stopped" || this.#checkTimer !== null) return;
 		this.#send(ping(performance.now()));
 		const patience = Math.min(CHECKED_SLOW, Math.max(CHECKED, 3 * this.trip));
-		const left = this.state === "live" ? patience : this.#openedAt + CHECKED_SLOW - Date.now();
+		const left = this.state === "live" ? patience : this.openedAt + CHECKED_SLOW - Date.now();
 		this.#checkTimer = setTimeout(() => this.retryNow(), left);
 	}
 
@@ -147,7 +147,7 @@ export class Connection extends EventTarget {
 		if (code === "rate-limited" || Number.isFinite(retryAfter)) {
 			const wait = Number.isFinite(retryAfter) ? Math.max(50, 1000 * retryAfter) : 1_000;
 			if (code !== "rate-limited") this.#emit("refused", { message }); // for a while
-			if (opId) this.#outbox.postpone(opId, now + wait);
+			if (opId) this.#outbox.postpone(opId, now + wait, code === "rate-limited" ? wait : 0);
 			// The error does not name the frame. If it may have been the seat, taking it again is harmless.
 			else if (performance.now() - this.#seatSentAt < STABLE) setTimeout(() => this.#takeSeat(), wait);
 		} else if (code === "not-joined" && opId && this.#player) {

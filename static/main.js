@@ -63,6 +63,7 @@ const here = (path) => new URL(path, document.baseURI);
 // -- Who plays --
 
 function play(userId, username) {
+	if (userId !== state.player?.userId) tellOfUnsent();
 	const known = state.people.find((person) => person.id === userId);
 	state.player = { ...known, userId, username: username ?? known?.username ?? userId };
 	state.standing = standingOn(state.board, userId, NO_STANDING);
@@ -73,12 +74,19 @@ function play(userId, username) {
 }
 
 function watch() {
+	tellOfUnsent();
 	state.player = null;
 	state.standing = NO_STANDING;
 	memory.set(`player:${sessionId}`, false);
 	device.set(`guest:${sessionId}`, null);
 	connection.watch();
 	view.changed();
+}
+
+/** Points that wait for the line wait on for the player who leaves. */
+function tellOfUnsent() {
+	const { count, points } = connection.pending;
+	if (count > 0 && connection.state !== "live") view.notice(`${signed(points)} not sent: play as ${quoted(state.player.username)} again here`);
 }
 
 /** Plays as this device's guest of that name; returns why not, or "". */

@@ -4,7 +4,7 @@
 // number of times and counts once. It leaves when answered or refused, or is abandoned once the
 // service may have forgotten an id that it perhaps received.
 
-const WINDOW = 10; // unanswered at a time, against the rate limit
+const WINDOW = 10; // unanswered at a time, until a rate limit shows
 const CAPACITY = 200;
 export const PENDING = 1_000; // ms that an answer may take before its points are called pending
 const REMEMBERED = 270_000; // the service remembers an opId for at least 5 minutes; stay below
@@ -12,6 +12,7 @@ const REMEMBERED = 270_000; // the service remembers an opId for at least 5 minu
 export class Outbox {
 	#scores = new Map(); // by opId
 	#heldUntil = 0;
+	#gap = 0; // ms from score to score after a rate limit, until all are sent
 
 	/** Begins with what an outbox before a reload had: its `content`. */
 	constructor(content) {
@@ -39,12 +40,15 @@ export class Outbox {
 	due(userId, now) {
 		if (now < this.#heldUntil) return [];
 		const own = this.#of(userId);
-		const room = WINDOW - own.filter((score) => score.inFlight).length;
-		const due = own.filter((score) => !score.inFlight).slice(0, Math.max(0, room));
+		const waiting = own.filter((score) => !score.inFlight);
+		if (waiting.length === 0) this.#gap = 0;
+		const room = this.#gap > 0 ? 1 : WINDOW - own.length + waiting.length;
+		const due = waiting.slice(0, Math.max(0, room));
 		for (const score of due) {
 			score.inFlight = true;
 			score.sentFirst ??= now;
 		}
+		this.#heldUntil = now + this.#gap;
 		return due;
 	}
 
@@ -55,12 +59,13 @@ export class Outbox {
 		return score;
 	}
 
-	/** Rate-limited: this score is sent again, and nothing before `until`. */
-	postpone(opId, until) {
+	/** Refused for a while: this score is sent again, and nothing before `until`; then, after a rate limit, one each `gap`. */
+	postpone(opId, until, gap = 0) {
 		const score = this.#scores.get(opId);
 		if (!score) return;
 		score.inFlight = false;
 		this.#heldUntil = Math.max(this.#heldUntil, until);
+		this.#gap = Math.max(this.#gap, gap);
 	}
 
 	/** Connection lost: everything unanswered is sent again. */

@@ -165,19 +165,21 @@ export class View {
 
 	#drawConnection({ degraded }) {
 		const { connection, boardAt, storage } = this.#state;
-		const { state, trip, reason, retryAt } = connection;
+		const { state, trip, reason, retryAt, openedAt } = connection;
 		mark(root, { connection: state, degraded });
 		const waiting = state === "waiting";
-		const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+		const until = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+		const since = Math.floor((Date.now() - openedAt) / 1000);
 		put("link", { connecting: "Connecting…", live: "Live", waiting: "Offline", stopped: "Stopped" }[state]);
 		put("trip", trip === null ? "" : `${trip < 10 ? trip.toFixed(1) : Math.round(trip)} ms`);
 		$("strip").hidden = !reason || state === "live";
-		put("strip-text", reason + (waiting ? ` Trying again in ${seconds} s.` : state === "connecting" ? " Connecting…" : ""));
+		const doing = { waiting: ` Trying again in ${until} s.`, connecting: ` Connecting… ${since} s` }[state] ?? "";
+		put("strip-text", reason + doing);
 		put("age", boardAt === null ? "" : ago(performance.now() - boardAt));
 		put("storage", degraded ? "▲ Degraded: scores in memory only" : { memory: "In memory", redis: "In Redis" }[storage] ?? "");
 		clearTimeout(this.#clock);
-		const { since } = connection.pending;
-		const due = since === null ? Infinity : since + PENDING - Date.now();
+		const oldest = connection.pending.since;
+		const due = oldest === null ? Infinity : oldest + PENDING - Date.now();
 		this.#clock = setTimeout(() => this.changed(), waiting ? 250 : due > 0 ? Math.min(due, 1_000) : 1_000);
 	}
 

@@ -169,6 +169,28 @@ async def test_points_survive_dropped_connections_exactly_once(quiz: str, visit:
 
 
 @browser_test
+async def test_many_waiting_points_go_at_the_rate_that_the_service_takes(quiz: str, visit: Any) -> None:
+    """More than its burst wait for the line: a few are refused, each is taken once, and the line is kept."""
+    page = await live(await visit(f"{quiz}&user=alice"))
+    lines: list[Any] = []
+    heard: list[str] = []
+
+    def listen(line: Any) -> None:
+        lines.append(line)
+        line.on("framereceived", lambda frame: heard.append(str(frame)))
+
+    page.on("websocket", listen)
+    await page.evaluate(
+        """() => { leaderboard.drop(); const button = document.querySelector("button[data-points='25']");
+        for (let i = 0; i < 70; i++) button.click(); document.querySelector('[data-action=retry]').click() }"""
+    )
+    await expect(row(page, "alice")).to_have_attribute("data-score", "1750")
+    assert 1 <= sum("rate-limited" in frame for frame in heard) <= 20
+    assert len(lines) == 1
+    await expect(page.locator("[data-pending]")).to_have_text("")
+
+
+@browser_test
 async def test_a_restart_of_the_service_is_survived(start_service: Callable[..., Service], visit: Any) -> None:
     """When the service comes back on its port, the page rejoins by itself and sends what it still holds."""
     first = start_service()

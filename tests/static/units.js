@@ -90,6 +90,20 @@ test("a rate limit holds everything back until the given time", () => {
 	same(outbox.wakeAt(500), null);
 });
 
+test("after a rate limit one score goes each gap, until none waits", () => {
+	const outbox = filled("one", "two", "three");
+	outbox.due("alice", 0);
+	outbox.postpone("two", 50, 50);
+	outbox.postpone("three", 40, 40);
+	same(outbox.due("alice", 49), []);
+	same(ids(outbox.due("alice", 50)), ["two"]);
+	same([outbox.due("alice", 99), outbox.wakeAt(99)], [[], 100]);
+	same(ids(outbox.due("alice", 100)), ["three"]);
+	same(outbox.due("alice", 150), []);
+	for (const id of ["four", "five"]) outbox.add(id, "alice", 10, 150);
+	same(ids(outbox.due("alice", 150)), ["four", "five"]);
+});
+
 test("what is unanswered outlives a reload, and is in flight no more", () => {
 	const outbox = filled("one", "two", "three");
 	outbox.due("alice", 5);
