@@ -43,8 +43,20 @@ _PLACES = {
 }
 
 
+# What the notebooks import beside the service's own packages: the extras `notebook` and `loadtest`.
+PACKAGES = ("jupyterlab", "ipywidgets", "bqplot", "matplotlib", "numpy", "locust", "psutil")
+
+
+def how_to_install(package: str | None) -> str:
+    """What a person is told to whom a package is missing."""
+    return f"cockpit: it needs {package}: pip install '.[notebook,loadtest]'"
+
+
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _PLACES[name]
-    return getattr(import_module(f"{__name__}.{module}"), attribute)
+    try:
+        return getattr(import_module(f"{__name__}.{module}"), attribute)
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(how_to_install(missing.name), name=missing.name) from None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
+from cockpit import PACKAGES, how_to_install
 from loadtest.report.console import end_quietly_on_interrupt
 
 USAGE = """\
@@ -27,12 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if {"-h", "--help"} & set(given):
         sys.stdout.write(USAGE)
         return 0
+    # What only a kernel would miss, later, is missed here; found but not imported, as Locust patches sockets.
+    for name in PACKAGES:
+        if find_spec(name) is None:
+            return _missing(name)
     try:
         from cockpit.host import jupyterlab_server  # noqa: PLC0415 - the help needs no extra
     except ModuleNotFoundError as missing:
-        sys.stderr.write(f"cockpit: it needs {missing.name}: pip install '.[notebook,loadtest]'\n")
-        return WRONG_USAGE
+        return _missing(missing.name)
     return jupyterlab_server.serve(given)
+
+
+def _missing(package: str | None) -> int:
+    sys.stderr.write(f"{how_to_install(package)}\n")
+    return WRONG_USAGE
 
 
 if __name__ == "__main__":

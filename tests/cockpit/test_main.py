@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cockpit
@@ -22,33 +24,52 @@ sys.stdin.read()
 """
 
 
+def _run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+
+
 def test_help_needs_no_extra() -> None:
     """It is on stdout, and neither JupyterLab nor a widget is loaded for it."""
     code = (
         "import sys; from cockpit.__main__ import main; status = main(['--help'])\n"
         "sys.exit(status or 'jupyterlab' in sys.modules or 'ipywidgets' in sys.modules)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATH}, capture_output=True, text=True,
-        timeout=30, check=False,
-    )  # fmt: skip
+    ended = _run(code)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("usage: python -m cockpit [--redis]")
 
 
-@pytest.mark.parametrize("name", ["jupyterlab", "httpx"])
-def test_a_missing_extra_is_one_clear_line(tmp_path: Path, name: str) -> None:
-    """It names the package and how to get it."""
-    (tmp_path / "jupyterlab").mkdir()
-    (tmp_path / "jupyterlab" / "labapp.py").write_text("LabApp = None")  # the whole one is slow to load
-    missing = tmp_path / (f"{name}/__init__.py" if name == "jupyterlab" else f"{name}.py")
-    missing.write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')")
-    ended = subprocess.run(
-        [sys.executable, "-m", "cockpit"], env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PATH}"},
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+MISSING = """
+import sys
+sys.modules[sys.argv.pop()] = None  # as if it were not installed
+"""
+
+
+@pytest.mark.parametrize("name", [*cockpit.PACKAGES, "httpx"])
+def test_a_missing_extra_is_one_clear_line(name: str) -> None:
+    """It names the package and how to get it, also one that only the notebook's kernel would miss."""
+    ended = _run(f"{MISSING}from cockpit.__main__ import main\nsys.exit(main([]))", name)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"cockpit: it needs {name}: pip install '.[notebook,loadtest]'\n"
+
+
+@pytest.mark.parametrize("name", ["ipywidgets", "numpy"])
+def test_a_notebook_says_what_is_missing(name: str) -> None:
+    """A kernel of another environment, as VS Code starts it, need not have the extras."""
+    ended = _run(f"{MISSING}from cockpit import Demo", name)
+    assert ended.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: cockpit: it needs {name}: pip install '.[notebook,loadtest]'"
+    )
+
+
+def test_the_packages_are_those_of_the_extras() -> None:
+    """A package that an extra gains is looked for at the start."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {re.split(r"[^\w-]", one)[0] for one in extras["notebook"] + extras["loadtest"]}
+    assert named == set(cockpit.PACKAGES)
 
 
 def test_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
