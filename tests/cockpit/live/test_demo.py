@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -409,9 +410,9 @@ async def test_bots_keep_their_rate_and_bounds(demo: Demo) -> None:
     """Simulated players score about as often as asked; more than can be is refused in words."""
     demo.simulate(players=20, rate=100)
     await until(lambda: demo.bots.connected == 20)
-    before = demo.state.updates_total
-    await demo.run_for(2)
-    assert 130 <= demo.state.updates_total - before <= 270
+    before, began = demo.state.updates_total, time.monotonic()
+    await demo.run_for(2)  # longer on a busy machine
+    assert 65 <= (demo.state.updates_total - before) / (time.monotonic() - began) <= 135
     assert not demo.bots.refusals
     with pytest.raises(ValueError, match="0 to 200"):
         demo.simulate(players=201, rate=1)
