@@ -33,6 +33,16 @@ def test_memory_that_wanders_is_flat(seed: int) -> None:
     assert found.high < BOUND
 
 
+@pytest.mark.parametrize("phase", [0, 70, 140, 210])
+def test_op_ids_that_rotate_are_flat(phase: int) -> None:
+    """They rise by 14 MB in five minutes and fall; it is below the bound wherever in that the samples begin."""
+    rotating = [(at, value + 14 * ((at + phase) % 300) / 300) for at, value in samples(0, 1)]
+    found = slope(rotating)
+    assert found is not None
+    assert abs(found.an_hour) < 0.5
+    assert found.high < BOUND
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_leak_of_ten_megabytes_an_hour_is_found(seed: int) -> None:
     """The whole interval is above the bound, near the leak."""
