@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hostile_frames import BAD_JSON, BAD_MESSAGES, update
 
 from service.core.errors import ErrorCode, WrongFrame
 from service.core.protocol import (
@@ -105,38 +106,6 @@ def test_a_ping_needs_no_data(frame: str):
     assert isinstance(decode(frame), Ping)
 
 
-def update(points: str) -> str:
-    return '{"type":"update-score","data":{"points":' + points + "}}"
-
-
-def join(user: str, **more: str) -> str:
-    fields = "".join(f',"{key}":{value}' for key, value in more.items())
-    return '{"type":"join-demo","data":{"userId":' + user + fields + "}}"
-
-
-BAD_MESSAGES = {
-    "null": "null", "number": "1", "array": "[]", "string": '"x"', "no type": "{}", "null type": '{"type":null}',
-    "number type": '{"type":5}', "array data": '{"type":"ping","data":[]}', "null data": '{"type":"ping","data":null}',
-    "no points": '{"type":"update-score","data":{}}', "no data": '{"type":"update-score"}',
-    "true points": update("true"), "string points": update('"5"'), "float points": update("5.0"),
-    "exponent points": update("1e2"), "NaN points": update("NaN"), "infinite points": update("-Infinity"),
-    "overflowing points": update("1e999"), "null points": update("null"), "huge points": update("9" * 3000),
-    "too many points": update("1000001"), "too few points": update("-1000001"),
-    "blank user": join('""'), "long user": join('"' + "u" * 65 + '"'), "spaced user": join('"a b"'),
-    "newline user": join(r'"ab\n"'), "slash user": join('"a/b"'), "umlaut user": join('"ä"'), "number user": join("5"),
-    "blank session": join('"a"', sessionId='""'), "slash session": join('"a"', sessionId='"../etc"'),
-    "null name": join('"a"', username="null"), "blank name": join('"a"', username='"  "'),
-    "long name": join('"a"', username='"' + "n" * 33 + '"'), "control name": join('"a"', username=r'"a\u0000"'),
-    "joiner name": join('"a"', username=r'"a\u200db"'), "override name": join('"a"', username=r'"\u202eab"'),
-    "line name": join('"a"', username=r'"a\u2028b"'), "private name": join('"a"', username=r'"\ue000"'),
-    "unassigned name": join('"a"', username=r'"\u0378"'), "zalgo name": join('"a"', username=r'"a\u0316\u0316\u0316"'),
-    "short op": '{"type":"update-score","data":{"points":1,"opId":"1234567"}}',
-    "blank op": '{"type":"update-score","data":{"points":1,"opId":""}}',
-    "dotted op": '{"type":"update-score","data":{"points":1,"opId":"1234.5678"}}',
-    "true t": '{"type":"ping","data":{"t":true}}', "string t": '{"type":"ping","data":{"t":"1"}}',
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", BAD_MESSAGES)
 def test_json_of_the_wrong_shape_or_value_is_a_bad_message(name: str):
     """The error says what was expected and what came."""
@@ -146,14 +115,6 @@ def test_json_of_the_wrong_shape_or_value_is_a_bad_message(name: str):
     assert "expected" in caught.value.message
     assert "got" in caught.value.message
     assert len(caught.value.message) < 300
-
-
-BAD_JSON = {
-    "empty": "", "word": "hello", "cut": '{"type":"ping"', "tail": '{"type":"ping"} x', "quotes": "{'type':'ping'}",
-    "deep": "[" * 2000 + "]" * 2000, "deep object": '{"a":' * 700 + "1" + "}" * 700,
-    "lone surrogate": r'{"type":"\ud800"}', "comma": '{"type":"ping",}', "byte order mark": '\ufeff{"type":"ping"}',
-    "raw control": '{"type":"pi\nng"}',
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD_JSON)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from websockets.client import ClientProtocol
+from raw_client import RawClient, frame
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-from websockets.uri import parse_uri
 
 from service.server.uvicorn_protocol import CONTROL_BURST
 
@@ -20,55 +17,12 @@ pytestmark = pytest.mark.extension
 HELLO = b'{"type":"ping","data":{}}'
 
 
-class RawClient:
-    """A client that sends what it is told to, and nothing by itself; the frames it gets are noted."""
-
-    def __init__(self, url: str) -> None:
-        uri = parse_uri(url)
-        self._protocol = ClientProtocol(uri)
-        self.socket = socket.create_connection((uri.host, uri.port), timeout=10)
-        self._protocol.send_request(self._protocol.connect())
-        self.send(*self._protocol.data_to_send())
-        self.frames: list[Frame] = []
-        while self._protocol.state is State.CONNECTING:
-            self._read()
-
-    def send(self, *parts: bytes) -> None:
-        """Send all of it in one write."""
-        self.socket.sendall(b"".join(parts))
-
-    def until(self, done: Callable[[list[Frame]], bool]) -> list[Frame]:
-        """Read until the frames so far are `done`; return them."""
-        while not done(self.frames):
-            assert self._read(), f"the connection ended after {len(self.frames)} frames"
-        return self.frames
-
-    def close_code(self) -> int | None:
-        """Read to the end of the connection; the code that it was closed with."""
-        while self._read():
-            pass
-        closed = self._protocol.close_rcvd
-        return None if closed is None else closed.code
-
-    def _read(self) -> bool:
-        data = self.socket.recv(65_536)
-        if not data:
-            return False
-        self._protocol.receive_data(data)
-        self.frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
-        return True
-
-
 @pytest.fixture
 def raw(shared_service) -> Iterator[RawClient]:
     """A client of its own of a running service."""
     client = RawClient(shared_service.ws_url)
     yield client
     client.socket.close()
-
-
-def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
-    return Frame(opcode, data, fin).serialize(mask=True)
 
 
 def texts(frames: list[Frame]) -> list[str]:
