@@ -28,7 +28,7 @@ async def on_every_timeline(page: Page, label: str) -> bool:
 
 
 class Lab:
-    """`async with Lab(folder) as lab:` is a running JupyterLab on a free port; it ends as by Ctrl-C.
+    """`async with Lab(folder) as lab:` is a running JupyterLab on a free port; it ends as by Ctrl-C, or with pytest.
 
     `options` are further ones for `python -m cockpit`.
     """
@@ -54,7 +54,7 @@ class Lab:
         }
         self.log = (self.folder / "lab.log").open("wb")
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cockpit", "--no-browser", "--port", "0",
+            sys.executable, "-m", "cockpit", "--until-parent-ends", "--no-browser", "--port", "0",
             f"--IdentityProvider.token={TOKEN}", *self._options,
             cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=self.log,
         )  # fmt: skip
