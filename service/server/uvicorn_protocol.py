@@ -42,7 +42,7 @@ log = logging.getLogger("leaderboard.wire")
 
 RELIED_ON = (
     "connection_lost", "data_received", "handle_close", "handle_connect", "handle_cont", "handle_parser_exception",
-    "handle_ping", "handle_pong", "keepalive_timeout", "pause_writing", "resume_writing", "send",
+    "handle_ping", "handle_pong", "keepalive_timeout", "pause_writing", "receive", "resume_writing", "send",
     "send_receive_event_to_app", "shutdown",
 )  # fmt: skip
 
@@ -232,6 +232,11 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         if stuck:
             # If it does not drain soon, its close frame would delay the shutdown of the server.
             self.loop.call_later(SHUTDOWN_SECONDS, self.transport.abort)
+
+    async def receive(self) -> Any:
+        if not self.queue.empty():
+            await asyncio.sleep(0)  # a packet may hold fifty joins: other connections have their turn between two
+        return await super().receive()
 
     async def send(self, message: Any) -> None:
         kind = message["type"]

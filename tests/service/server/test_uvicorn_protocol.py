@@ -49,6 +49,28 @@ def test_a_changed_uvicorn_turns_the_extension_off(monkeypatch, caplog):
     assert "keepalive_timeout" in caplog.text
 
 
+async def test_between_two_messages_of_a_packet_others_have_their_turn():
+    """However many a client sends at once, the loop runs once for each; the last one, alone, is taken at once."""
+    protocol = uvicorn_protocol.FanoutProtocol.__new__(uvicorn_protocol.FanoutProtocol)
+    protocol.queue, protocol.read_paused = asyncio.Queue(), False
+    turns: list[str] = []
+
+    async def take() -> None:
+        for number in range(3):
+            protocol.queue.put_nowait({"number": number})
+        for _ in range(3):
+            message = await protocol.receive()
+            turns.append(f"message {message['number']}")
+
+    async def others() -> None:
+        for _ in range(3):
+            turns.append("another")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(take(), others())
+    assert turns == ["another", "message 0", "another", "message 1", "another", "message 2"]
+
+
 async def deaf_watcher(url: str, session_id: str) -> Peer:
     """A watcher with a small window who never reads after the snapshot."""
     host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
