@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -58,10 +58,11 @@ class WatchedService(Service):
         # The lines of stdout, which come with `rest`, are for its owner.
         super()._read(stream if rest else self._noted(stream), *rest)
 
-    def _noted(self, stream: Iterable[str]) -> Iterator[str]:
-        for line in stream:
-            self.book.note(line)
-            yield line
+    def _noted(self, stream: IO[str]) -> Iterator[str]:
+        with stream:
+            for line in stream:
+                self.book.note(line)
+                yield line
 
 
 def family(pid: int) -> list[psutil.Process]:

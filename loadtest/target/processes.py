@@ -134,11 +134,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        for reader, stream in zip(self._readers, filter(None, (self.process.stdout, self.process.stderr)), strict=True):
-            reader.join(timeout=1.0)
-            # While something else holds the other end, its reader waits, and closing would wait for the reader.
-            if not reader.is_alive():
-                stream.close()
+        for reader in self._readers:
+            reader.join(timeout=1.0)  # it goes on while something else holds the other end
         return self.process.returncode
 
     def _read(
@@ -147,13 +144,14 @@ class Child:
         heard: Callable[[str], bool] = lambda _: False,
         owner: queue.Queue[str | None] | None = None,
     ) -> None:
-        for line in stream:
-            text = line.rstrip("\n")
-            if owner is not None and heard(text):
-                owner.put(text)
-            else:
-                self._tail.append(text)
-                del self._tail[:-TAIL_LINES]
+        with contextlib.closing(stream):  # here, as closing would wait for who reads
+            for line in stream:
+                text = line.rstrip("\n")
+                if owner is not None and heard(text):
+                    owner.put(text)
+                else:
+                    self._tail.append(text)
+                    del self._tail[:-TAIL_LINES]
         if owner is not None:
             owner.put(None)
 
