@@ -80,6 +80,12 @@ class LocalStore(Store):
     def leave(self, session_id: str, user_id: str, now: float) -> None:
         session = self._sessions[session_id]
         self.listener(session, session.leave(user_id, now))
+        if session.empty_since is not None:
+            self._move_to_end(session)
+
+    def _move_to_end(self, session: Session) -> None:
+        """Keep the order in which sessions became empty, so that the longest empty one is found without a search."""
+        self._sessions[session.id] = self._sessions.pop(session.id)
 
     def sweep(self, now: float) -> None:
         for session in list(self._sessions.values()):
@@ -87,6 +93,7 @@ class LocalStore(Store):
                 session.ops.forget(now)
             elif self._is_watched(session.id):
                 session.empty_since = now
+                self._move_to_end(session)
             elif self._is_over(session, now - session.empty_since):
                 self._end(session)
 
@@ -117,19 +124,14 @@ class LocalStore(Store):
 
     def _longest_disposable(self) -> Session:
         """The session that makes room for another. Raises `Refused` when each is of use to somebody."""
-        empty = (
-            (one.empty_since, one.id)
-            for one in self._sessions.values()
-            if one.empty_since is not None and not len(one.board)
+        for one in self._sessions.values():
+            if one.empty_since is not None and not len(one.board) and self._is_disposable(one.id):
+                return one
+        raise Refused(
+            ErrorCode.LIMIT,
+            f"expected at most {self._max_sessions} sessions besides {DEFAULT_SESSION}, "
+            "got one more while each has players, scores or watchers",
         )
-        disposable = [one for one in empty if self._is_disposable(one[1])]
-        if not disposable:
-            raise Refused(
-                ErrorCode.LIMIT,
-                f"expected at most {self._max_sessions} sessions besides {DEFAULT_SESSION}, "
-                "got one more while each has players, scores or watchers",
-            )
-        return self._sessions[min(disposable)[1]]
 
     def _is_disposable(self, empty: str) -> bool:
         """Whether a session without players and scores may go for another."""

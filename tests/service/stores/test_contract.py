@@ -159,6 +159,24 @@ async def test_over_the_maximum_the_longest_empty_session_without_scores_makes_r
     assert dict(store.view("scored", 9.0).board.scores) == {"a": 5}
 
 
+async def test_the_session_that_is_empty_for_longest_need_not_be_the_oldest(new_store: NewStore):
+    """It counts when the last one left, or when the last watcher was seen, not when the session began."""
+    store = await new_store(max_sessions=3)
+    for session_id in ("watched", "first", "second"):
+        store.join(session_id, "a", None, 0.0)
+    store.leave("watched", "a", 1.0)
+    store.watch("watched")
+    store.leave("second", "a", 2.0)
+    store.leave("first", "a", 3.0)
+    store.sweep(4.0)
+    store.unwatch("watched")
+    for session_id, left in [("third", {"watched", "first"}), ("fourth", {"watched", "third"})]:
+        store.join(session_id, "a", None, 5.0)
+        assert ids(store) == {*left, session_id}
+    store.join("fifth", "a", None, 5.0)
+    assert ids(store) == {"third", "fourth", "fifth"}
+
+
 async def test_a_session_that_is_watched_makes_no_room(new_store: NewStore):
     """Until its last watcher is gone."""
     store = await new_store(max_sessions=1)
