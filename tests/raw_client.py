@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -36,9 +37,13 @@ class RawClient:
         return self.frames
 
     def close_code(self) -> int | None:
-        """Read to the end of the connection; the code that it was closed with."""
-        while self._read():
+        """The code of the close frame; it is answered, as a service waits for that, and the connection ends."""
+        while self._protocol.close_rcvd is None and self._read():
             pass
+        with contextlib.suppress(ConnectionError):
+            self.send(*self._protocol.data_to_send())
+            while self._read():
+                pass
         closed = self._protocol.close_rcvd
         return None if closed is None else closed.code
 
