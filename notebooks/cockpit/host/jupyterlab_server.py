@@ -16,10 +16,10 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from jupyter_core.paths import jupyter_data_dir
-from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
 import loadtest
 from cockpit.host.processes import WITH_REDIS
@@ -59,8 +59,9 @@ def serve(given: list[str]) -> int:
     options = [argument for argument in given if argument not in named]
     with tempfile.TemporaryDirectory(prefix="cockpit-") as folder:
         quiet_jupyter(Path(folder))
-        LabApp.load_other_extensions = True
-        app = LabApp.initialize_server(
+        lab = lab_app()
+        lab.load_other_extensions = True
+        app = lab.initialize_server(
             [
                 f"--ServerApp.root_dir={notebook.parent}",
                 f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}",
@@ -72,6 +73,16 @@ def serve(given: list[str]) -> int:
         print(app.display_url.split()[0], f"saved in {notebook}", sep="\n", flush=True)  # noqa: T201 - a command prints
         app.start()
     return 0
+
+
+def lab_app() -> Any:
+    """JupyterLab's application class, which takes seconds to load."""
+    # The checker of its schemas builds 38 parsers for international addresses, if it finds the package. No schema of
+    # JupyterLab has one, and the parsers are two thirds of those seconds.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]  # noqa: PLC0415 - only who serves waits for it
+
+    return LabApp
 
 
 def end_with_parent(parent: int) -> None:
