@@ -31,9 +31,18 @@ from service.stores.embedded_redis import binary_of_wheel
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# Each context has a window, and each window of Chromium 156 an address bar with two web pages of its own, which nobody
+# sees: more than half the CPU time of a test. The last list of features counts, so Playwright's own is a part of it.
+WITHOUT_FEATURES = [
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
+    "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+]  # fmt: skip
 CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", f"--disable-features={','.join(WITHOUT_FEATURES)}",
 ]  # fmt: skip
 TESTS = Path(__file__).parent
 # Fixtures that start processes.
