@@ -2,8 +2,8 @@
 
 Each kind of flood comes from one socket and from five, in rounds with quiet ones between; the medians of the rounds
 count. The bystander's p99 stays within 20 ms, or within twice that of the quiet rounds, every answer is there, and
-memory grows by 20 MB at most. With `--server uvicorn` the service runs without its bounds, which has to show. Exit
-status: 0 within all bounds, 1 not.
+memory grows by 20 MB at most. With `--server unbounded` the service runs without what bounds a flood, which has to
+show. Exit status: 0 within all bounds, 1 not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sockets", nargs="+", type=int, default=[1, 5], metavar="N", help="of a flood (default 1 5)")
     parser.add_argument("--rounds", type=int, default=5, help="with a flood, and quiet (default 5)")
     parser.add_argument("--seconds", type=float, default=4, help="of a round (default 4)")
-    parser.add_argument("--server", choices=["ours", "uvicorn"], default="ours", help="ours, or the control")
+    parser.add_argument("--server", choices=["ours", "unbounded"], default="ours", help="ours, or the control")
     return parser.parse_args(arguments)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import re
+import os
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import websockets
@@ -24,6 +25,7 @@ from loadtest.target.processes import WatchedCommand
 P99_MS = 20.0  # a bystander's p99, or `TIMES` that of the quiet rounds, whichever is larger
 TIMES = 2.0
 GROWTH = 20.0  # megabytes of memory
+WITHOUT_BOUNDS = Path(__file__).parent / "without_bounds"
 TOKEN = "a-token-that-nobody-guesses"  # of a service that lives for seconds
 NEWCOMER_WAITS = 15.0  # seconds
 SETTLE = 0.5  # seconds after a flood begins or ends
@@ -159,14 +161,7 @@ def _senders(target: Target, kind: str, sockets: int) -> ExitStack:
 
 @asynccontextmanager
 async def _target(server: str) -> AsyncIterator[Target]:
-    """`python -m service`, or plain uvicorn, which has none of the bounds."""
-    if server == "ours":
-        service = await asyncio.to_thread(WatchedService, ["--admin-token", TOKEN])
-        with service:
-            yield Target(service.url, service.pid, service.faults)
-        return
-    command = [sys.executable, "-m", "uvicorn", "service.main:app", "--port", "0"]
-    with WatchedCommand("uvicorn", command, heard=lambda line: "running on" in line, together=True) as uvicorn:
-        found = re.search(r"running on (http://\S+)", await asyncio.to_thread(uvicorn.hear, 30.0))
-        assert found is not None
-        yield Target(found[1], uvicorn.pid, list)
+    """`python -m service` as it is, or without what bounds a flood."""
+    foreign = {"PYTHONPATH": os.pathsep.join([str(WITHOUT_BOUNDS), *sys.path])} if server == "unbounded" else {}
+    with await asyncio.to_thread(WatchedService, ["--admin-token", TOKEN], environment=foreign) as service:
+        yield Target(service.url, service.pid, service.faults)

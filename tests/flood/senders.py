@@ -19,6 +19,7 @@ from websockets.frames import Frame, Opcode
 
 AT_ONCE = 10_000  # frames in a write
 BATCH = 500  # messages in a write
+CROWD = 200  # requests at once
 HELD = 3000  # silent sockets
 HEAD = "GET /health HTTP/1.1\r\nHost: localhost\r\n"
 RESET = (
@@ -84,9 +85,13 @@ def watches(connection: socket.socket) -> None:
 
 
 def heads(connection: socket.socket) -> None:
-    """One request after the other, each on a connection of its own."""
-    connection.sendall(f"{HEAD}Connection: close\r\n\r\n".encode())
-    _read(connection)
+    """A crowd of requests, each on a connection of its own, all at once."""
+    crowd = [connection, *(socket.create_connection(connection.getpeername(), timeout=5) for _ in range(CROWD - 1))]
+    for one in crowd:
+        one.sendall(f"{HEAD}Connection: close\r\n\r\n".encode())
+    for one in crowd:
+        _read(one)
+        one.close()
 
 
 def tokens(connection: socket.socket) -> None:

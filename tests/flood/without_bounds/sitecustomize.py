@@ -1,0 +1,17 @@
+"""Found by a service of `python -m flood --server unbounded`: what bounds a flood is gone, all else is as it was."""
+
+from service.core.line_budget import LineBudget
+from service.http.wrong_tokens import WrongTokens
+from service.server import doorway, paced_accept
+from service.server.log_limits import LineLimit
+from service.server.uvicorn_protocol import FanoutProtocol
+
+# Pings, pongs and fragments; then messages: all of a packet in one turn.
+FanoutProtocol._has_budget = lambda protocol: not protocol.close_sent
+del FanoutProtocol.data_received, FanoutProtocol.receive
+# Heads and silent sockets: as many as come, all at once.
+doorway.AT_ONCE = doorway.MOST = paced_accept.AT_ONCE = 1_000_000
+# Wrong tokens: each is looked at, and logged.
+WrongTokens.take = lambda *_: 0
+LineBudget.more = lambda *_: ""
+LineLimit.filter = lambda *_: True
