@@ -11,6 +11,7 @@ import pytest
 import redis
 from cockpit import Demo
 from cockpit.host.processes import WITH_REDIS, get
+from cockpit.host.websocket_client import ScoreAnswer
 
 pytestmark = pytest.mark.starts_process
 
@@ -41,13 +42,21 @@ def on_the_board(demo: Demo) -> dict[str, int]:
     return {entry.user: entry.score for entry in demo.state.board.entries}
 
 
+async def confirmed(demo: Demo, points: int) -> list[ScoreAnswer]:
+    """Score until Redis confirms in time, which it may not on a busy machine; all the answers."""
+    answers = [await demo.score(points)]
+    while not answers[-1].durable:
+        answers.append(await demo.score(points))
+    return answers
+
+
 async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) -> None:
     """Stopped: shown as degraded, scores counted alone. Started, empty: all is there again, and in Redis too."""
     card = demo._dashboard.redis_card
     await until(lambda: card.button.description == "Stop Redis")
     await until(lambda: "in <b>Redis</b>" in demo._dashboard.status.widget.value)
     demo.simulate(players=8, rate=40)
-    answers = [await demo.score(10)]
+    answers = await confirmed(demo, 10)
     await until(lambda: demo.state.board.players == 9)
 
     card.button.click()
@@ -56,8 +65,9 @@ async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) ->
     assert (await get(f"{demo.url}/health"))["status"] == "degraded"
     before = on_the_board(demo)
     await until(lambda: demo.state.outages.last.alone >= 20)
-    answers += [await demo.score(20), await demo.score(30)]
-    await until(lambda: on_the_board(demo)["alice"] == 60)
+    alone = [await demo.score(20), await demo.score(30)]
+    answers += alone
+    await until(lambda: on_the_board(demo)["alice"] == sum(answer.points for answer in answers))
     assert "degraded: scores only in this process" in card._state.value
     await until(lambda: "degraded" in demo._dashboard.status.widget.value)
     assert "noticed after" in card.words.value
@@ -65,11 +75,11 @@ async def test_the_game_goes_on_without_redis_and_nothing_is_lost(demo: Demo) ->
 
     card.button.click()
     await until(lambda: not demo.state.board.degraded and card.button.description == "Stop Redis")
-    answers.append(await demo.score(40))
+    answers += await confirmed(demo, 40)
     demo.simulate(players=0, rate=0)
     await until(lambda: demo.bots.connected == 0)
     await until(lambda: on_the_board(demo) == in_redis(demo))
-    assert [answer.durable for answer in answers] == [True, False, False, True]
+    assert not any(answer.durable for answer in alone)
     assert on_the_board(demo)["alice"] == sum(answer.points for answer in answers)
     assert all(on_the_board(demo)[user] >= score for user, score in before.items())
     outage = demo.state.outages.last
