@@ -83,8 +83,8 @@ def use(headers: Sequence[str] = (), ca_file: str = "", player_secret: str = "")
 
 
 def new_player_secret() -> str:
-    """A secret that nobody else has."""
-    return secrets.token_urlsafe(24)
+    """A secret that nobody else has, with no dash at its head: on a command line that would be an option."""
+    return secrets.token_hex(24)
 
 
 _OWN_SECRET: Final = new_player_secret()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -324,13 +324,9 @@ def _spelled(one: Field[Any], value: Any, front: Front) -> Iterable[str]:
     if isinstance(value, bool):
         return [flag]
     if flag == "--host":
-        return [flag, ",".join(value)]
-    return _each_spelled(flag, value if isinstance(value, tuple) else (value,))
-
-
-def _each_spelled(flag: str, values: Iterable[Any]) -> Iterator[str]:
-    for value in values:
-        yield from (flag, str(value))
+        value = ",".join(value)
+    # In one word with its option, or a value that begins with a dash would be taken for another option.
+    return [f"{flag}={each}" for each in (value if isinstance(value, tuple) else (value,))]
 
 
 def _plain(value: Any) -> Any:

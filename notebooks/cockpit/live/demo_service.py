@@ -42,7 +42,7 @@ class DemoService:
             arguments = ("--allowed-host", host, *arguments)
         token, settings = token_in(arguments), {}
         if token is None:
-            settings["admin_token"] = token = secrets.token_urlsafe(24)
+            settings["admin_token"] = token = secrets.token_hex(24)
         async with contextlib.AsyncExitStack() as started:
             server = None
             if redis:

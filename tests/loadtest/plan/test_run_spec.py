@@ -28,8 +28,12 @@ EVERYTHING = RunSpec(
     decimal="comma", headers=("X-Key: a, b", "X-Two:2"), ca_file=str(ROOT / "tests/loadtest/transport/loopback.pem"),
     player_secret="of-the-players-of-yesterday",
 )  # fmt: skip
+# Values that begin like options are among them.
 SPECS = [
     RunSpec(rate=40.0), RunSpec(player_rate=0.5), RunSpec(player_rate=0.2), EVERYTHING,
+    RunSpec(
+        rate=40.0, session="-quiz", out="-out", headers=("-X: -1", "-Y: -2"), player_secret="-begins-like-an-option"
+    ),
     *(shown_spec(scenario=name) for name in SCENARIOS),
 ]  # fmt: skip
 
