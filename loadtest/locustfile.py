@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import sys
 from typing import Any
 
@@ -24,7 +25,7 @@ import psutil
 from locust import User, events, tag, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import STATE_INIT, WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadtest import access, locust_tab
@@ -84,9 +85,11 @@ def _add_options(parser: LocustArgumentParser) -> None:
 
 def _begin(environment: Environment, **_: Any) -> None:
     make_printable()
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # or each look at the service would be a line of Locust's log
     options: Any = environment.parsed_options
+    runner: Any = environment.runner
     # A worker is told with each run what to do, by the one that leads and has checked it.
-    follows = isinstance(environment.runner, WorkerRunner)
+    follows = isinstance(runner, WorkerRunner)
     try:
         raise_file_limit(0 if follows else options.num_users or 0)
         service_pid = 0 if follows else _lead(environment, options)
@@ -101,6 +104,9 @@ def _begin(environment: Environment, **_: Any) -> None:
     _hooks.test_stopping.add_listener(_finish)
     _hooks.quitting.add_listener(_finish)
     _hooks.quit.add_listener(_end)
+    if follows and runner.worker_state != STATE_INIT:
+        # Its test has started: Locust reads on after the master's welcome, and `init` comes later.
+        _start(environment)
 
 
 def _lead(environment: Environment, options: Any) -> int:

@@ -92,6 +92,7 @@ class Coordinator:
         self._run: _LedRun | None = None
         self._finished = True
         self._finishing = gevent.event.Event()
+        self._finishing.set()
         self.is_worker = isinstance(self._runner, WorkerRunner)
         if self.is_worker:
             self._runner.register_message("swarm-play", self._on_play)
@@ -119,19 +120,18 @@ class Coordinator:
 
     def start(self) -> None:
         """A test starts: in the leader make the run, in each process with users make the swarm."""
-        self._finished = False
-        self._finishing.clear()
         self.swarm = None  # nobody plays if this run is refused
         if self.is_worker:
             given = getattr(self._options, SPEC_OPTION, None)
             if given is None:  # the leader was refused, and is about to end
-                self._finished = True
                 return
             spec = RunSpec.from_dict(given)
             access.use(spec.headers, spec.ca_file, spec.player_secret)
         else:
             spec = self._spec()
             self._run = self._begin_run(spec)
+        self._finished = False
+        self._finishing.clear()
         if self._is_master:
             # Locust hands the master's options to its workers, also to one that comes later.
             self.environment.parsed_options = Namespace(**{**vars(self._options), SPEC_OPTION: spec.to_dict()})

@@ -99,25 +99,48 @@ def result_of(file: Path) -> dict[str, Any] | None:
 
 
 async def test_a_master_adds_up_its_workers_exactly(service, tmp_path) -> None:
-    """Started by hand as master and two workers, the pairs are each worker's own, and the totals their sum."""
+    """Started by hand as master and two workers, the pairs are each worker's own, and the totals their sum.
+
+    One worker is so slow after the master's welcome that it hears of the test's start before Locust's `init`.
+    """
+    slow = """
+import time
+sleep = time.sleep  # before gevent replaces it
+from locust import main
+from locust.runners import WorkerRunner
+handle = WorkerRunner.handle_message
+def handle_slowly(runner, message):
+    handle(runner, message)
+    if message.type == "ack":
+        sleep(2)
+WorkerRunner.handle_message = handle_slowly
+main.main()
+"""
     port = str(free_port())
     out = tmp_path / "run.jsonl"
+    worker = ["-f", LOCUSTFILE, "--worker", "--master-host", "127.0.0.1", "--master-port", port]
     ways = [
-        ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2",
-         "--headless"],
-        *[["--worker", "--master-host", "127.0.0.1", "--master-port", port]] * 2,
+        ["-m", "locust", *command(service.url, out), "--headless", "--expect-workers", "2",
+         "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port],
+        ["-m", "locust", *worker],
+        ["-c", slow, *worker],
     ]  # fmt: skip
+    logs = [tmp_path / name for name in ("master.log", "worker-1.log", "worker-2.log")]
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "locust", *(command(service.url, out) if number == 0 else ["-f", LOCUSTFILE]), *way,
+            sys.executable, *way, "--logfile", str(log),
             cwd=REPOSITORY, env=child_environment({"PYTHONPATH": str(REPOSITORY)}),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )
-        for number, way in enumerate(ways)
+        for way, log in zip(ways, logs, strict=True)
     ]  # fmt: skip
     try:
         async with asyncio.timeout(60):
             await asyncio.gather(*(process.wait() for process in processes))
+    except TimeoutError:
+        left = [log.stem for log, process in zip(logs, processes, strict=True) if process.returncode is None]
+        told = "\n".join(log.read_text() for log in logs if log.exists())
+        pytest.fail(f"expected all three to end, got {left} still running\n{told}")
     finally:
         for process in processes:
             if process.returncode is None:
