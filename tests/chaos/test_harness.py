@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -67,13 +66,11 @@ async def echo() -> AsyncIterator[Echo]:
     await server.wait_closed()
 
 
-async def said_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> float:
-    """Seconds until the text came back."""
-    began = time.monotonic()
+async def said_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> None:
+    """Return when the text came back."""
     writer.write(text)
     async with asyncio.timeout(PATIENCE):
         assert await reader.readexactly(len(text)) == text
-    return time.monotonic() - began
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
