@@ -135,15 +135,13 @@ def storm(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def flood(session: nox.Session) -> None:
-    """What a bystander notices of floods of each kind; then of each against a service without bounds, to be found."""
+    """What a bystander notices of floods of each kind; then each has to show in a service without bounds."""
     install(session, "loadtest", groups=("test",))
     command, path = ("python", "-m", "flood"), {"PYTHONPATH": "tests"}
     session.run(*command, *session.posargs, env=path)
-    if session.posargs:
-        return
-    control = ("--server", "unbounded", "--sockets", "5", "--rounds", "1", "--seconds", "2")
-    for kind in ("pings", "pongs", "fragments", "joins", "watches", "heads", "silent", "tokens"):
-        session.run(*command, *control, "--kinds", kind, env=path, success_codes=[1])
+    if not session.posargs:
+        control = ("--server", "unbounded", "--sockets", "5", "--rounds", "1", "--seconds", "2")
+        session.run(*command, *control, env=path)
 
 
 @nox.session(default=False)
