@@ -31,6 +31,10 @@ from service.stores.embedded_redis import binary_of_wheel
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# The checker of notebooks builds 38 parsers for addresses, if it finds their package, in each process that collects
+# tests: as many seconds of CPU time as all the rest of collecting, for nothing that a notebook holds.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 # Each context has a window, and each window of Chromium 156 an address bar with two web pages of its own, which nobody
 # sees: more than half the CPU time of a test. The last list of features counts, so Playwright's own is a part of it.
 WITHOUT_FEATURES = [
