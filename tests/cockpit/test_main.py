@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import cockpit
+import httpx
 import pytest
 
 pytestmark = pytest.mark.starts_process
@@ -83,6 +84,24 @@ def test_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         assert owner.stdout.readline().startswith("http://")
         owner.send_signal(signal.SIGKILL)
         assert owner.stdout.read().startswith("saved in ")  # to its end: nobody holds the other side any more
+
+
+def test_ctrl_c_without_a_terminal_ends_the_kernels_in_order(tmp_path: Path) -> None:
+    """A kernel that is shut down leaves no connection file; one that only misses its parent does."""
+    places = {name: str(tmp_path) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "cockpit", "--no-browser", "--port", "0", "--IdentityProvider.token=presenter"],
+        env=os.environ | places | {"PYTHONPATH": PATH}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    ) as lab:  # fmt: skip
+        assert lab.stdout is not None
+        url = lab.stdout.readline().partition("/lab")[0]
+        started = httpx.post(f"{url}/api/kernels", headers={"Authorization": "token presenter"}, json={}, timeout=30)
+        connection = tmp_path / f"kernel-{started.json()['id']}.json"
+        assert connection.exists()
+        lab.send_signal(signal.SIGINT)
+        assert lab.wait(timeout=60) == 0
+    assert not connection.exists()
 
 
 def test_the_package_offers_what_notebooks_use() -> None:

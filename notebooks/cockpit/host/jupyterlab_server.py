@@ -70,6 +70,8 @@ def serve(given: list[str]) -> int:
                 *options,
             ]
         )
+        # Without a terminal JupyterLab would take Ctrl-C for an exception, raised wherever it is, and end as it stands.
+        signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
         print(app.display_url.split()[0], f"saved in {notebook}", sep="\n", flush=True)  # noqa: T201 - a command prints
         app.start()
     return 0
