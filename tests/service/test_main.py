@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from loadtest.target.child_environment import child_environment, is_of_the_user
-from service.__main__ import parse
+from service.__main__ import main, parse
 from service.settings import Settings
 
 
@@ -64,16 +64,32 @@ def test_the_address_of_redis_has_its_usual_name_too(monkeypatch):
         (["--port", "http"], "--port: expected"), (["--port", "70000"], "--port: expected"),
         (["--tick-ms", "0"], "--tick-ms: expected"), (["--ranking", "fair"], "'competition' or 'dense'"),
         (["--host", "0.0.0.0"], "--admin-token"), (["--host", "quiz.invalid"], "--admin-token"),
-        (["--workers", "3"], "--workers: expected 1, or --redis-url"), (["--rate", "-1"], "--rate: expected"),
+        (["--rate", "-1"], "--rate: expected"), (["--redis-url", "embedded:"], "embedded:FOLDER"),
         (["--redis-url", "http://127.0.0.1"], "--redis-url: Redis URL must specify"),
-        (["--redis-url", "redis://127.0.0.1:x"], "--redis-url"), (["--redis-url", "embedded:"], "embedded:FOLDER"),
-        (["--redis-url", "embedded:/dev/null/data"], "expected a folder"),
-        (["--host", "quiz.invalid", "--open-admin"], "cannot listen on quiz.invalid"),
         (["--admin-token", ""], "--admin-token"), (["--allowed-host", "http://foo"], "without scheme"),
-        (["--allowed-origin", "lab.example"], "expected an origin"), (["--max-connections", "99999999"], "ulimit -Hn"),
+        (["--allowed-origin", "lab.example"], "expected an origin"),
     ],
 )  # fmt: skip
-def test_a_setting_that_cannot_be_used_is_one_clear_line(python, arguments, told):
+def test_a_setting_that_is_wrong_in_itself_is_one_clear_line(capsys, arguments, told):
+    """Exit status 2, nothing on stdout."""
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert told in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--workers", "3"], "--workers: expected 1, or --redis-url"),
+        (["--redis-url", "redis://127.0.0.1:x"], "--redis-url"),
+        (["--redis-url", "embedded:/dev/null/data"], "expected a folder"),
+        (["--host", "quiz.invalid", "--open-admin"], "cannot listen on quiz.invalid"),
+        (["--max-connections", "99999999"], "ulimit -Hn"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_here_is_one_clear_line(python, arguments, told):
     """Exit status 2, nothing on stdout, no traceback."""
     result = run(python, *arguments)
     assert (result.returncode, result.stdout) == (2, "")
