@@ -14,7 +14,10 @@ from loadtest.target.child_environment import child_environment
 ROOT = Path(__file__).parents[1]
 WAIT = "import time; print('here', flush=True); time.sleep(60)"
 LAB_THAT_STARTS = f"""
+class Loop:
+    add_callback = staticmethod(lambda *_: None)  # it never runs
 class LabApp:
+    io_loop = Loop()
     display_url = "http://127.0.0.1:1/lab"
     initialize_server = staticmethod(lambda _: LabApp())
     def start(self):

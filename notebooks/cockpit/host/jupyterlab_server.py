@@ -71,7 +71,7 @@ def serve(given: list[str]) -> int:
             ]
         )
         # Without a terminal JupyterLab would take Ctrl-C for an exception, raised wherever it is, and end as it stands.
-        signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+        app.io_loop.add_callback(signal.signal, signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
         print(app.display_url.split()[0], f"saved in {notebook}", sep="\n", flush=True)  # noqa: T201 - a command prints
         app.start()
     return 0
