@@ -87,9 +87,8 @@ def _begin(environment: Environment, **_: Any) -> None:
     make_printable()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # or each look at the service would be a line of Locust's log
     options: Any = environment.parsed_options
-    runner: Any = environment.runner
     # A worker is told with each run what to do, by the one that leads and has checked it.
-    follows = isinstance(runner, WorkerRunner)
+    follows = isinstance(environment.runner, WorkerRunner)
     try:
         raise_file_limit(0 if follows else options.num_users or 0)
         service_pid = 0 if follows else _lead(environment, options)
@@ -100,13 +99,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     coordinator = _coordinators[id(environment)] = Coordinator(environment, say, service_pid=service_pid)
     if environment.web_ui is not None:
         locust_tab.add_to(environment.web_ui, coordinator)
-    _hooks.test_start.add_listener(_start)
-    _hooks.test_stopping.add_listener(_finish)
-    _hooks.quitting.add_listener(_finish)
-    _hooks.quit.add_listener(_end)
-    if follows and runner.worker_state != STATE_INIT:
-        # Its test has started: Locust reads on after the master's welcome, and `init` comes later.
-        _start(environment)
+    _follow_tests(environment)
 
 
 def _lead(environment: Environment, options: Any) -> int:
@@ -128,6 +121,18 @@ def _lead(environment: Environment, options: Any) -> int:
     environment.host = service.url
     say(f"started a service at {service.url}")
     return service.pid
+
+
+def _follow_tests(environment: Environment) -> None:
+    """Take part in every test from now on, and in one that has begun."""
+    _hooks.test_start.add_listener(_start)
+    _hooks.test_stopping.add_listener(_finish)
+    _hooks.quitting.add_listener(_finish)
+    _hooks.quit.add_listener(_end)
+    runner: Any = environment.runner
+    if isinstance(runner, WorkerRunner) and runner.worker_state != STATE_INIT:
+        # A worker hears its master from the welcome on, which on a busy machine is long before Locust's `init`.
+        _start(environment)
 
 
 def _end_workers() -> None:
