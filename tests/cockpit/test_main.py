@@ -95,12 +95,17 @@ def test_ctrl_c_without_a_terminal_ends_the_kernels_in_order(tmp_path: Path) -> 
         stderr=subprocess.DEVNULL, text=True,
     ) as lab:  # fmt: skip
         assert lab.stdout is not None
-        url = lab.stdout.readline().partition("/lab")[0]
-        started = httpx.post(f"{url}/api/kernels", headers={"Authorization": "token presenter"}, json={}, timeout=30)
-        connection = tmp_path / f"kernel-{started.json()['id']}.json"
-        assert connection.exists()
-        lab.send_signal(signal.SIGINT)
-        assert lab.wait(timeout=60) == 0
+        try:
+            url = lab.stdout.readline().partition("/lab")[0]
+            started = httpx.post(
+                f"{url}/api/kernels", headers={"Authorization": "token presenter"}, json={}, timeout=30, trust_env=False
+            )
+            connection = tmp_path / f"kernel-{started.json()['id']}.json"
+            assert connection.exists()
+            lab.send_signal(signal.SIGINT)
+            assert lab.wait(timeout=60) == 0
+        finally:
+            lab.kill()
     assert not connection.exists()
 
 
