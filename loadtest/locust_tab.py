@@ -7,17 +7,19 @@ Locust's page draws the tabs and tables that its template's arguments name, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from loadtest.measure.histogram import Histogram
+from loadtest.measure.histogram import LOWER_EDGE, MIDDLE, UPPER_EDGE, Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, METRICS, STATISTICS, family_values
-from loadtest.measure.run_totals import COURSES, PERCENTILES
+from loadtest.measure.run_totals import BOUNDED, COURSES, PERCENTILES
 
 if TYPE_CHECKING:  # it loads Locust, which patches sockets; a reader of rows must not get that
     from loadtest.load.run_phases import Coordinator
 
 KEY: Final = "broadcast"
+AT_LEAST: Final = "… at least"  # the row of lower bounds, below that of the upper ones
 _COLUMNS: Final = {statistic: statistic.replace(".", "") for statistic in STATISTICS}
 
 
@@ -41,32 +43,44 @@ def add_to(web_ui: Any, coordinator: Coordinator) -> None:
 
 def rows(coordinator: Coordinator) -> list[dict[str, Any]]:
     """The table's rows, times in milliseconds: the totals of the seconds so far, and after the run all metrics."""
-    found = [_so_far(FAMILIES[name], getattr(coordinator.so_far, name)) for name in COURSES]
     seen = coordinator.so_far
+    found = []
+    for name in COURSES:
+        bounded = name in BOUNDED
+        found.append(_so_far(FAMILIES[name], getattr(seen, name), UPPER_EDGE if bounded else MIDDLE))
+        if bounded:
+            found.append(_so_far(AT_LEAST, getattr(seen, f"{name}_lower"), LOWER_EDGE))
     reach = 1 - seen.missed / seen.owed if seen.owed else None
     found.append({"name": f"reach {METRICS['reach'].text(reach)}", "count": seen.owed})
     if coordinator.judgement is not None:
         judgement = coordinator.judgement
         found.append({"name": f"last verdict: {judgement.verdict.name}", "count": len(judgement.reasons)})
-        found += _of_run(coordinator.measured)
+        found += _of_run(coordinator.measured, coordinator.lower)
     return found
 
 
-def _so_far(label: str, histogram: Histogram) -> dict[str, Any]:
+def _so_far(label: str, histogram: Histogram, within: float) -> dict[str, Any]:
     row: dict[str, Any] = {"name": label, "count": histogram.count}
     if histogram.count:
-        values = [*map(histogram.percentile, PERCENTILES.values()), histogram.mean, histogram.maximum]
-        row |= {key: round(value * 1000, 3) for key, value in zip(_COLUMNS.values(), values, strict=True)}
+        percentiles = [histogram.percentile(percent, within) for percent in PERCENTILES.values()]
+        row |= _cells([*percentiles, histogram.mean, histogram.maximum])
     return row
 
 
-def _of_run(measured: Mapping[str, float | None]) -> list[dict[str, Any]]:
+def _cells(values: Sequence[float | None]) -> dict[str, float]:
+    """Milliseconds by column; JSON has no infinity, and Locust's page no words in these columns."""
+    cells = zip(_COLUMNS.values(), values, strict=True)
+    return {key: round(value * 1000, 3) for key, value in cells if value is not None and math.isfinite(value)}
+
+
+def _of_run(measured: Mapping[str, float | None], lower: Mapping[str, float]) -> list[dict[str, Any]]:
     """The metrics of the run: times that are not recorded per second, then the others as text."""
     found = []
     for family, label in FAMILIES.items():
         if family not in COURSES:
-            values = zip(_COLUMNS.values(), family_values(family, measured), strict=True)
-            found.append({"name": label} | {key: round(value * 1000, 3) for key, value in values if value is not None})
+            found.append({"name": label} | _cells(family_values(family, measured)))
+            if any(least := family_values(family, lower)):
+                found.append({"name": AT_LEAST} | _cells(least))
     return found + [{"name": f"{metric.label}: {metric.text(measured.get(metric.name))}"} for metric in FIGURES]
 
 

@@ -73,4 +73,7 @@ def page(rows: list[MetricComparison], a: int, b: int, warnings: list[str]) -> s
             f" {row.metric.name:<23} {row.metric.text(row.a):>12} {row.metric.text(row.b):>11} {row.ratio:>7.3f}   "
             f"{interval:<13} {row.verdict}"
         )
+        if row.least is not None:
+            ours, theirs = map(row.metric.text, row.least)
+            lines.append(f" {'  at least':<23} {ours:>12} {theirs:>11}")
     return "\n".join([*lines, "", *(f" warning: {warning}" for warning in warnings), ""])

@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the description and options of the command to the parser."""
     parser.description = (
         "Run a swarm of players and measure every (update, receiver) pair. Exit status: 0 PASS, 3 FAIL, "
-        "4 INVALID (the generator was the bottleneck, or the run was cut short), 2 wrong usage or no service, "
+        "4 INVALID (the answer depends on the generator, or the run was cut short), 2 wrong usage or no service, "
         "130 interrupted before it started."
     )
     parser.epilog = (

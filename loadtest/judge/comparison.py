@@ -25,13 +25,17 @@ CONFIDENCE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric: the medians of A and B, the ratio B to A and its interval (None with a single run)."""
+    """One metric: the medians of A and B, the ratio B to A and its interval (None with a single run).
+
+    `least` are the medians of the lower bounds of A and B, None where a metric or a run has none.
+    """
 
     metric: Metric
     a: float
     b: float
     ratio: float
     interval: tuple[float, float] | None
+    least: tuple[float, float] | None = None
 
     @property
     def verdict(self) -> str:
@@ -51,10 +55,19 @@ def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]], *, s
     rows = []
     for metric in METRICS.values():
         ours, theirs = ([one["metrics"].get(metric.name) for one in group] for group in (a, b))
-        if metric.compared and all(value is not None and value > 0 for value in (*ours, *theirs)):
+        if metric.compared and all(value is not None and 0 < value < math.inf for value in (*ours, *theirs)):
             middles = statistics.median(ours), statistics.median(theirs)
-            rows.append(MetricComparison(metric, *middles, *ratio(ours, theirs, seed=seed)))
+            least = _lower_middles(metric.name, a, b)
+            rows.append(MetricComparison(metric, *middles, *ratio(ours, theirs, seed=seed), least))
     return rows
+
+
+def _lower_middles(name: str, *groups: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    bounds = [[one.get("atLeast", {}).get(name) for one in group] for group in groups]
+    if any(None in group for group in bounds):
+        return None
+    ours, theirs = map(statistics.median, bounds)
+    return ours, theirs
 
 
 def ratio(a: Sequence[float], b: Sequence[float], *, seed: int = 1) -> tuple[float, tuple[float, float] | None]:

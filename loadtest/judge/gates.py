@@ -3,13 +3,15 @@
 A gate is a metric, a comparison and a bound: `latency_p99<50ms`, `reach>=0.9999`, `lost==0`. A bound
 may have a unit (`us`, `ms`, `s`, `%`); internally, seconds and plain ratios are compared.
 
-INVALID does not mean that the service failed: the generator itself was the bottleneck, or the run
-was cut short, so its figures prove nothing, in either direction.
+A time has a band: its value is an upper bound, and beside it stands a lower one. A gate holds if it holds at both ends
+of the band, and breaks if it breaks at both. In between the run does not say, and is INVALID, with both ends told.
+
+INVALID does not mean that the service failed: the answer depends on the load generator, on its neighbours or on what
+was not offered, so the figures prove nothing, in either direction.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import operator
 import re
@@ -18,7 +20,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Self
 
-from loadtest.measure.metrics import METRICS
+from loadtest.measure.metrics import METRICS, UNBOUNDED
+
+Values = Mapping[str, float | None]  # of metrics, by name
 
 COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
@@ -31,16 +35,18 @@ UNITS: Final[dict[str, float]] = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "%"
 # The gates of every scenario; each scenario adds a bound on the latency (`scenarios.default_gates`).
 DEFAULT_GATES: Final = ("reach>=0.9999", "lost==0", "unanswered==0", "errors==0")
 
-MAX_LAG: Final = 0.005  # seconds: below this, the generator's lag never makes a run INVALID
-MAX_LAG_SHARE: Final = 0.2  # of the latency, both at p99
-MAX_CPU: Final = 0.8  # of one core, in one second
-MAX_BUSY_SHARE: Final = 0.02  # of all seconds
+LEAST_SENT: Final = 0.999  # of the updates that were intended
+LATEST_SENT: Final = 0.050  # seconds: the sending lag at p99, if no bound on the latency asks for less
+SHARE_OF_BOUND: Final = 0.25  # of the tightest bound on the latency: the sending lag at p99
+OWN_READING: Final = 1.0  # seconds: who reads later may have been closed for it, and missed pings
 
 # Seconds, if only --run-time or a person ends the run: the shortest time that always contains two whole seconds of
 # the clock, and so the shortest in which a generator that is busy for two consecutive seconds can be detected.
 MIN_MEASURED: Final = 3.0
 # Seconds that may be missing at the end: processes do not begin and end in the same instant.
 MOMENT: Final = 0.25
+
+HELD: Final = {True: "held", False: "MISSED", None: "open"}  # a gate in words
 
 _GATE = re.compile(r"\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|)\s*")
 
@@ -71,10 +77,20 @@ class Gate:
         metric, comparison, number, unit = match.groups()
         return cls(metric, comparison, float(number) * UNITS[unit], text.strip())
 
-    def holds(self, metrics: Mapping[str, float | None]) -> bool:
-        """Whether the metric is within the bound. A metric that was not measured is never within it."""
+    def holds(self, metrics: Values, lower: Mapping[str, float] | None = None) -> bool | None:
+        """Whether the metric is within the bound: None if only one end of its band is.
+
+        `lower` holds the lower bounds, by metric. A metric that was not measured is never within its bound.
+        """
         value = metrics.get(self.metric)
-        return value is not None and not math.isnan(value) and COMPARISONS[self.comparison](value, self.bound)
+        if value is None or math.isnan(value):
+            return False
+        least = (lower or {}).get(self.metric)
+        ends = value, value if least is None else min(least, value)
+        held = {COMPARISONS[self.comparison](end, self.bound) for end in ends}
+        if self.comparison == "==" and ends[1] <= self.bound <= ends[0]:
+            held.add(True)
+        return held.pop() if len(held) == 1 else None
 
 
 def parse_gates(texts: Iterable[str]) -> list[Gate]:
@@ -88,11 +104,11 @@ def parse_gates(texts: Iterable[str]) -> list[Gate]:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and its reasons, one sentence each; `gates` are pairs (text, held)."""
+    """A verdict and its reasons, one sentence each; `gates` are pairs (text, held), None for what is not decided."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
-    gates: tuple[tuple[str, bool], ...]
+    gates: tuple[tuple[str, bool | None], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The judgement as JSON-ready values."""
@@ -100,45 +116,51 @@ class Judgement:
         return {"verdict": self.verdict.name, "exit": int(self.verdict), "reasons": list(self.reasons), "gates": gates}
 
 
-def clock_was_set(step: float) -> list[str]:
-    """Why times cannot be believed if the generator's clock was set by so many seconds; empty for 0."""
+def clock_was_set(step: float) -> str:
+    """What it means that the generator's clock was set by so many seconds."""
     how = "forward" if step > 0 else "back"
-    return [f"the generator's clock was set {how} by {abs(step):.3f} s: times across it are wrong"] if step else []
+    return f"the generator's clock was set {how} by {abs(step):.3f} s: of pairs in flight then less is known"
 
 
-def bottleneck(metrics: Mapping[str, float | None], busy: Mapping[str, Sequence[float]]) -> list[str]:
-    """Why the generator was the bottleneck; empty if it was not.
+def not_offered(metrics: Values, gates: Iterable[Gate]) -> list[str]:
+    """What the generator did not offer of the load that was asked for; empty if it offered all.
 
-    `busy` maps each generator process to its CPU share of one core in each measured second.
+    All players were connected in every measured second, breaks of the scenario apart; the updates were sent; and they
+    were sent in time for what the gates ask.
     """
-    overloaded = _overloaded(busy)
-    reasons = [*overloaded, *_lagged(metrics, "was late by" if overloaded else "lagged")]
-    asked, connected = metrics.get("players_asked"), metrics.get("players")
+    reasons = _away(metrics)
+    updates, unsent = metrics.get("updates"), metrics.get("unsent") or 0
+    if not updates:
+        return [*reasons, "no update fell into the measured time"]
+    if unsent > (1 - LEAST_SENT) * updates:
+        reasons.append(
+            f"the generator sent {updates - unsent:.0f} of {updates:.0f} updates, {LEAST_SENT:.1%} are needed"
+        )
+    lag, allowed = metrics.get("send_lag_p99"), _latest_sending(gates)
+    if lag is not None and lag > allowed:
+        reasons.append(f"the generator sent {lag * 1e3:.4g} ms late at p99, {allowed * 1e3:.4g} ms are allowed")
+    return [*reasons, *_closed_for_its_own_reading(metrics)]
+
+
+def _away(metrics: Values) -> list[str]:
+    asked, connected, absent = (metrics.get(name) for name in ("players_asked", "players", "absent"))
     if asked is not None and connected is not None and connected < asked:
-        reasons.append(f"{asked:.0f} players were asked for, {connected:.0f} took part")
-    if not metrics.get("updates"):
-        reasons.append("no update fell into the measured time")
-    return reasons
-
-
-def _lagged(metrics: Mapping[str, float | None], did: str) -> list[str]:
-    latency, lag = metrics.get("latency_p99"), metrics.get("lag_p99")
-    if lag is not None and not math.isnan(lag):
-        allowed = MAX_LAG if latency is None or math.isnan(latency) else max(MAX_LAG, MAX_LAG_SHARE * latency)
-        if lag > allowed:
-            return [f"the generator {did} {lag * 1e3:.1f} ms at p99, at most {allowed * 1e3:.1f} ms is allowed"]
+        return [f"{asked:.0f} players were asked for, {connected:.0f} took part"]
+    if absent:
+        return [f"{absent:.0f} players were not connected in a measured second"]
     return []
 
 
-def _overloaded(busy: Mapping[str, Sequence[float]]) -> list[str]:
-    reasons: list[str] = []
-    for name, shares in busy.items():
-        over = [share > MAX_CPU for share in shares]
-        in_a_row = any(one and two for one, two in itertools.pairwise(over))
-        if in_a_row or sum(over) > MAX_BUSY_SHARE * len(over):
-            used = f"{name} used more than {MAX_CPU:.0%} of a core in {sum(over)} of {len(over)} s"
-            reasons.append(f"the generator was overloaded: {used}")
-    return reasons
+def _latest_sending(gates: Iterable[Gate]) -> float:
+    bounds = [gate.bound for gate in gates if gate.metric.startswith("latency_") and gate.comparison in {"<", "<="}]
+    return min([LATEST_SENT, *(SHARE_OF_BOUND * bound for bound in bounds)])
+
+
+def _closed_for_its_own_reading(metrics: Values) -> list[str]:
+    read = metrics.get("receive_lag_max")
+    if metrics.get("closes") and read is not None and read > OWN_READING:
+        return [f"the generator read up to {read:.1f} s late: the service may have closed connections for it"]
+    return []
 
 
 def cut_short(measured: float, asked: float | None, by: str = "interrupted") -> list[str]:
@@ -155,33 +177,44 @@ def cut_short(measured: float, asked: float | None, by: str = "interrupted") -> 
 
 
 def judge(
-    metrics: Mapping[str, float | None],
+    metrics: Values,
     gates: Iterable[Gate],
     *,
     wrong: Sequence[str],
-    busy: Mapping[str, Sequence[float]],
+    lower: Mapping[str, float] | None = None,
     short: Sequence[str] = (),
-    clock_step: float = 0.0,
 ) -> Judgement:
-    """The verdict: INVALID before FAIL before PASS.
+    """The verdict. Wrong scores are FAIL, whoever lagged; then what was not offered is INVALID; then the gates decide.
 
-    `wrong` are the correctness checks that failed, `busy` is as in `bottleneck`, `short` comes from `cut_short`,
-    `clock_step` is as in `clock_was_set`.
+    `wrong` are the correctness checks that failed, `lower` the lower bounds of the metrics with a band, `short` comes
+    from `cut_short`.
     """
-    outcomes = tuple((gate, gate.holds(metrics)) for gate in gates)
-    # A clock that was set shows as lag of the same size, which is none.
-    timed = {**metrics, "lag_p99": None} if clock_step else metrics
-    invalid = [*short, *clock_was_set(clock_step), *bottleneck(timed, busy)]
-    failed = [*wrong, *(_missed(gate, metrics) for gate, held in outcomes if not held)]
-    verdict = Verdict.INVALID if invalid else Verdict.FAIL if failed else Verdict.PASS
-    return Judgement(verdict, (*invalid, *failed), tuple((gate.text, held) for gate, held in outcomes))
+    gates = list(gates)
+    outcomes = tuple((gate, gate.holds(metrics, lower)) for gate in gates)
+    invalid = [*short, *not_offered(metrics, gates)]
+    broken = [_told(gate, metrics, lower) for gate, held in outcomes if held is False]
+    open_ = [_told(gate, metrics, lower) for gate, held in outcomes if held is None]
+    if wrong:
+        verdict = Verdict.FAIL
+    elif invalid or (open_ and not broken):
+        verdict = Verdict.INVALID
+    else:
+        verdict = Verdict.FAIL if broken else Verdict.PASS
+    return Judgement(verdict, (*wrong, *invalid, *broken, *open_), tuple((gate.text, held) for gate, held in outcomes))
 
 
-def _missed(gate: Gate, metrics: Mapping[str, float | None]) -> str:
-    value = metrics.get(gate.metric)
+def _told(gate: Gate, metrics: Values, lower: Mapping[str, float] | None) -> str:
+    """The gate and what the metric was, with its band if it has one."""
+    value, least = metrics.get(gate.metric), (lower or {}).get(gate.metric)
     if value is None or math.isnan(value):
         return f"{gate.text}: it was not measured"
     metric = METRICS.get(gate.metric)
-    if metric is not None and metric.is_time:
-        return f"{gate.text}: it was {value * 1e3:.4g} ms"
-    return f"{gate.text}: it was {value:.7g}"
+    if metric is None or not metric.is_time:
+        return f"{gate.text}: it was {value:.7g}"
+    if least is None or least >= value:
+        return f"{gate.text}: it was {_milliseconds(value)}"
+    return f"{gate.text}: it was at most {_milliseconds(value)} and at least {_milliseconds(least)}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.4g} ms" if math.isfinite(seconds) else UNBOUNDED

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest.judge.gates import MIN_MEASURED, Judgement, cut_short, judge, parse_gates
-from loadtest.measure.metrics import METRICS, headlines, metrics
-from loadtest.measure.run_totals import Second, Tally
+from loadtest.measure.metrics import METRICS, headlines, lower_bounds, metrics
+from loadtest.measure.run_totals import JUDGED_COURSES, Second, Tally
 
 MARGIN: Final = 1.0  # seconds after the recovery: by then, updates delayed by the fault have arrived
 
@@ -36,6 +36,7 @@ class OutsideFaults:
 
     judgement: Judgement
     metrics: Mapping[str, float | None]
+    lower: Mapping[str, float]
     left_out: tuple[Span, ...]
     start: float
     seconds: int
@@ -46,7 +47,7 @@ class OutsideFaults:
     def lines(self) -> list[str]:
         """The verdict, its reasons, the most important figures, and the seconds left out: one sentence each."""
         verdict = f"outside the faults: {self.judgement.verdict.name}"
-        return [verdict, *self.judgement.reasons, ", ".join(headlines(self.metrics)), self._what]
+        return [verdict, *self.judgement.reasons, "; ".join(headlines(self.metrics, self.lower)), self._what]
 
     @property
     def _what(self) -> str:
@@ -68,11 +69,11 @@ def judge_outside_faults(lines: Sequence[Line]) -> OutsideFaults | None:
     combined = {**result["metrics"], **known}
     gates = parse_gates(lines[0]["arguments"]["gates"])
     short = [*_whole_was_short(lines[0], result), *_too_little(left)]
-    totals = result["totals"]
-    step = totals.get("clock_step", 0.0)  # which older files lack
-    judgement = judge(combined, gates, wrong=totals["wrong"], busy=tally.busy, short=short, clock_step=step)
+    lower = {name: bound for name, bound in result.get("atLeast", {}).items() if not METRICS[name].per_second}
+    lower |= {name: bound for name, bound in lower_bounds(tally).items() if METRICS[name].per_second}
+    judgement = judge(combined, gates, wrong=result["totals"]["wrong"], lower=lower, short=short)
     over_all = tuple(dict.fromkeys(gate.metric for gate in gates if not METRICS[gate.metric].per_second))
-    return OutsideFaults(judgement, combined, spans, seconds[0].at - 1.0, measured - left, measured, over_all)
+    return OutsideFaults(judgement, combined, lower, spans, seconds[0].at - 1.0, measured - left, measured, over_all)
 
 
 def _spans(lines: Iterable[Line], end: float) -> tuple[Span, ...]:
@@ -103,13 +104,14 @@ def _tally(seconds: Sequence[Second]) -> Tally:
         _add(tally, one)
     tally.counts.updates = sum(one.sent for one in measured)
     tally.counts.pairs_received = tally.latency.count
+    tally.absent = max((one.absent for one in measured), default=0)
     for one in measured:
         _add_load(tally, one)
     return tally
 
 
 def _add(tally: Tally, second: Second) -> None:
-    for name in ("latency", "ack", "skew", "inside"):
+    for name in ("latency", "ack", "skew", "inside", *JUDGED_COURSES):
         getattr(tally, name).merge(getattr(second, name))
     tally.receive_lag.merge(second.lag)
     tally.counts.versions_owed += second.owed

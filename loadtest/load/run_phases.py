@@ -34,9 +34,9 @@ from loadtest import access
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
 from loadtest.load.locust_stats import LocustStats
 from loadtest.load.machine_and_versions import this_environment
-from loadtest.measure.metrics import metrics
+from loadtest.measure.metrics import lower_bounds, metrics
 from loadtest.measure.resource_usage import Meter
-from loadtest.measure.run_totals import COURSES, Second, Tally
+from loadtest.measure.run_totals import COURSES, JUDGED_COURSES, Second, Tally
 from loadtest.plan.run_spec import RunSpec
 from loadtest.plan.scenarios import scenario_of
 from loadtest.report.run_file import RunFile, Unwritable
@@ -85,7 +85,8 @@ class Coordinator:
         self._stats = LocustStats(environment)
         self.swarm: Swarm | None = None
         self.judgement: Judgement | None = None
-        self.measured: dict[str, float | None] = {}  # the metrics of the last run
+        self.measured: dict[str, float | None] = {}  # the metrics of the last run,
+        self.lower: dict[str, float] = {}  # and their lower bounds
         self.page = ""  # the summary of the last run
         self.so_far = Second(0, "")  # all seconds of the last run together
         self._say = say
@@ -181,7 +182,9 @@ class Coordinator:
     def finish(self) -> None:
         """The test stops: let the last updates arrive, then close the books. Blocks; the second call does nothing."""
         if self._finished:
-            self._finishing.wait(GATHER_PATIENCE)
+            # An event that is set lets nobody pass while it still has to tell another waiter, which may be killed by now.
+            if not self._finishing.is_set():
+                self._finishing.wait(GATHER_PATIENCE)
             return
         self._finished = True
         ended = time.monotonic()
@@ -217,18 +220,16 @@ class Coordinator:
         tally = Tally()
         for one in run.tallies.values():
             tally.merge(one)
-        if self._is_master and len(run.tallies) < len(run.joined):
-            tally.wrong.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
         tally.service = {access.shown(meter.url): meter.total for meter in run.meters}
         # Who was stopped in the web UI is not asked for any more.
         asked = min(run.spec.players or 1, self._runner.target_user_count or run.spec.players or 1)
         named = self.measured = metrics(tally, asked)
+        self.lower = lower_bounds(tally)
         self._run = None
         short = self._cut_short(run, tally.seconds, ended - run.began)
-        self.judgement = judge(
-            named, run.spec.parsed_gates(),
-            wrong=tally.wrong, busy=tally.busy, short=short, clock_step=tally.clock_step,
-        )  # fmt: skip
+        if self._is_master and len(run.tallies) < len(run.joined):
+            short.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
+        self.judgement = judge(named, run.spec.parsed_gates(), wrong=tally.wrong, lower=self.lower, short=short)
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)
@@ -279,6 +280,8 @@ class Coordinator:
         # What lives now lives to the end: a full collection would only stop the loop for it.
         gc.collect()
         gc.freeze()
+        if self._finished:  # stopped while players connected
+            return
         origin = time.time()
         run.begins = origin + spec.warm_up
         run.ends = run.begins + (spec.duration or float("inf"))
@@ -318,7 +321,7 @@ class Coordinator:
         return self.swarm.decided if self.swarm is not None else sum(run.joined.values())
 
     def _take_second(self, run: _LedRun, second: Second) -> None:
-        for name in COURSES:
+        for name in (*COURSES, *JUDGED_COURSES):
             getattr(self.so_far, name).merge(getattr(second, name))
         self.so_far.owed += second.owed
         self.so_far.missed += second.missed
@@ -378,10 +381,10 @@ class Coordinator:
     # In every process with players
 
     def _count_seconds(self, swarm: Swarm) -> None:
-        # On the clock's own seconds, so that those of all processes are the same ones.
-        start = int(time.time())
+        # On the clock's own seconds, so that those of all processes are the same ones; but it may be set meanwhile.
+        start = time.monotonic() - time.time() % 1.0
         for number in itertools.count(1):
-            gevent.sleep(max(start + number / SLICES - time.time(), 0.0))
+            gevent.sleep(max(start + number / SLICES - time.monotonic(), 0.0))
             if self._finished or swarm is not self.swarm:
                 return
             if number % SLICES:

@@ -31,11 +31,39 @@ class BoardHead:
     oldest_at: float | None
 
 
-class CompleteBoard(NamedTuple):
-    """A board that has reached all its receivers; arrivals on the ledger's clock, `inside` in seconds or NaN."""
+class Arrivals(NamedTuple):
+    """When a board had come to its first and to its last receiver, and how early each can have been.
+
+    How early a receiver had it may be unknown: then its `earliest` is 0.
+    """
 
     first: float
     last: float
+    first_earliest: float
+    last_earliest: float
+
+    def merge(self, other: Arrivals) -> Arrivals:
+        """Those of both."""
+        return Arrivals(
+            min(self.first, other.first), max(self.last, other.last),
+            min(self.first_earliest, other.first_earliest), max(self.last_earliest, other.last_earliest),
+        )  # fmt: skip
+
+    @property
+    def skew(self) -> float:
+        """At most so many seconds lay between first and last; infinite if that is unknown."""
+        return self.last - self.first_earliest if self.first_earliest else math.inf
+
+    @property
+    def skew_lower(self) -> float:
+        """At least so many."""
+        return max(self.last_earliest - self.first, 0.0)
+
+
+class CompleteBoard(NamedTuple):
+    """A board that has reached all its receivers; arrivals on the ledger's clock, `inside` in seconds or NaN."""
+
+    arrivals: Arrivals
     updates: int
     inside: float
 
@@ -50,7 +78,7 @@ class BoardTable:
         self._updates = array("q")
         self._inside = array("d")
         self._dropped = 0  # rows that were dropped: the board with this number is row 0
-        self._skews: dict[int, tuple[float, float]] = {}  # board → first and last arrival
+        self._arrivals: dict[int, Arrivals] = {}  # by board
 
     def __len__(self) -> int:
         """How many rows are kept."""
@@ -71,30 +99,33 @@ class BoardTable:
         version, epoch, floor = (np.array(one, np.int64)[row] for one in (self._version, self._epoch, self._floor))
         return version, epoch, floor
 
-    def note_skew(self, board: Ints, time: Floats) -> None:
+    def note_arrivals(self, board: Ints, time: Floats, earliest: Floats) -> None:
         """Widen each board's span of arrivals by these receipts."""
         order = np.argsort(board, kind="stable")
-        board, time = board[order], time[order]
+        board, time, earliest = board[order], time[order], earliest[order]
         starts = np.flatnonzero(np.append(True, board[1:] != board[:-1]))
-        firsts = np.minimum.reduceat(time, starts)
-        lasts = np.maximum.reduceat(time, starts)
-        for number, one, other in zip(board[starts].tolist(), firsts.tolist(), lasts.tolist(), strict=True):
-            before = self._skews.get(number)
-            self._skews[number] = (one, other) if before is None else (min(one, before[0]), max(other, before[1]))
+        spans = (
+            least_or_most.reduceat(column, starts).tolist()
+            for column in (time, earliest)
+            for least_or_most in (np.minimum, np.maximum)
+        )
+        for number, first, last, first_earliest, last_earliest in zip(board[starts].tolist(), *spans, strict=True):
+            new, before = Arrivals(first, last, first_earliest, last_earliest), self._arrivals.get(number)
+            self._arrivals[number] = new if before is None else before.merge(new)
 
     def take_complete(self, before: float) -> list[CompleteBoard]:
         """Remove and return the boards whose first arrival was before this time."""
-        done = [number for number, (first, _) in self._skews.items() if first < before]
+        done = [number for number, arrivals in self._arrivals.items() if arrivals.first < before]
         return [self._complete(number) for number in done]
 
     def _complete(self, number: int) -> CompleteBoard:
         row = number - self._dropped
-        return CompleteBoard(*self._skews.pop(number), self._updates[row], self._inside[row])
+        return CompleteBoard(self._arrivals.pop(number), self._updates[row], self._inside[row])
 
     def forget(self) -> None:
         """Drop the rows that no receiver can log any more."""
         # A board's row is needed until the last receiver has logged it; sockets lag by seconds, not by minutes.
-        oldest = min(self._skews, default=self._dropped + len(self._version))
+        oldest = min(self._arrivals, default=self._dropped + len(self._version))
         drop = min(oldest, self._dropped + len(self._version)) - self._dropped
         keep_from = max(drop - 4096, 0)
         if keep_from > 4096:

@@ -3,9 +3,11 @@
 Log-linear, as HdrHistogram made it known: each power of two is cut into `SUB` equal buckets, and
 a bucket is reported by its middle. So no reported value is further than 1/(2·SUB) = 0.78 % from
 what was recorded, over twelve orders of magnitude, and two histograms are merged by adding
-counts. Percentiles are taken from merged counts and never averaged.
+counts. Percentiles are taken from merged counts and never averaged. A bound is reported by an edge of its bucket,
+an upper one by the upper edge and a lower one by the lower edge, so that it stays a bound.
 
-Values are seconds. The sum is kept in whole nanoseconds, so that merging is exact in any order.
+Values are seconds. What never happened took infinitely long: it counts in the percentiles, and is counted apart. The
+sum is kept in whole nanoseconds, so that merging is exact in any order.
 """
 
 from __future__ import annotations
@@ -22,17 +24,22 @@ ERROR: Final = 1 / (2 * SUB)  # largest relative error of a reported value
 LOWEST: Final = -24  # exponents: 2**-24 s is 60 ns,
 HIGHEST: Final = 14  # 2**14 s is four and a half hours; what lies outside goes into the outermost buckets
 BUCKETS: Final = (HIGHEST - LOWEST) * SUB
+LOWER_EDGE, MIDDLE, UPPER_EDGE = 0.0, 0.5, 1.0  # where within its bucket a value is reported
 
 
 class Histogram:
-    """Counts of values in seconds. Zero and negative values count in the lowest bucket."""
+    """Counts of values in seconds. Zero and negative values count in the lowest bucket.
 
-    __slots__ = ("_counts", "_sum_ns", "count", "maximum", "minimum")
+    `count`, `minimum` and `maximum` are those of the finite values, `infinite` is the number of the others.
+    """
+
+    __slots__ = ("_counts", "_sum_ns", "count", "infinite", "maximum", "minimum")
 
     def __init__(self, values: ArrayLike = ()) -> None:
         self._counts: NDArray[np.int64] = np.zeros(BUCKETS, np.int64)
         self._sum_ns = 0
         self.count = 0
+        self.infinite = 0
         self.minimum = math.inf
         self.maximum = -math.inf
         self.record(values)
@@ -46,12 +53,17 @@ class Histogram:
     __hash__ = None  # type: ignore[assignment] # it changes
 
     def record(self, values: ArrayLike) -> None:
-        """Count each of the values (seconds, one number or an array). Raises ValueError for NaN and infinity."""
+        """Count each of the values (seconds, one number or an array). Raises ValueError for NaN and minus infinity."""
         seconds = np.atleast_1d(np.asarray(values, np.float64)).ravel()
+        finite = np.isfinite(seconds)
+        if not finite.all():
+            infinite = int(np.isposinf(seconds).sum())
+            if infinite + int(finite.sum()) < seconds.size:
+                raise ValueError("expected seconds, got NaN or minus infinity")
+            self.infinite += infinite
+            seconds = seconds[finite]
         if not seconds.size:
             return
-        if not np.isfinite(seconds).all():
-            raise ValueError("expected finite seconds, got NaN or infinity")
         self._counts += np.bincount(_bucket(seconds), minlength=BUCKETS)
         self._sum_ns += int(np.rint(seconds * 1e9).astype(np.int64).sum())
         self.count += seconds.size
@@ -63,37 +75,45 @@ class Histogram:
         self._counts += other._counts
         self._sum_ns += other._sum_ns
         self.count += other.count
+        self.infinite += other.infinite
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
         return self
 
     @property
     def mean(self) -> float:
-        """The arithmetic mean in seconds, exact to the nanosecond; NaN when empty."""
+        """The arithmetic mean of the finite values in seconds, exact to the nanosecond; NaN without any."""
         return self._sum_ns / self.count / 1e9 if self.count else math.nan
 
-    def percentile(self, percent: float) -> float:
-        """The nearest-rank percentile in seconds, within `ERROR`; NaN when empty.
+    def percentile(self, percent: float, within: float = MIDDLE) -> float:
+        """The nearest-rank percentile in seconds, within `ERROR` at the `MIDDLE` of its bucket; NaN when empty.
 
         It is the smallest value such that at least `percent` % of all values are not greater:
-        `numpy.percentile(…, method="inverted_cdf")`.
+        `numpy.percentile(…, method="inverted_cdf")`. At the `UPPER_EDGE` it is never below that, at the `LOWER_EDGE`
+        never above.
         """
-        if not self.count:
+        total = self.count + self.infinite
+        if not total:
             return math.nan
-        rank = max(1, math.ceil(self.count * percent / 100))
+        rank = max(1, math.ceil(total * percent / 100))
+        if rank > self.count:
+            return math.inf
         bucket = int(np.searchsorted(np.cumsum(self._counts), rank))
-        return min(max(middle_of(bucket), self.minimum), self.maximum)
+        # The lowest bucket has no lower edge: what is zero or less counts there.
+        value = value_in(bucket, within) if bucket or within else -math.inf
+        return min(max(value, self.minimum), self.maximum)
 
     def buckets(self) -> list[tuple[float, int]]:
-        """(middle in seconds, count) of each bucket that holds something, ascending."""
-        return [(middle_of(int(bucket)), int(self._counts[bucket])) for bucket in np.flatnonzero(self._counts)]
+        """(middle in seconds, count) of each bucket that holds something, ascending; infinite values are in none."""
+        return [(value_in(int(bucket)), int(self._counts[bucket])) for bucket in np.flatnonzero(self._counts)]
 
     def to_dict(self) -> dict[str, Any]:
         """A sparse form for JSON: `counts` maps bucket numbers (as strings) to counts."""
-        if not self.count:
-            return {"counts": {}, "sumNs": 0}
         counts = {str(bucket): int(self._counts[bucket]) for bucket in np.flatnonzero(self._counts)}
-        return {"counts": counts, "sumNs": self._sum_ns, "min": self.minimum, "max": self.maximum}
+        sparse: dict[str, Any] = {"counts": counts, "sumNs": self._sum_ns}
+        if self.count:
+            sparse |= {"min": self.minimum, "max": self.maximum}
+        return sparse | ({"infinite": self.infinite} if self.infinite else {})
 
     @classmethod
     def from_dict(cls, sparse: Mapping[str, Any]) -> Self:
@@ -103,6 +123,7 @@ class Histogram:
             histogram._counts[int(bucket)] = count
             histogram.count += count
         histogram._sum_ns = sparse["sumNs"]
+        histogram.infinite = sparse.get("infinite", 0)
         if histogram.count:
             histogram.minimum, histogram.maximum = sparse["min"], sparse["max"]
         return histogram
@@ -128,13 +149,13 @@ def _bucket(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
 def reported(seconds: float) -> float:
     """What a histogram would report of a single value."""
     if seconds <= 0:
-        return middle_of(0)
+        return value_in(0)
     mantissa, exponent = math.frexp(seconds)
     bucket = (exponent - 1 - LOWEST) * SUB + int((mantissa - 0.5) * (2 * SUB))
-    return middle_of(min(max(bucket, 0), BUCKETS - 1))
+    return value_in(min(max(bucket, 0), BUCKETS - 1))
 
 
-def middle_of(bucket: int) -> float:
-    """The value in seconds by which a bucket is reported."""
+def value_in(bucket: int, within: float = MIDDLE) -> float:
+    """The value in seconds by which a bucket is reported, at its middle or at an edge."""
     octave, sub = divmod(bucket, SUB)
-    return math.ldexp(1 + (sub + 0.5) / SUB, octave + LOWEST)
+    return math.ldexp(1 + (sub + within) / SUB, octave + LOWEST)

@@ -5,6 +5,9 @@ metric is one row here. A row's `value` is computed from the totals of the run a
 What the totals do not hold yet is a new field of `run_totals.Counts`, which merges and reaches the file by itself,
 counted by one of the parts of the ledger.
 
+Of some times two bounds are known: such a row has a band. Its `value` is the upper bound and its `lower` the lower
+one, both taken from the same events; each is rounded away from the other, to the edge of its histogram's bucket.
+
 Values are in base units (seconds, bytes, plain ratios); `text` writes them for people.
 """
 
@@ -15,13 +18,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from loadtest.measure.histogram import Histogram
-from loadtest.measure.run_totals import PERCENTILES, Tally
+from loadtest.measure.histogram import LOWER_EDGE, MIDDLE, UPPER_EDGE, Histogram
+from loadtest.measure.run_totals import BOUNDED, PERCENTILES, Tally
 
 Unit = Literal["s", "share", "cores", "bytes", "µs", "times", "/s", "count", "number", "yes/no"]
 Value = Callable[[Tally, int], float | None]
 
 STATISTICS: Final = (*PERCENTILES, "mean", "max")  # the columns of a table of times
+UNBOUNDED: Final = "unbounded"  # how an infinite time is written: something that was owed never came
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,15 @@ class Metric:
     of_generator: bool = False  # whether it speaks of the load generator, not of the service
     family: str = ""
     statistic: str = ""
+    lower: Value | None = None  # its lower bound, if it has a band
+    band: str = ""  # how that is computed
 
-    def text(self, value: float | None) -> str:
-        """The value for people, with its unit; a dash for what was not measured."""
+    def text(self, value: float | None, least: float | None = None) -> str:
+        """The value for people, with its unit and its lower bound; a dash for what was not measured."""
+        if value is not None and least is not None and least < value:
+            return f"{self.text(value)}, at least {self.text(least).removesuffix(' ms')}"
+        if value is not None and math.isinf(value):
+            return UNBOUNDED
         return "–" if value is None or math.isnan(value) else _TEXTS[self.unit](value)
 
     @property
@@ -55,7 +65,9 @@ class Metric:
 
 
 def milliseconds(seconds: float) -> str:
-    """A time in ms: two decimals below 10 ms, one above."""
+    """A time in ms: two decimals below 10 ms, one above; infinite ones as `UNBOUNDED`."""
+    if math.isinf(seconds):
+        return UNBOUNDED
     return f"{seconds * 1e3:.2f}" if seconds < 0.01 else f"{seconds * 1e3:,.1f}"
 
 
@@ -81,26 +93,35 @@ def _times(
     compared: tuple[str, ...] = (),
     headline: Mapping[str, str] | None = None,
     per_second: bool = False,
+    band: str = "",
+    of_generator: bool = False,
 ) -> tuple[Metric, ...]:
-    """The rows of the histogram of this name in the totals."""
+    """The rows of the histogram of this name in the totals; with a `band`, its lower bounds are under `…_lower`."""
+    assert bool(band) is (family in BOUNDED)
 
     def row(statistic: str) -> Metric:
         def value(tally: Tally, _: int) -> float | None:
-            return _statistic(getattr(tally, family), statistic)
+            return _statistic(getattr(tally, family), statistic, UPPER_EDGE if band else MIDDLE)
+
+        def lower(tally: Tally, _: int) -> float | None:
+            return _statistic(getattr(tally, f"{family}_lower"), statistic, LOWER_EDGE)
 
         return Metric(
             f"{family}_{statistic}", "s", "lower", label, meaning, value, (headline or {}).get(statistic, ""),
-            statistic in compared, per_second, family=family, statistic=statistic,
+            statistic in compared, per_second, of_generator, family, statistic,
+            lower=lower if band else None, band=band,
         )  # fmt: skip
 
     return tuple(row(statistic) for statistic in STATISTICS)
 
 
-def _statistic(histogram: Histogram, statistic: str) -> float | None:
-    if not histogram.count:
+def _statistic(histogram: Histogram, statistic: str, within: float = MIDDLE) -> float | None:
+    if not histogram.count + histogram.infinite:
         return None
     if statistic in PERCENTILES:
-        return histogram.percentile(PERCENTILES[statistic])
+        return histogram.percentile(PERCENTILES[statistic], within)
+    if histogram.infinite:
+        return math.inf
     return histogram.mean if statistic == "mean" else histogram.maximum
 
 
@@ -160,15 +181,22 @@ _ROWS: Final[tuple[Metric, ...]] = (
     *_times(
         "latency", "score → other screen", "intended time → board, every (update, receiver) pair: rules 1–5",
         compared=("p50", "p99", "p99.9"), headline={"p50": "p50", "p99": "p99", "p99.9": "p99.9"}, per_second=True,
+        band="taken by the kernel → earliest arrival of the board: rule 3",
     ),
-    *_times("age", "age of what is shown", "how outdated a receiver's screen had become: rule 7", compared=("p99",)),
-    *_times("ack", "score → answer", "sent → answered", compared=("p50", "p99"), per_second=True),
+    *_times("age", "age of what is shown", "how outdated a receiver's screen had become: rule 7", compared=("p99",),
+            band="the largest lower bound of the board's pairs"),
+    *_times("ack", "score → answer", "to be sent → answered", compared=("p50", "p99"), per_second=True,
+            band="taken by the kernel → earliest arrival of the answer"),
     *_times("inside", "inside the service", "received → encoded, by the service's clock: rule 8",
             compared=("p99",), per_second=True),
     *_times("skew", "first → last screen", "a board's first → last receiver in one process",
-            compared=("p99",), headline={"p99": "skew p99"}, per_second=True),
-    *_times("connect", "connect", "TCP and upgrade"),
-    *_times("join", "join", "join-demo → both replies", compared=("p99",)),
+            compared=("p99",), headline={"p99": "skew p99"}, per_second=True,
+            band="first arrival at the latest → last one at the earliest"),
+    *_times("connect", "connect", "TCP and upgrade", band="upgrade sent → earliest arrival of its answer"),
+    *_times("join", "join", "join-demo → both replies", compared=("p99",),
+            band="taken by the kernel → earliest arrival of the last reply"),
+    *_times("send_lag", "sent late", "intended → taken by the kernel: rule 10", per_second=True, of_generator=True),
+    *_times("receive_lag", "read late", "a board's arrival → its reading: rule 10", of_generator=True),
     *_lags(),
     Metric("reach", "share", "higher", "reach", "versions seen ÷ versions owed: rule 4", _reach,
            headline="reach", per_second=True),
@@ -182,6 +210,8 @@ _ROWS: Final[tuple[Metric, ...]] = (
            lambda tally, _: tally.counts.updates, per_second=True),
     Metric("updates_per_second", "/s", "", "updates a second", "of the measured time",
            lambda tally, _: _ratio(tally.counts.updates, tally.seconds), headline="scores", per_second=True),
+    Metric("unsent", "count", "lower", "updates not sent", "of them, not sent by the end: rule 10",
+           lambda tally, _: tally.counts.unsent, of_generator=True),
     Metric("unanswered", "count", "lower", "updates unanswered", "updates without an answer: rule 5",
            lambda tally, _: tally.counts.unanswered),
     Metric("refused", "count", "lower", "updates refused", "updates that the service refused",
@@ -202,6 +232,9 @@ _ROWS: Final[tuple[Metric, ...]] = (
     Metric("converged", "yes/no", "higher", "all agree at the end", "1 when rule 9 holds, else 0",
            lambda tally, _: float(not tally.wrong)),
     Metric("players", "count", "", "players taking part", "at the end: rule 10", lambda tally, _: tally.players),
+    Metric("absent", "count", "lower", "players absent at once",
+           "not connected, in the measured second with the most of them, breaks of the scenario apart: rule 10",
+           lambda tally, _: tally.absent, per_second=True),
     Metric("players_asked", "count", "", "players asked for", "rule 10", lambda _, asked: asked),
     Metric("cpu_max", "cores", "lower", "generator: most CPU", "largest share of a core in one second: rule 10",
            lambda tally, _: max((share for shares in tally.busy.values() for share in shares), default=None),
@@ -229,15 +262,22 @@ def metrics(tally: Tally, players_asked: int) -> dict[str, float | None]:
     return {one.name: one.value(tally, players_asked) for one in _ROWS}
 
 
+def lower_bounds(tally: Tally) -> dict[str, float]:
+    """The lower bounds of the rows with a band, by name; what was not measured, as in old files, is left out."""
+    bounds = {one.name: one.lower(tally, 0) for one in _ROWS if one.lower is not None}
+    return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
 def family_values(family: str, values: Mapping[str, float | None]) -> list[float | None]:
     """The statistics of a family in the order of `STATISTICS`; `values` are those of `metrics`."""
     return [values.get(f"{family}_{statistic}") for statistic in STATISTICS]
 
 
-def headlines(values: Mapping[str, float | None]) -> list[str]:
-    """The most important of the values, each as name and figure; what was not measured is left out."""
+def headlines(values: Mapping[str, float | None], lower: Mapping[str, float] | None = None) -> list[str]:
+    """The most important of the values, each as name and figure with its band; what was not measured is left out."""
     known = ((one, values.get(one.name)) for one in HEADLINES)
-    return [f"{one.headline} {one.text(value)}" for one, value in known if value is not None]
+    least = (lower or {}).get
+    return [f"{one.headline} {one.text(value, least(one.name))}" for one, value in known if value is not None]
 
 
 def markdown() -> str:
@@ -246,6 +286,7 @@ def markdown() -> str:
     for family in FAMILIES:
         rows = [one for one in _ROWS if one.family == family]
         names = f"`{family}_…` with `{' '.join(one.statistic for one in rows)}`"
-        lines.append(f"| {names} | s | {rows[0].better} | {rows[0].meaning} |")
+        band = f"; at least: {rows[0].band}" if rows[0].band else ""
+        lines.append(f"| {names} | s | {rows[0].better} | {rows[0].meaning}{band} |")
     lines += [f"| `{one.name}` | {one.unit} | {one.better or '–'} | {one.meaning} |" for one in FIGURES]
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,14 +17,22 @@ _VERSION_BITS: Final = 40
 
 
 class Found(NamedTuple):
-    """Pairs whose board came: its receiver, when it came, and the seconds since the update was meant."""
+    """Pairs whose board came: its receiver, when it came, and at most and at least how many seconds the pair took."""
 
     receiver: Ints
     time: Floats
     latency: Floats
+    latency_lower: Floats
+
+    def joined(self, other: Found) -> Found:
+        """Both together."""
+        return Found(
+            np.append(self.receiver, other.receiver), np.append(self.time, other.time),
+            np.append(self.latency, other.latency), np.append(self.latency_lower, other.latency_lower),
+        )  # fmt: skip
 
 
-NOTHING: Final = Found(NO_INTS, NO_FLOATS, NO_FLOATS)
+NOTHING: Final = Found(NO_INTS, NO_FLOATS, NO_FLOATS, NO_FLOATS)
 
 
 class Pairs:
@@ -59,19 +68,25 @@ class Pairs:
             return NOTHING
         numbers, which = np.unique(self._update, return_inverse=True)
         entries = [updates[number] for number in numbers.tolist()]
-        came = self._arrivals(entries, which, log)
+        came, earliest = self._arrivals(entries, which, log)
         has = np.isfinite(came)
         self._counts.pairs_received += int(has.sum())
-        intended = np.array([entry.intended for entry in entries])[which]
-        found = Found(self._receiver[has], came[has], came[has] - intended[has])
+        intended, sent = (
+            np.array([getattr(entry, name) for entry in entries])[which][has] for name in ("intended", "sent")
+        )
+        latency, lower = came[has] - intended, np.maximum(earliest[has] - sent, 0.0)
+        found = Found(self._receiver[has], came[has], latency, lower)
         self._update, self._receiver = self._update[~has], self._receiver[~has]
         return found
 
-    def _arrivals(self, entries: list[Update], which: Ints, log: ReceiptLog) -> Floats:
-        """When each pair's first board came, infinite without one; `which` is the pair's row in `entries`."""
+    def _arrivals(self, entries: list[Update], which: Ints, log: ReceiptLog) -> tuple[Floats, Floats]:
+        """By when each pair's first board had come, infinite without one, and how early it can have come.
+
+        `which` is the pair's row in `entries`.
+        """
         # No board brings an update before it was sent.
-        receiver, version, epoch, time = log.kept_since(min(entry.sent for entry in entries))
-        came = np.full(len(self), np.inf)
+        receiver, version, epoch, time, first_time = log.kept_since(min(entry.due for entry in entries))
+        came, earliest = np.full(len(self), np.inf), np.full(len(self), np.inf)
         for one in {epoch for entry in entries for epoch in entry.versions}:
             rows = np.flatnonzero(epoch == one)
             if not len(rows):
@@ -85,14 +100,21 @@ class Pairs:
             place = np.searchsorted(key, wanted)
             found = place < len(key)
             found[found] = receiver[rows[place[found]]] == self._receiver[asked[found]]
-            hit = asked[found]
-            came[hit] = np.minimum(came[hit], time[rows[place[found]]])
-        return came
+            hit, by = asked[found], rows[place[found]]
+            came[hit] = np.minimum(came[hit], time[by])
+            earliest[hit] = np.minimum(earliest[hit], first_time[by])
+        return came, earliest
 
-    def give_up(self, updates: Updates, reach: Reach, now: float, *, final: bool) -> None:
-        """Count the pairs whose patience ended, all of them if `final`, as lost or unresolved."""
+    def give_up(
+        self, updates: Updates, reach: Reach, sure_since: Callable[[Ints], Floats], now: float, *, final: bool
+    ) -> Floats:
+        """Count the pairs whose patience ended, all of them if `final`, as lost or unresolved.
+
+        Returns at least how many seconds each of them takes: no end, if its receiver has been connected and read since
+        the update was meant (`sure_since`), and nothing, if the pair proves nothing.
+        """
         if not len(self):
-            return
+            return NO_FLOATS
         numbers, which = np.unique(self._update, return_inverse=True)
         entries = [updates[number] for number in numbers.tolist()]
         since = np.array([entry.answered for entry in entries], np.float64)
@@ -102,7 +124,11 @@ class Pairs:
         moved_on = reach.epochs_of(self._receiver) > latest[which]
         self._counts.pairs_lost += int((over & ~moved_on).sum())
         self._counts.pairs_unresolved += int((over & moved_on).sum())
+        intended = np.array([entry.intended for entry in entries])[which]
+        certain = ~moved_on & (sure_since(self._receiver) <= intended)
+        lower = np.where(certain, np.inf, 0.0)[over]
         self._update, self._receiver = self._update[~over], self._receiver[~over]
+        return lower
 
 
 class AgePeaks:
@@ -111,20 +137,20 @@ class AgePeaks:
     def __init__(self) -> None:
         self._newest = NOTHING
 
-    def add(self, found: Found, *, final: bool) -> Floats:
-        """Return the peaks of age that are over, in seconds.
+    def add(self, found: Found, *, final: bool) -> tuple[Floats, Floats]:
+        """Return the peaks of age that are over, in seconds: at most and at least.
 
         A receiver's newest board is kept back until `final`: an answer may still add to it.
         """
-        receiver, time, latency = (np.append(kept, new) for kept, new in zip(self._newest, found, strict=True))
-        if not len(receiver):
-            return NO_FLOATS
-        order = np.lexsort((time, receiver))
-        receiver, time, latency = receiver[order], time[order], latency[order]
+        together = self._newest.joined(found)
+        if not len(together.receiver):
+            return NO_FLOATS, NO_FLOATS
+        order = np.lexsort((together.time, together.receiver))
+        receiver, time = together.receiver[order], together.time[order]
         starts = np.flatnonzero(np.append(True, (receiver[1:] != receiver[:-1]) | (time[1:] != time[:-1])))
-        age: Floats = np.maximum.reduceat(latency, starts)
+        age: Floats = np.maximum.reduceat(together.latency[order], starts)
+        age_lower: Floats = np.maximum.reduceat(together.latency_lower[order], starts)
         receiver, time = receiver[starts], time[starts]
         newest = np.append(receiver[1:] != receiver[:-1], True) & (not final)
-        self._newest = Found(receiver[newest], time[newest], age[newest])
-        ended: Floats = age[~newest]
-        return ended
+        self._newest = Found(receiver[newest], time[newest], age[newest], age_lower[newest])
+        return age[~newest], age_lower[~newest]

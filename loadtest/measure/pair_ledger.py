@@ -3,7 +3,9 @@
 The answer to its sender gives an update its place: (epoch, version). Each receiver's boards
 are logged as (version, epoch, time). A board of version v brings every update of its epoch in
 (previous, v] to that receiver, so an update has arrived with the receiver's first board of the
-epoch whose version is not lower. Latency is that board's time minus the update's *intended* time.
+epoch whose version is not lower. Of its latency two bounds are known. At most it is that board's time minus the
+update's *intended* time: what is sent or read late only adds to it. At least it is the earliest time at which the board
+can have come, minus the time at which the kernel had taken the update.
 
 The rules in full:
 
@@ -18,42 +20,56 @@ The rules in full:
   without an answer are *unanswered*, and likewise for that comparison.
 - A receiver's screen is *old* from the moment at which an update was meant until the board that brings it.
   For each of its boards the oldest update that it brought counts: the peaks of the age of what was shown.
+- No pair is dropped. One without a board, and those of an update that was never sent or answered, are infinite in the
+  upper bound. In the lower one a pair is infinite only if the update was answered and its receiver has been connected
+  and read ever since; else it is 0, as it proves nothing.
 - Reach is counted in versions, so that it covers the updates of all generator processes: a receiver is
   owed each version of the session, and has missed those that a board shows to have come before it
   (`version - updates` above what the receiver had last). A board with `updates` 0 – a snapshot, or the
   one after the service skipped a slow socket – shows the whole state and misses nothing.
 
-Nothing is computed per delivery: the reader appends three numbers, and now and then `resolve`
-turns them into pairs in bulk. All times are seconds on one clock. No I/O, no clock of its own.
+Nothing is computed per delivery: the reader appends five numbers, and now and then `resolve`
+turns them into pairs in bulk. All times are seconds on one clock, the run's, but for stamps, which `resolve` shifts to
+it. No I/O, no clock of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from loadtest.measure.board_receipts import ReceiptLog, Receipts
-from loadtest.measure.board_spread import NO_FLOATS, SETTLED, BoardHead, BoardTable, Bools, Floats
+from loadtest.measure.board_receipts import ReceiptColumns, ReceiptLog, Receipts
+from loadtest.measure.board_spread import NO_FLOATS, SETTLED, Arrivals, BoardHead, BoardTable, Bools, Floats
 from loadtest.measure.missed_versions import Reach
 from loadtest.measure.open_pairs import AgePeaks, Pairs
 from loadtest.measure.participants import Participants
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.sent_updates import Update, Updates
+from loadtest.measure.stamp_shift import NO_SHIFT, StampShift
 
 
 @dataclass(slots=True)
 class Resolved:
-    """What became known in one call of `resolve`, of the measured time only; arrays in seconds."""
+    """What became known in one call of `resolve`, of the measured time only; arrays in seconds.
 
-    latency: Floats  # intended time → receiver's board
-    ack: Floats  # sent → first answer
-    send_lag: Floats  # intended → sent
-    skew: Floats  # per board: last receiver minus first
-    inside: Floats  # per board: from the oldest folded update's receipt to the encoding
-    age: Floats  # per receiver and board: how long the oldest update that it brought had not been shown
+    Times are upper bounds, those of `…_lower` lower ones of the same events; infinite for what never happened.
+    """
+
+    latency: Floats = field(default_factory=lambda: NO_FLOATS)  # intended time → receiver's board
+    latency_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    ack: Floats = field(default_factory=lambda: NO_FLOATS)  # to be sent → first answer
+    ack_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    skew: Floats = field(default_factory=lambda: NO_FLOATS)  # per board: last receiver minus first
+    skew_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    # per receiver and board: how long the oldest update that it brought had not been shown
+    age: Floats = field(default_factory=lambda: NO_FLOATS)
+    age_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    send_lag: Floats = field(default_factory=lambda: NO_FLOATS)  # intended → sent
+    receive_lag: Floats = field(default_factory=lambda: NO_FLOATS)  # per receipt: arrived → read
+    # per board: from the oldest folded update's receipt to the encoding
+    inside: Floats = field(default_factory=lambda: NO_FLOATS)
     boards: int = 0
     board_updates: int = 0  # the `updates` of those boards
 
@@ -71,6 +87,7 @@ class Ledger:
         self._reach = Reach(self.counts)
         self._pairs = Pairs(self.counts)
         self._ages = AgePeaks()
+        self._shift = NO_SHIFT
 
     # Who takes part
 
@@ -97,17 +114,52 @@ class Ledger:
         """How many ever took part."""
         return self._participants.seen
 
+    def cut_off(self, receiver: int) -> None:
+        """The receiver lost its connection: what it is not shown proves nothing, until it is `back`."""
+        self._participants.doubt(np.array([receiver]), np.array([np.inf]))
+
+    def back(self, receiver: int, now: float) -> None:
+        """The receiver is connected again."""
+        self._participants.trust(receiver, now)
+
     # Updates
 
-    def sent(self, update: int, *, sender: int, intended: float, now: float, points: int) -> None:
-        """The update went out for the first time."""
-        self._updates.sent(update, Update(sender, intended, now, points))
+    def due(self, update: int, *, sender: int, intended: float, now: float, points: int) -> None:
+        """The update is to be sent now, late or not."""
+        self._updates.due(update, Update(sender, intended, now, points))
 
-    def answered(self, update: int, epoch: str, version: int, *, durable: bool, now: float) -> float | None:
-        """The answer names (epoch, version). Returns seconds since it was sent, None for a repeated answer."""
-        if update not in self._updates:
-            return self._updates.answered_late(update, now)
-        return self._updates.answered(update, self._epoch(epoch), version, durable=durable, now=now)
+    def sent(self, update: int, now: float) -> None:
+        """The kernel had taken the update by now; only the first time counts."""
+        self._updates.sent(update, now)
+
+    def taken_back(self, update: int) -> None:
+        """The generator ended the connection on which the update was sent: it counts as sent when it is sent again."""
+        self._updates.taken_back(update)
+
+    def answered(
+        self,
+        update: int,
+        epoch: str,
+        version: int,
+        *,
+        durable: bool,
+        now: float,
+        arrived: float | None = None,
+        earliest: float = 0.0,
+    ) -> float | None:
+        """The answer, read now, names (epoch, version); `arrived` and `earliest` are the stamps between which it came.
+
+        Returns at most how many seconds it took, None for a repeated answer.
+        """  # fmt: skip
+        arrived = now if arrived is None else arrived
+        if update in self._updates:
+            due = self._updates[update].due
+            first = self._updates.answered(
+                update, self._epoch(epoch), version, durable=durable, now=now, arrived=arrived, earliest=earliest
+            )
+            return arrived - self._shift.seconds - due if first else None
+        late = self._updates.answered_late(update)
+        return None if late is None else now - late
 
     def refused(self, update: int) -> None:
         """The service refused the update for good: it counts nowhere, so it is owed to nobody."""
@@ -146,16 +198,18 @@ class Ledger:
         """The number under which receipts of this board are logged."""
         return self._boards.add(head, self._epoch(head.epoch))
 
-    def received(self, receiver: int, board: int, now: float) -> None:
-        """The receiver got the board."""
-        log_receiver, log_board, log_time = self.log
-        log_receiver(receiver)
-        log_board(board)
-        log_time(now)
+    def received(self, receiver: int, board: int, now: float, earliest: float | None = None) -> None:
+        """The receiver read the board now, which had come not before `earliest` (0: unknown); without it, just then."""
+        log = self.log
+        log.receiver(receiver)
+        log.board(board)
+        log.time(now)
+        log.earliest(now if earliest is None else earliest)
+        log.read(now)
 
     @property
-    def log(self) -> tuple[Callable[[int], None], Callable[[int], None], Callable[[float], None]]:
-        """What `received` does, for a reader in a hurry: append receiver, board, time; each of them, in any order."""
+    def log(self) -> ReceiptColumns:
+        """What `received` does, for a reader in a hurry."""
         return self._receipts.append
 
     @property
@@ -173,51 +227,66 @@ class Ledger:
 
     # Ten times a second
 
-    def resolve(self, now: float, *, final: bool = False) -> Resolved:
-        """Turn what was logged since the last call into pairs. `final`: what is still open then is lost."""
-        acks, send_lags = self._updates.take_delays()
-        resolved = Resolved(NO_FLOATS, acks, send_lags, NO_FLOATS, NO_FLOATS, NO_FLOATS)
-        self._close_receipts()
+    def resolve(self, now: float, shift: StampShift = NO_SHIFT, *, final: bool = False) -> Resolved:
+        """Turn what was logged since the last call, with stamps so far ahead, into pairs.
+
+        `final`: what is still open then is lost.
+        """
+        self._shift = shift
+        resolved = Resolved()
+        self._close_receipts(now, resolved)
         self._close_boards(now, resolved, final=final)
         for number, update in self._updates.release(now, final=final):
             self._pairs.open(number, self._participants.at(update.intended))
         found = self._pairs.match(self._updates, self._receipts)
-        self._pairs.give_up(self._updates, self._reach, now, final=final)
-        resolved.latency = found.latency
-        resolved.age = self._ages.add(found, final=final)
+        given_up = self._pairs.give_up(self._updates, self._reach, self._participants.sure_since, now, final=final)
+        # Nobody is sure to have seen an update of which nobody knows whether it counted.
+        unknown = np.zeros(sum(len(self._participants.at(update.intended)) for update in self._updates.take_lost()))
+        never = np.full(len(given_up) + len(unknown), np.inf)
+        resolved.latency = np.concatenate([found.latency, never])
+        resolved.latency_lower = np.concatenate([found.latency_lower, given_up, unknown])
+        resolved.age, resolved.age_lower = self._ages.add(found, final=final)
+        resolved.ack, resolved.ack_lower, resolved.send_lag = self._updates.take_delays(now, shift)
         self._forget(now)
         return resolved
 
     def _epoch(self, epoch: str) -> int:
         return self._epochs.setdefault(epoch, len(self._epochs))
 
-    def _close_receipts(self) -> None:
+    def _close_receipts(self, now: float, resolved: Resolved) -> None:
         """Count what was received since the last call, and keep it for the pairs."""
-        receiver, board, time = self._receipts.take()
+        receiver, board, stamp, earliest_stamp, read = self._receipts.take()
         if not len(receiver):
             return
         version, epoch, floor = self._boards.look_up(board)
-        receipts = Receipts(receiver, version, epoch, time)
+        time, earliest = self._shift.latest(stamp, now), self._shift.earliest(earliest_stamp)
+        measured = time >= self._updates.begins
+        resolved.receive_lag = np.maximum(read - stamp, 0.0)[measured] if self._shift.known else NO_FLOATS
+        receipts = Receipts(receiver, version, epoch, time, earliest)
         self._receipts.keep(receipts)
         self._reach.count(receipts, floor, self._updates.begins)
-        self._boards.note_skew(board, time)
+        self._boards.note_arrivals(board, time, earliest)
+        unknown = earliest == 0
+        self._participants.doubt(receiver[unknown], time[unknown])
 
     def _close_boards(self, now: float, resolved: Resolved, *, final: bool) -> None:
         """Boards that have reached everyone by now: their spread, their size, their time in the service."""
-        skew: list[float] = []
+        spans: list[Arrivals] = []
         inside: list[float] = []
         for board in self._boards.take_complete(math.inf if final else now - SETTLED):
-            if not board.updates or board.first < self._updates.begins:
+            if not board.updates or board.arrivals.first < self._updates.begins:
                 continue  # a snapshot, a change of presence, or before the measured time
-            skew.append(board.last - board.first)
+            spans.append(board.arrivals)
             resolved.boards += 1
             resolved.board_updates += board.updates
             if not math.isnan(board.inside):
                 inside.append(board.inside)
-        resolved.skew, resolved.inside = np.array(skew), np.array(inside)
+        resolved.skew = np.array([one.skew for one in spans])
+        resolved.skew_lower = np.array([one.skew_lower for one in spans])
+        resolved.inside = np.array(inside)
 
     def _forget(self, now: float) -> None:
         """Drop what no pair can need any more, so that the books stay small however long the run is."""
         self._updates.forget(self._pairs.updates.tolist())
-        self._receipts.forget(self._updates.earliest_sent(default=now) - SETTLED)
+        self._receipts.forget(self._updates.earliest_due(default=now) - SETTLED)
         self._boards.forget()

@@ -1,4 +1,4 @@
-"""When each receiver took part: what decides which updates it is owed."""
+"""When each receiver took part, which decides what it is owed, and since when it surely could have been shown it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Participants:
     def __init__(self) -> None:
         self._since: Floats = np.empty(0)
         self._until: Floats = np.empty(0)
+        self._doubtful: Floats = np.empty(0)  # until then it may not have been connected, or not have read
 
     def __len__(self) -> int:
         """How many receivers there are, whether they take part or not."""
@@ -23,6 +24,7 @@ class Participants:
         missing = max(receiver + 1 - len(self), 0)
         self._since = np.append(self._since, np.full(missing, np.inf))
         self._until = np.append(self._until, np.full(missing, np.inf))
+        self._doubtful = np.append(self._doubtful, np.full(missing, -np.inf))
         self._since[receiver] = min(self._since[receiver], now)
 
     def leave(self, receiver: int, now: float) -> None:
@@ -32,6 +34,19 @@ class Participants:
     def left(self, receiver: int) -> float:
         """When the receiver left, infinite if it did not."""
         return float(self._until[receiver])
+
+    def doubt(self, receiver: Ints, until: Floats) -> None:
+        """Until then each of these receivers may not have been connected, or may not have read; infinite: up to now."""
+        np.maximum.at(self._doubtful, receiver, until)
+
+    def trust(self, receiver: int, now: float) -> None:
+        """From now on the receiver is connected and reads."""
+        self._doubtful[receiver] = now
+
+    def sure_since(self, receiver: Ints) -> Floats:
+        """Since when each of these receivers has been connected and read all the time, infinite if it does not now."""
+        since: Floats = self._doubtful[receiver]
+        return since
 
     @property
     def seen(self) -> int:

@@ -15,8 +15,9 @@ from typing import Any, Final, Self
 from loadtest.measure.histogram import Histogram
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
+BOUNDED: Final = ("latency", "age", "ack", "connect", "join", "skew")  # times of which a lower bound is known, too
 HISTOGRAMS: Final = (
-    "latency", "age", "ack", "connect", "join", "skew", "inside", "send_lag", "receive_lag", "loop_lag",
+    *BOUNDED, *(f"{name}_lower" for name in BOUNDED), "inside", "send_lag", "receive_lag", "loop_lag",
 )  # fmt: skip
 
 
@@ -24,7 +25,8 @@ HISTOGRAMS: Final = (
 class Counts:
     """Totals of the measured time."""
 
-    updates: int = 0  # sent, intended within the measured time
+    updates: int = 0  # intended within the measured time
+    unsent: int = 0  # of them, those that the kernel did not take by the end
     answered: int = 0
     unanswered: int = 0
     refused: int = 0
@@ -42,6 +44,9 @@ class Counts:
 class Tally:
     """The totals of a run's measured time; times in seconds.
 
+    Of each of the times in `BOUNDED` there are two histograms of the same events: an upper bound and, under `…_lower`,
+    a lower one, which older files lack.
+
     It is as wide as the table it fills: its fields are what the rows of `metrics.METRICS` are computed from, and the
     keys of `totals` in a run's file, which old files have too.
 
@@ -57,6 +62,12 @@ class Tally:
     connect: Histogram = field(default_factory=Histogram)  # TCP and upgrade
     join: Histogram = field(default_factory=Histogram)  # join-demo → both replies
     skew: Histogram = field(default_factory=Histogram)  # a board's last receiver minus its first, in one process
+    latency_lower: Histogram = field(default_factory=Histogram)  # sent → board, as early as it can have come
+    age_lower: Histogram = field(default_factory=Histogram)
+    ack_lower: Histogram = field(default_factory=Histogram)
+    connect_lower: Histogram = field(default_factory=Histogram)
+    join_lower: Histogram = field(default_factory=Histogram)
+    skew_lower: Histogram = field(default_factory=Histogram)
     inside: Histogram = field(default_factory=Histogram)  # a board's time inside the service
     send_lag: Histogram = field(default_factory=Histogram)  # intended → sent
     receive_lag: Histogram = field(default_factory=Histogram)  # in the kernel → read
@@ -69,6 +80,7 @@ class Tally:
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
     service: dict[str, dict[str, Any]] = field(default_factory=dict)
     players: int = 0  # that took part at the end
+    absent: int = 0  # players that were not connected, in the measured second with the most of them
     frames: int = 0
     bytes: int = 0
     boards_received: int = 0  # frames that were boards, at every receiver
@@ -91,6 +103,7 @@ class Tally:
         self.shares |= other.shares
         self.service |= other.service
         self.players += other.players
+        self.absent += other.absent
         self.frames += other.frames
         self.bytes += other.bytes
         self.boards_received += other.boards_received
@@ -111,6 +124,7 @@ class Tally:
         for name in (
             "wrong",
             "players",
+            "absent",
             "frames",
             "bytes",
             "boards_received",
@@ -127,18 +141,19 @@ class Tally:
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The tally of which `to_dict` is the plain form."""
         values: dict[str, Any] = dict(plain)
-        values |= {name: Histogram.from_dict(values[name]) for name in HISTOGRAMS}
+        values |= {name: Histogram.from_dict(values[name]) for name in HISTOGRAMS if name in values}
         values["counts"] = Counts(**values["counts"])
         values |= {name: Counter(values[name]) for name in ("errors", "closes")}
         return cls(**values)
 
 
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 COUNTED: Final = ("sent", "answered", "frames", "bytes", "errors", "closes", "owed", "missed")
 COURSES: Final = ("latency", "ack", "skew", "inside", "lag")
+JUDGED_COURSES: Final = ("latency_lower", "ack_lower", "skew_lower", "send_lag")  # without percentiles for readers
 
 
 @dataclass(slots=True)
@@ -146,12 +161,14 @@ class Second:
     """One second of a run, as wide as its line in the run's file; `at` is the Unix second in which it ended.
 
     What is counted became known in this second. `latency` holds the pairs of measured updates. `service` is,
-    by address, its share of a core (`cpu`) and its resident bytes (`memory`).
+    by address, its share of a core (`cpu`) and its resident bytes (`memory`). `absent` is the largest number of players
+    that were not connected at once, breaks of the scenario apart.
     """
 
     at: int
     phase: str
     players: int = 0
+    absent: int = 0
     sent: int = 0
     answered: int = 0
     frames: int = 0
@@ -165,16 +182,22 @@ class Second:
     skew: Histogram = field(default_factory=Histogram)
     inside: Histogram = field(default_factory=Histogram)
     lag: Histogram = field(default_factory=Histogram)
+    latency_lower: Histogram = field(default_factory=Histogram)
+    ack_lower: Histogram = field(default_factory=Histogram)
+    skew_lower: Histogram = field(default_factory=Histogram)
+    send_lag: Histogram = field(default_factory=Histogram)
     cpu: dict[str, float] = field(default_factory=dict)
     service: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def merge(self, other: Second) -> Self:
         """Add what another process saw in the same second, or the same one a moment later."""
         same_process = bool(self.cpu.keys() & other.cpu.keys())
-        self.players = max(self.players, other.players) if same_process else self.players + other.players
+        for name in ("players", "absent"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, max(ours, theirs) if same_process else ours + theirs)
         for name in COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in COURSES:
+        for name in (*COURSES, *JUDGED_COURSES):
             getattr(self, name).merge(getattr(other, name))
         self.cpu |= other.cpu
         self.service |= other.service
@@ -183,9 +206,10 @@ class Second:
     def to_dict(self) -> dict[str, Any]:
         """A form for JSON and for Locust's messages; `…Ms` are for readers, the histograms for machines."""
         plain: dict[str, Any] = {
-            name: getattr(self, name) for name in ("at", "phase", "players", *COUNTED, "cpu", "service")
+            name: getattr(self, name) for name in ("at", "phase", "players", "absent", *COUNTED, "cpu", "service")
         }
         plain["pairs"] = self.latency.count
+        plain |= {name: getattr(self, name).to_dict() for name in JUDGED_COURSES}
         for name in COURSES:
             histogram: Histogram = getattr(self, name)
             plain[name] = histogram.to_dict()
@@ -199,5 +223,5 @@ class Second:
         """The second of which `to_dict` is the plain form."""
         names = {one.name for one in fields(cls)}
         values = {name: value for name, value in plain.items() if name in names}
-        values |= {name: Histogram.from_dict(values[name]) for name in COURSES if name in values}
+        values |= {name: Histogram.from_dict(values[name]) for name in (*COURSES, *JUDGED_COURSES) if name in values}
         return cls(**values)

@@ -6,28 +6,76 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from loadtest.measure.board_spread import Floats
 from loadtest.measure.run_totals import Counts
+from loadtest.measure.stamp_shift import StampShift
 
 PATIENCE: Final = 30.0  # seconds until a pair counts as lost, or an answer as missing
 
 
 @dataclass(slots=True)
 class Update:
-    """One update: its sender, when it was meant, sent and answered, and the versions that the answers named."""
+    """One update: its sender, when it was meant, sent and answered, and the versions that the answers named.
+
+    It stood before sending at `due`, late or not; at `sent` the kernel had taken its last byte, infinite before.
+    """
 
     sender: int
     intended: float
-    sent: float
+    due: float
     points: int
+    sent: float = math.inf
+    left: bool = False  # the kernel has taken it once
     answered: float | None = None
     durable: bool = False
     released: bool = False  # handed over to the pairs
     versions: dict[int, int] = field(default_factory=dict)  # epoch → lowest version
+
+
+class Answers:
+    """The first answers of measured updates, as columns: stamps of their arrival, and when each update was sent."""
+
+    def __init__(self) -> None:
+        self._arrived = array("d")
+        self._earliest = array("d")
+        self._due = array("d")
+        self._sent = array("d")
+        self._never = 0
+
+    def add(self, update: Update, arrived: float, earliest: float) -> None:
+        """This update was answered."""
+        self._arrived.append(arrived)
+        self._earliest.append(earliest)
+        self._due.append(update.due)
+        self._sent.append(update.sent)
+
+    def add_never(self) -> None:
+        """An update was not."""
+        self._never += 1
+
+    def take(self, now: float, shift: StampShift) -> tuple[Floats, Floats]:
+        """At most and at least how many seconds each answer since the last call took; infinite and 0 without one."""
+        arrived, earliest, due, sent = (
+            np.array(column) for column in (self._arrived, self._earliest, self._due, self._sent)
+        )
+        for column in (self._arrived, self._earliest, self._due, self._sent):
+            del column[:]
+        never, self._never = self._never, 0
+        most = shift.latest(arrived, now) - due
+        least = np.maximum(shift.earliest(earliest) - sent, 0.0)
+        return np.append(most, np.full(never, np.inf)), np.append(least, np.zeros(never))
+
+
+class Delays(NamedTuple):
+    """Of measured updates, in seconds: bounds of sent → first answer, and intended → sent; infinite if never."""
+
+    ack: Floats
+    ack_lower: Floats
+    send_lag: Floats
 
 
 class Updates:
@@ -39,8 +87,9 @@ class Updates:
         self._counts = counts
         self._open: dict[int, Update] = {}
         self._given_up: dict[int, Update] = {}  # never answered
+        self._lost: list[Update] = []  # measured and never answered, since the last `take_lost`
         # Of the measured updates, since the last `take_delays`.
-        self._acks = array("d")
+        self._answers = Answers()
         self._send_lags = array("d")
 
     def __len__(self) -> int:
@@ -55,32 +104,49 @@ class Updates:
         """The update, which is still needed."""
         return self._open[number]
 
-    def sent(self, number: int, update: Update) -> None:
-        """The update went out for the first time."""
+    def due(self, number: int, update: Update) -> None:
+        """The update is to be sent now."""
         self._open[number] = update
         if update.intended >= self.begins:
             self._counts.updates += 1
-            self._send_lags.append(update.sent - update.intended)
 
-    def answered(self, number: int, epoch: int, version: int, *, durable: bool, now: float) -> float | None:
-        """An answer to an update that is still needed named (epoch, version).
+    def sent(self, number: int, now: float) -> None:
+        """The kernel took the update; what is sent once more was sent before."""
+        update = self._open.get(number)
+        if update is None or update.sent < math.inf:
+            return
+        update.sent = now
+        if update.intended >= self.begins and not update.left:
+            self._send_lags.append(now - update.intended)
+        update.left = True
 
-        Returns seconds since it was sent, None for a repeated answer.
+    def taken_back(self, number: int) -> None:
+        """The generator ended the connection on which the update was sent: it may never have left."""
+        update = self._open.get(number)
+        if update is not None and update.answered is None:
+            update.sent = math.inf
+
+    def answered(
+        self, number: int, epoch: int, version: int, *, durable: bool, now: float, arrived: float, earliest: float
+    ) -> bool:
+        """An answer to an update that is still needed was read now and named (epoch, version).
+
+        `arrived` and `earliest` are the stamps between which it came. Returns whether it is the first one.
         """
         update = self._open[number]
         update.versions[epoch] = min(version, update.versions.get(epoch, version))
         update.durable |= durable
         if update.answered is not None:
-            return None
+            return False
         update.answered = now
         self.points[update.sender] = self.points.get(update.sender, 0) + update.points
         if update.intended >= self.begins:
             self._counts.answered += 1
-            self._acks.append(now - update.sent)
-        return now - update.sent
+            self._answers.add(update, arrived, earliest)
+        return True
 
-    def answered_late(self, number: int, now: float) -> float | None:
-        """An answer later than `PATIENCE` counts for the scores only. Returns as `answered` does."""
+    def answered_late(self, number: int) -> float | None:
+        """An answer later than `PATIENCE` counts for the scores only. Returns when the update was due."""
         update = self._given_up.pop(number, None)
         if update is None:
             return None
@@ -88,7 +154,7 @@ class Updates:
         if update.intended >= self.begins:
             self._counts.unanswered -= 1
             self._counts.answered += 1
-        return now - update.sent
+        return update.due
 
     def refused(self, number: int) -> None:
         """The service refused the update for good."""
@@ -111,29 +177,42 @@ class Updates:
         """Whether an update that was meant before that moment has not been handed over to the pairs."""
         return any(not update.released and update.intended < moment for update in self._open.values())
 
-    def take_delays(self) -> tuple[Floats, Floats]:
-        """Sent → first answer, and intended → sent, of the measured updates since the last call, in seconds."""
-        acks, send_lags = np.array(self._acks), np.array(self._send_lags)
-        for times in (self._acks, self._send_lags):
-            del times[:]
-        return acks, send_lags
+    def take_delays(self, now: float, shift: StampShift) -> Delays:
+        """The delays that became known since the last call."""
+        send_lags = np.array(self._send_lags)
+        del self._send_lags[:]
+        return Delays(*self._answers.take(now, shift), send_lags)
+
+    def take_lost(self) -> list[Update]:
+        """The measured updates that were given up since the last call, as no answer came."""
+        lost, self._lost = self._lost, []
+        return lost
 
     def release(self, now: float, *, final: bool) -> Iterator[tuple[int, Update]]:
         """Yield the measured updates whose last answer came; drop what is never answered or not measured."""
         for number, update in list(self._open.items()):
             if update.released:
                 continue
-            measured = update.intended >= self.begins
             if update.answered is None:
-                if final or now - update.sent > PATIENCE:
-                    self._counts.unanswered += measured
-                    self._given_up[number] = self._open.pop(number)
+                if final or now - update.due > PATIENCE:
+                    self._give_up(number)
             elif update.durable or final or now - update.answered > PATIENCE:
-                if measured:
+                if update.intended >= self.begins:
                     update.released = True
                     yield number, update
                 else:
                     del self._open[number]
+
+    def _give_up(self, number: int) -> None:
+        update = self._given_up[number] = self._open.pop(number)
+        if update.intended < self.begins:
+            return
+        self._lost.append(update)
+        self._counts.unanswered += 1
+        if not update.left:
+            self._counts.unsent += 1
+            self._send_lags.append(math.inf)
+        self._answers.add_never()
 
     def forget(self, still_open: Iterable[int]) -> None:
         """Drop the released updates but for those whose pairs are open."""
@@ -142,6 +221,6 @@ class Updates:
             if number not in kept:
                 del self._open[number]
 
-    def earliest_sent(self, default: float) -> float:
-        """When the first of the remaining updates was sent, `default` if none remains."""
-        return min((update.sent for update in self._open.values()), default=default)
+    def earliest_due(self, default: float) -> float:
+        """When the first of the remaining updates was to be sent, `default` if none remains."""
+        return min((update.due for update in self._open.values()), default=default)

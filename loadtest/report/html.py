@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from loadtest.judge.gates import HELD, clock_was_set
 from loadtest.judge.without_fault_seconds import judge_outside_faults
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
@@ -21,15 +22,16 @@ Line = Mapping[str, Any]
 METHOD: Final = """
 <p>Every score is an update that every player in the room is owed. Each (update, receiver) pair is measured, from the
 <em>intended</em> time of the score – the schedule is fixed before the run, so a slow service cannot slow down the
-updates – to the time when the receiver's kernel had the board that includes it. One process reads both times from one
-clock. The answer to the sender names the version of the state that includes the update; the first board of that
-version or a later one delivers it.</p>
+updates – to the time when the receiver's kernel had the board that includes it. That is an upper bound: what the
+generator sends or reads late only adds to it. The lower bound runs from the moment at which the kernel had taken the
+score to the earliest moment at which the board can have come. One process reads all times. The answer to the sender
+names the version of the state that includes the update; the first board of that version or a later one delivers it.</p>
 <p>Percentiles come from histograms with buckets of at most 1.6 % width, which are merged over seconds and processes
 and never averaged. Reach is the share of versions that receivers saw, counted over all processes. At the end, every
 client must hold the service's final board, and the scores must be the sum of what was acknowledged.</p>
-<p>The generator judges itself. If it was late by more than 5 ms and more than 20 % of the latency (both p99), if it
-used more than 80 % of a core for two consecutive seconds or in more than 2 % of all seconds, or if fewer players took
-part than were asked for, the run is INVALID, and its figures prove nothing.</p>
+<p>A gate holds if the upper bound is within it, and breaks if the lower one is not. In between the run is INVALID, and
+proves nothing in either direction; so is one whose load was not offered: players who were not connected, scores that
+were not sent, or sent too late for what the gates ask.</p>
 """
 _STYLE: Final = """
 :root{color-scheme:light dark}
@@ -94,9 +96,7 @@ def faults(lines: Sequence[Line]) -> list[tuple[float, str]]:
 
 
 def _reasons(result: Line) -> list[str]:
-    gates = [
-        f"<li>{'held' if gate['held'] else '<b>MISSED</b>'}: {escape(gate['gate'])}</li>" for gate in result["gates"]
-    ]
+    gates = [f"<li>{_held(gate['held'])}: {escape(gate['gate'])}</li>" for gate in result["gates"]]
     reasons = [f"<li>{escape(reason)}</li>" for reason in result["reasons"]]
     return [
         *(["<h2>Why</h2><ul>", *reasons, "</ul>"] if reasons else []),
@@ -104,11 +104,15 @@ def _reasons(result: Line) -> list[str]:
     ]
 
 
+def _held(held: bool | None) -> str:
+    return "held" if held else f"<b>{HELD[held]}</b>"
+
+
 def _outside_faults(lines: Sequence[Line]) -> list[str]:
     outside = judge_outside_faults(lines)
     if outside is None:
         return []
-    gates = [f"{'held' if held else 'MISSED'}: {text}" for text, held in outside.judgement.gates]
+    gates = [f"{HELD[held]}: {text}" for text, held in outside.judgement.gates]
     items = "".join(f"<li>{escape(text)}</li>" for text in (*outside.lines[1:], *gates))
     verdict = outside.judgement.verdict.name
     return [f"<h2>Outside the faults: <span class='verdict {verdict}'>{verdict}</span></h2><ul>{items}</ul>"]
@@ -118,10 +122,19 @@ def _figures(result: Line) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("milliseconds", *STATISTICS))
     rows = []
     for family, label in FAMILIES.items():
-        values = family_values(family, result["metrics"])
-        cells = "".join("<td>–</td>" if value is None else f"<td>{value * 1000:.2f}</td>" for value in values)
-        rows.append(f"<tr><td>{label}</td>{cells}</tr>")
+        rows.append(_row(label, family_values(family, result["metrics"])))
+        if any(least := family_values(family, result.get("atLeast", {}))):
+            rows.append(_row("<small>at least</small>", least))
     return f"<h2>Times</h2><table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _row(label: str, values: Sequence[float | None]) -> str:
+    cells = "".join(f"<td>{_milliseconds(value)}</td>" for value in values)
+    return f"<tr><td>{label}</td>{cells}</tr>"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else "∞" if math.isinf(value) else f"{value * 1000:.2f}"
 
 
 def _counts(result: Line) -> list[str]:
@@ -132,7 +145,8 @@ def _counts(result: Line) -> list[str]:
         ("frames received", "", f"{totals['frames']:,}, {totals['bytes'] / 1e6:,.1f} MB"),
         ("errors by code", "", _by_code(totals["errors"])),
         ("connections closed by code", "", _by_code(totals["closes"])),
-        ("arrival times", "", "stamped by the kernel" if totals["stamped"] else "when read: generator's lag included"),
+        ("arrival times", "", "stamped by the kernel" if totals["stamped"] else "when read: bands are wider"),
+        *([("clock", "", clock_was_set(step))] if (step := totals.get("clock_step", 0.0)) else []),
     ]
     cells = (
         f"<tr><td>{escape(label)} <small>{escape(meaning)}</small></td><td>{escape(text)}</td></tr>"
@@ -242,7 +256,8 @@ def _distribution(histogram: Histogram) -> str:
     for row, share in shares.items():
         chart.bar(2 ** (row / 8) * 1000, 2 ** ((row + 1) / 8) * 1000, share, COLOURS[0])
     for name, percent in PERCENTILES.items():
-        chart.rule(histogram.percentile(percent) * 1000, name)
+        if math.isfinite(value := histogram.percentile(percent)):
+            chart.rule(value * 1000, name)
     return chart.svg()
 
 
@@ -279,7 +294,9 @@ def _percentile(percent: float) -> Callable[[Histogram], float]:
 
 
 def _each(histograms: Iterable[Histogram], figure: Callable[[Histogram], float]) -> list[float | None]:
-    return [figure(one) if one.count else None for one in histograms]
+    """The figure of each, None where nothing was measured or it has no end, which cannot be drawn."""
+    figures = [figure(one) if one.count else math.inf for one in histograms]
+    return [value if math.isfinite(value) else None for value in figures]
 
 
 def _log_bounds(values: Iterable[float]) -> tuple[float, float]:

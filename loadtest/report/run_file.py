@@ -16,13 +16,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 from loadtest.judge.gates import Judgement
+from loadtest.measure.metrics import UNBOUNDED, lower_bounds
 from loadtest.measure.run_totals import Second, Tally
 
 FORMAT: Final = 1  # of the file; raised when a reader of the old format would misread the new one
@@ -71,7 +73,8 @@ class RunFile:
 
     def end(self, tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> None:
         """Write the last line and close the file."""
-        self._write({"kind": "result", **judgement.to_dict(), "metrics": dict(metrics), "totals": tally.to_dict()})
+        figures = {"metrics": dict(metrics), "atLeast": lower_bounds(tally)}
+        self._write({"kind": "result", **judgement.to_dict(), **figures, "totals": tally.to_dict()})
         self._close()
 
     def __enter__(self) -> Self:
@@ -81,7 +84,7 @@ class RunFile:
         self._close()
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        text = json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n"
+        text = written(line)
         try:
             self._size += _write_all(self._file, text.encode())
         except OSError as error:
@@ -140,7 +143,26 @@ def _write_all(file: int, data: bytes) -> int:
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines of a run, which may still be in progress: an unfinished last line is left out."""
     text = path.read_text("utf-8-sig")  # editors put a byte order mark before it
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [parse(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def parse(text: str | bytes) -> dict[str, Any]:
+    """One line of a run. Raises ValueError for what is no JSON."""
+    return _with_figures(json.loads(text), lambda value: math.inf if value == UNBOUNDED else value)
+
+
+def written(line: Mapping[str, Any]) -> str:
+    """The line as it is in the file. JSON has no infinity: such a time is a word there."""
+    plain = _with_figures(line, lambda value: UNBOUNDED if value == math.inf else value)
+    return json.dumps(plain, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _with_figures(line: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    changed = dict(line)
+    for name in ("metrics", "atLeast"):  # the latter is missing in older files
+        if isinstance(values := line.get(name), Mapping):
+            changed[name] = {metric: change(value) for metric, value in values.items()}
+    return changed
 
 
 def runs_in(path: Path) -> list[Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadtest.judge.gates import Judgement, Verdict
+from loadtest.judge.gates import HELD, Judgement, Verdict, clock_was_set
 from loadtest.judge.without_fault_seconds import OutsideFaults
-from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
+from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values, lower_bounds
 from loadtest.measure.run_totals import Second, Tally
 
 WIDTH = 24 + 9 * len(STATISTICS)  # of a table of times
@@ -16,6 +17,7 @@ WIDTH = 24 + 9 * len(STATISTICS)  # of a table of times
 def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float | None], judgement: Judgement) -> str:
     """The run as one page of text, `WIDTH` characters wide."""
     what = f"{facts['scenario']}, {tally.players} players, {_number(tally.seconds)} s measured"
+    lower = lower_bounds(tally)
     lines = [
         "",
         f" {judgement.verdict.name}  {what} ".ljust(WIDTH - 1, "━"),
@@ -35,15 +37,18 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
         " " + "─" * (WIDTH - 2),
     ]
     for family, label in FAMILIES.items():
-        values = family_values(family, metrics)
-        lines.append(f" {label:<23}" + "".join(f" {_milliseconds(value):>8}" for value in values))
+        lines.append(_times(label, family_values(family, metrics)))
+        if any(least := family_values(family, lower)):
+            lines.append(_times("  at least", least))
     lines += [" " + "─" * (WIDTH - 2), ""]
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
-        lines.append(_row("clock", "no kernel stamps: latencies include the generator's own lag"))
+        lines.append(_row("clock", "no kernel stamps of all messages: bands are wider, by the generator's own lag"))
+    if tally.clock_step:
+        lines.append(_row("clock", clock_was_set(tally.clock_step)))
     lines.append("")
     for number, (gate, held) in enumerate(judgement.gates):
-        lines.append(_row("gates" if number == 0 else "", f"{'held  ' if held else 'MISSED'}  {gate}"))
+        lines.append(_row("gates" if number == 0 else "", f"{HELD[held]:<7} {gate}"))
     lines += _reasons(judgement)
     lines.append("")
     return "\n".join(lines)
@@ -52,7 +57,7 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
 def outside_faults(outside: OutsideFaults) -> str:
     """The verdict outside the faults, to print below the `summary` of the whole run."""
     first, *others = outside.lines
-    gates = [f"{'held  ' if held else 'MISSED'}  {text}" for text, held in outside.judgement.gates]
+    gates = [f"{HELD[held]:<7} {text}" for text, held in outside.judgement.gates]
     return "\n".join([f" {first} ".ljust(WIDTH - 1, "━"), *(f" {line}" for line in (*others, *gates)), ""])
 
 
@@ -98,7 +103,13 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}"
 
 
+def _times(label: str, values: Sequence[float | None]) -> str:
+    return f" {label:<23}" + "".join(f" {_milliseconds(value):>8}" for value in values)
+
+
 def _milliseconds(value: float | None) -> str:
     if value is None:
         return "–"
+    if math.isinf(value):
+        return "∞"
     return f"{value * 1000:.2f}" if value < 0.1 else f"{value * 1000:.0f}"

@@ -1,14 +1,13 @@
 """What all sockets of a process receive, on its way into the ledger.
 
 Most boards are the same text as the one before, sent to the next receiver: those cost one comparison
-and three appends. Only a text that was not seen lately is parsed.
+and five appends. Only a text that was not seen lately is parsed.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from array import array
 from typing import Final
 
 from loadtest.measure.board_spread import BoardHead
@@ -31,9 +30,7 @@ class Inbox:
     """Logs boards by number. `head` and `number` are those of the last board, `log_…` append to one column each."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.log_receiver, self.log_board, self.log_time = ledger.log
-        self.receive_lags = array("d")  # seconds from a message's arrival to its reading
-        self.log_lag = self.receive_lags.append
+        self.log_receiver, self.log_board, self.log_time, self.log_earliest, self.log_reading = ledger.log
         self.others = 0  # frames that were no board
         self.head, self.number = b"-", -1
         self._enter_board = ledger.board

@@ -1,6 +1,6 @@
 """One person with one socket: connects, joins, scores on schedule, reconnects, and sends again what was not answered.
 
-Times are Unix seconds on this machine's clock, because that is the clock of the kernel's stamps.
+Times are those of the run's clock, but for the kernel's stamps.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ import gevent.event
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Tally
 from loadtest.plan.scenarios import Break, Role, Scenario
+from loadtest.swarm.absences import Absences
 from loadtest.swarm.client_messages import Outbox, join_message, update_text, watch_message
+from loadtest.swarm.due_scores import DueScores
 from loadtest.swarm.inbox import BOARD, ERROR, RANK, TYPE_AT, Inbox
 from loadtest.swarm.run_clock import RunClock
 from loadtest.transport.gevent_socket import ConnectFailed, Socket, connect
 from loadtest.transport.reconnect import NEVER_RETRY, wait_before
 
 JOIN_TIMEOUT: Final = 15.0  # seconds
+HELLO: Final = 1 << 62  # the number of the message that joins, beside those of updates
 LATEST_SENDER: Final = 1.0  # seconds by which a generator that is fit for judgement may send an update late
 _RNG: Final = random.Random()
 
@@ -67,6 +70,8 @@ class Shared:
     tally: Tally
     inbox: Inbox
     outbox: Outbox
+    due: DueScores
+    absences: Absences
 
 
 class Player:
@@ -82,14 +87,17 @@ class Player:
         self.seat = -1
         self._wants_seat = True
         self._shared = shared
-        self._inbox, self._clock = shared.inbox, shared.clock  # at hand for the hot path
+        self._inbox, self._clock, self._due = shared.inbox, shared.clock, shared.due  # at hand for the hot path
         self._socket: Socket | None = None
         self._bytes_before = 0  # of earlier sockets
         self._joined: gevent.event.Event = gevent.event.Event()
         self._pending: dict[str, bytes] = {}
+        self._hello_sent = self._reply = 0.0  # by the clock of the stamps
         self._left = False
         self._away = False  # left, and will be back
         self._pausing: gevent.Greenlet | None = None
+        self._absent = False  # not connected, though the scenario wants it
+        self._note_absence(absent=True)
 
     @property
     def present(self) -> bool:
@@ -125,7 +133,7 @@ class Player:
             tries += 1
 
     def play(self) -> None:
-        """Score whenever the schedule says so; returns when it ends or the measured time does."""
+        """Score whenever the schedule says so, from the start of the run on; blocks until then."""
         shared, clock, index = self._shared, self._clock, self.persona.index
         clock.started.wait()
         if self._left:
@@ -136,44 +144,54 @@ class Player:
             self._pausing = gevent.spawn(self._come_and_go, itertools.chain([first_break], breaks))
         if self.persona.role is not Role.PLAYS:
             return
-        first = time.time()
-        for offset, worth in zip(
-            shared.scenario.times(index, shared.stream),
-            shared.scenario.points(index, shared.stream),
-            strict=False,  # points may go on
-        ):
-            intended = clock.origin + offset
-            if clock.origin < first - 1.0 and intended < first:
-                continue  # joined in the middle of the run: what lies before was never meant
-            wait = intended - time.time()
-            if wait > 0:
-                gevent.sleep(wait)
-            if intended >= clock.ends:
-                return
-            if not self._away:  # a player that is away does not mean to score
-                self._score(worth, intended)
+        shared.due.add(self._score, self._plan(clock.now()))
+
+    def _plan(self, first: float) -> Iterator[tuple[float, int]]:
+        """When the player means to score from `first` on, and how many points."""
+        scenario, index, stream, origin = (
+            self._shared.scenario, self.persona.index, self._shared.stream, self._clock.origin
+        )  # fmt: skip
+        # Points may go on.
+        for offset, worth in zip(scenario.times(index, stream), scenario.points(index, stream), strict=False):
+            # Who joined in the middle of the run never meant what lies before.
+            if origin >= first - 1.0 or origin + offset >= first:
+                yield origin + offset, worth
 
     def leave(self) -> None:
         """Leave on purpose, for good."""
         self._left = True
+        self._note_absence(absent=False)
         if self._pausing is not None:
             self._pausing.kill(block=False)
         self._stand_up()
         if self._socket is not None:
             self._socket.close()
 
+    def forget_reading(self) -> None:
+        """The system's clock was set: when the socket was read last is unknown."""
+        if self._socket is not None:
+            self._socket.forget_reading()
+
+    def _note_absence(self, *, absent: bool) -> None:
+        if absent is not self._absent:
+            self._absent = absent
+            if absent:
+                self._shared.absences.begin()
+            else:
+                self._shared.absences.end()
+
     def _stand_up(self) -> None:
         if self.takes_part:
             self.takes_part = False
             self._wants_seat = True
-            self._shared.ledger.leave(self.seat, time.time())
+            self._shared.ledger.leave(self.seat, self._clock.now())
 
     def _come_and_go(self, breaks: Iterator[Break]) -> None:
         """End the connection when the scenario says so, and come back."""
         clock = self._clock
         for one in breaks:
             at = clock.origin + one.at
-            wait = at - time.time()
+            wait = at - clock.now()
             if wait > 0:
                 gevent.sleep(wait)
             if at >= clock.ends:
@@ -187,6 +205,11 @@ class Player:
     def _break_off(self) -> None:
         if self._socket is not None:
             self._socket.abort()
+        if self.seat >= 0:
+            self._shared.ledger.cut_off(self.seat)
+        # What the kernel had not delivered went with the connection.
+        for op_id in self._pending:
+            self._shared.ledger.taken_back(self._number_of(op_id))
         self._joined = gevent.event.Event()
 
     def _go_out(self, seconds: float) -> None:
@@ -196,7 +219,7 @@ class Player:
         """
         self._away = True
         if self.takes_part:
-            self._shared.ledger.leave(self.seat, time.time())
+            self._shared.ledger.leave(self.seat, self._clock.now())
             gevent.sleep(LATEST_SENDER)
             while self._socket is not None and self._socket.open and self._shared.ledger.owes(self.seat):
                 gevent.sleep(0.05)
@@ -208,39 +231,47 @@ class Player:
         self._away = False
 
     def _connect(self) -> None:
-        shared = self._shared
+        shared, clock = self._shared, self._clock
         self._joined = gevent.event.Event()
-        began = time.time()
+        self._reply = self._hello_sent = 0.0
+        began = clock.now()
         if self._socket is not None:
             self._bytes_before += self._socket.bytes_received
         if self._wants_seat:
             self._wants_seat = False
             self.seat = shared.take_seat()
-        self._socket = connect(shared.ws_urls[self.persona.address], self._text, self._closed, stamps=shared.stamps)
-        connected = time.time()
-        shared.tally.stamped &= self._socket.stamped
+        socket = self._socket = connect(
+            shared.ws_urls[self.persona.address], self._text, self._closed, self._sent, stamps=shared.stamps
+        )
+        connected = clock.now()
+        shared.tally.stamped &= socket.stamped
         shared.tally.connect.record(connected - began)
+        shared.tally.connect_lower.record(min(socket.upgrade_lower, connected - began))
         shared.on_request("connect", connected - began, 0, None)
-        self._socket.start()
-        self._socket.send(json.dumps(self._hello).encode())
+        socket.start()
+        socket.send(json.dumps(self._hello).encode(), HELLO)
         if not self._joined.wait(JOIN_TIMEOUT):
-            self._socket.abort()
+            socket.abort()
             raise PlayerRefused(f"no answer to {self._hello['type']} within {JOIN_TIMEOUT:g} s")
         if self._left:
             return
-        if not self._socket.open:
+        if not socket.open:
             raise PlayerRefused(f"the connection was closed before {self._hello['type']} was answered")
-        joined = time.time()
+        joined = clock.now()
         shared.tally.join.record(joined - connected)
+        shared.tally.join_lower.record(min(max(self._reply - self._hello_sent, 0.0), joined - connected))
         shared.on_request("join", joined - connected, 0, None)
+        self._note_absence(absent=False)
         if self.persona.role is Role.STUCK:
             self.stuck = True
-            self._socket.stop_reading()
-        elif not self.takes_part and not self._left:
-            self.takes_part = True
-            shared.ledger.enter(self.seat, joined)
-        for text in list(self._pending.values()):
-            self._socket.send(text)
+            socket.stop_reading()
+        else:
+            if not self.takes_part:
+                self.takes_part = True
+                shared.ledger.enter(self.seat, joined)
+            shared.ledger.back(self.seat, joined)
+        for op_id, text in list(self._pending.items()):
+            socket.send(text, self._number_of(op_id))
 
     @property
     def _hello(self) -> dict[str, Any]:
@@ -249,40 +280,68 @@ class Player:
         return join_message(self.persona.user_id, self._shared.session_id, self.persona.name)
 
     def _score(self, points: int, intended: float) -> None:
+        if self._away or self._left:  # then it does not mean to score
+            return
         update, op_id = self._shared.outbox.next_update()
         self._pending[op_id] = text = update_text(points, op_id)
-        self._shared.ledger.sent(update, sender=self.persona.index, intended=intended, now=time.time(), points=points)
-        # While the player is away it waits, late already, for the next connection.
+        self._shared.ledger.due(
+            update, sender=self.persona.index, intended=intended, now=self._clock.now(), points=points
+        )
+        # While the player is not connected it waits, late already, for the next connection.
         if self._socket is not None and self._joined.is_set():
-            self._socket.send(text)
+            self._socket.send(text, update)
+
+    def _number_of(self, op_id: str) -> int:
+        number = self._shared.outbox.number_of(op_id)
+        assert number is not None  # it is one of ours
+        return number
 
     # Called by the event loop: nothing here may block
 
     def _text(self, data: bytearray, start: int, stop: int) -> None:
-        """The hot path: a board costs a comparison and three numbers."""
+        """The hot path: a board costs a comparison and five numbers."""
         inbox, socket = self._inbox, self._socket
         assert socket is not None
-        kind = data[start + TYPE_AT] if stop - start > TYPE_AT else 0
-        if kind == BOARD:
-            inbox.log_board(inbox.number if data.startswith(inbox.head, start) else inbox.see(data, start, stop))
-            inbox.log_receiver(self.seat)
-            arrived_at, read_at = socket.arrived_at, socket.read_at
-            inbox.log_time(arrived_at)
-            if not self.takes_part and self.persona.role is Role.WATCHES:
-                self._joined.set()  # a watcher is answered by a board
-            if (clock := self._clock).begins <= read_at < clock.ends:
-                inbox.log_lag(read_at - arrived_at)
-            return
-        inbox.others += 1
+        if data.startswith(inbox.head, start):
+            inbox.log_board(inbox.number)
+        else:
+            kind = data[start + TYPE_AT] if stop - start > TYPE_AT else 0
+            if kind != BOARD:
+                self._other(kind, data, start, stop)
+                return
+            inbox.log_board(inbox.see(data, start, stop))
+        inbox.log_receiver(self.seat)
+        inbox.log_time(socket.arrived_at)
+        inbox.log_earliest(socket.earliest_last_at if socket.frames.last else socket.earliest_at)
+        inbox.log_reading(socket.read_at)
+        if not self.takes_part and self.persona.role is Role.WATCHES:
+            self._note_reply()  # a watcher is answered by a board
+        if self._due.next_at <= socket.read_at:
+            self._due.send_due(self._clock.now())
+
+    def _other(self, kind: int, data: bytearray, start: int, stop: int) -> None:
+        self._inbox.others += 1
         if kind == RANK:
-            self._rank(data, start, stop, socket.arrived_at)
+            self._rank(data, start, stop)
         elif kind == ERROR:
             self._error(json.loads(data[start:stop])["data"])
 
-    def _rank(self, data: bytearray, start: int, stop: int, now: float) -> None:
+    def _note_reply(self) -> None:
+        socket = self._socket
+        assert socket is not None
         if not self._joined.is_set():
-            # The board before it has been logged: from here on this receiver is owed everything.
+            self._reply = socket.earliest_last_at if socket.frames.last else socket.earliest_at
             self._joined.set()
+
+    def _sent(self, number: int) -> None:
+        if number == HELLO:
+            self._hello_sent = time.time()  # beside a stamp
+        else:
+            self._shared.ledger.sent(number, self._clock.now())
+
+    def _rank(self, data: bytearray, start: int, stop: int) -> None:
+        # The board before it has been logged: from here on this receiver is owed everything.
+        self._note_reply()
         if data.find(b'"opId":', start, stop) < 0:
             return
         answer = json.loads(data[start:stop])["data"]
@@ -290,9 +349,12 @@ class Player:
         if update is None:
             return  # another tab of this user, if somebody plays it by hand
         self._pending.pop(answer["opId"], None)
+        socket = self._socket
+        assert socket is not None
         took = self._shared.ledger.answered(
-            update, answer["epoch"], answer["version"], durable=answer["durable"], now=now
-        )
+            update, answer["epoch"], answer["version"], durable=answer["durable"], now=self._clock.now(),
+            arrived=socket.arrived_at, earliest=socket.earliest_last_at if socket.frames.last else socket.earliest_at,
+        )  # fmt: skip
         if took is not None:
             self._shared.outbox.answered += 1
             self._shared.on_request("ack", took, stop - start, None)
@@ -318,7 +380,7 @@ class Player:
     def _again(self, op_id: str) -> None:
         text = self._pending.get(op_id)
         if text is not None and self._socket is not None:
-            self._socket.send(text)
+            self._socket.send(text, self._number_of(op_id))
 
     def _closed(self, code: int) -> None:
         shared = self._shared
@@ -328,6 +390,9 @@ class Player:
             return
         shared.tally.closes[str(code)] += 1
         shared.on_request("connection", 0.0, 0, PlayerRefused(f"closed with {code}"))
+        self._note_absence(absent=True)
+        if self.seat >= 0:
+            shared.ledger.cut_off(self.seat)
         if was_in and code not in NEVER_RETRY:
             self._joined = gevent.event.Event()
             gevent.spawn_later(wait_before(0, code, _RNG), self.join)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,8 +50,8 @@ class MeasuredTraffic:
             counting.kill(block=False)
 
     def _count(self) -> None:
-        gevent.sleep(max(self._clock.begins - time.time(), 0.0))
+        gevent.sleep(max(self._clock.begins - self._clock.now(), 0.0))
         self._at_begin = self._so_far()
         if self._clock.ends < float("inf"):
-            gevent.sleep(max(self._clock.ends - time.time(), 0.0))
+            gevent.sleep(max(self._clock.ends - self._clock.now(), 0.0))
             self.stop()

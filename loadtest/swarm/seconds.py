@@ -6,16 +6,18 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.pair_ledger import Ledger, Resolved
-from loadtest.measure.run_totals import Second, Tally
+from loadtest.measure.run_totals import COURSES, HISTOGRAMS, JUDGED_COURSES, Second, Tally
+from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
+from loadtest.swarm.stamp_clock import StampClock
 
-Floats = NDArray[np.float64]
+RESOLVED: Final = tuple(field.name for field in fields(Resolved) if field.name in HISTOGRAMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +52,23 @@ class Seconds:
         clock: RunClock,
         ledger: Ledger,
         tally: Tally,
-        lags: tuple[array[float], array[float]],
+        stamps: StampClock,
+        absences: Absences,
+        loop_lags: array[float],
         counters: Callable[[], Counters],
     ) -> None:
         self._name = name
         self._clock = clock
         self._ledger = ledger
         self._tally = tally
-        self._receive_lags, self._loop_lags = lags
+        self._stamps = stamps
+        self._absences = absences
+        self._loop_lags = loop_lags
         self._counters = counters
         self._open = Second(0, "")
         self._last_at = 0
         self._before = Counters()
-        self._cpu = (time.time(), time.thread_time())
+        self._cpu = (clock.now(), time.thread_time())
 
     def close(self, players: int) -> Second:
         """Close the open second, in which so many players were there."""
@@ -71,7 +77,13 @@ class Seconds:
         wall = time.time()
         self._last_at = max(int(wall), self._last_at + 1)
         second.at, second.phase, second.players = self._last_at, self._clock.phase, players
-        second.cpu[self._name] = self._cpu_share(wall)
+        share, whole = self._cpu_share()
+        second.cpu[self._name] = share
+        absent = self._absences.take_most()
+        if whole:
+            self._tally.busy.setdefault(self._name, []).append(share)
+            second.absent = absent
+            self._tally.absent = max(self._tally.absent, absent)
         counters = self._counters()
         counters.write_growth(self._before, second)
         self._before = counters
@@ -79,39 +91,23 @@ class Seconds:
 
     def absorb(self, *, final: bool = False) -> None:
         """Take from the ledger what became known, into the totals and the second that is open; often is cheaper."""
-        resolved = self._ledger.resolve(time.time(), final=final)
-        receive, loop = np.array(self._receive_lags), np.array(self._loop_lags)
-        for lags in (self._receive_lags, self._loop_lags):
-            del lags[:]
-        latency, ack = Histogram(resolved.latency), Histogram(resolved.ack)
-        self._open.latency.merge(latency)
-        self._open.ack.merge(ack)
-        # For the line all three kinds of lag together; the verdict takes the worst of them.
-        self._open.lag.record(np.concatenate([resolved.send_lag, receive, loop]))
-        self._open.skew.record(resolved.skew)
-        self._open.inside.record(resolved.inside)
-        self._tally.latency.merge(latency)
-        self._tally.ack.merge(ack)
-        self._total(resolved, receive, loop)
-
-    def _total(self, resolved: Resolved, receive: Floats, loop: Floats) -> None:
-        for name, values in (
-            ("age", resolved.age),
-            ("skew", resolved.skew),
-            ("inside", resolved.inside),
-            ("send_lag", resolved.send_lag),
-            ("receive_lag", receive),
-            ("loop_lag", loop),
-        ):
-            getattr(self._tally, name).record(values)
+        resolved = self._ledger.resolve(self._clock.now(), self._stamps.read(), final=final)
+        loop = np.array(self._loop_lags)
+        del self._loop_lags[:]
+        self._tally.loop_lag.record(loop)
+        # For the line all three kinds of lag together; the totals have each of them.
+        self._open.lag.record(np.concatenate([resolved.send_lag, resolved.receive_lag, loop]))
+        for name in RESOLVED:
+            values = Histogram(getattr(resolved, name))
+            getattr(self._tally, name).merge(values)
+            if name in COURSES or name in JUDGED_COURSES:
+                getattr(self._open, name).merge(values)
         self._tally.boards += resolved.boards
         self._tally.board_updates += resolved.board_updates
 
-    def _cpu_share(self, wall: float) -> float:
-        """This thread's share of a core since the last second was closed."""
+    def _cpu_share(self) -> tuple[float, bool]:
+        """This thread's share of a core since the last second was closed, and whether all of that time was measured."""
         since, used = self._cpu
-        self._cpu = (wall, time.thread_time())
-        share = round((self._cpu[1] - used) / max(wall - since, 1e-9), 4)
-        if since >= self._clock.begins and wall <= self._clock.ends:
-            self._tally.busy.setdefault(self._name, []).append(share)
-        return share
+        now, used_now = self._cpu = (self._clock.now(), time.thread_time())
+        share = round((used_now - used) / max(now - since, 1e-9), 4)
+        return share, since >= self._clock.begins and now <= self._clock.ends

@@ -13,7 +13,9 @@ from loadtest.measure.histogram import Histogram
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.plan.scenarios import Scenario
+from loadtest.swarm.absences import Absences
 from loadtest.swarm.client_messages import Outbox
+from loadtest.swarm.due_scores import DueScores
 from loadtest.swarm.final_check import count_behind, wrong_scores
 from loadtest.swarm.inbox import Inbox
 from loadtest.swarm.loop_probe import LoopProbe
@@ -21,6 +23,7 @@ from loadtest.swarm.player import OnRequest, Persona, Player, Shared
 from loadtest.swarm.received_traffic import MeasuredTraffic, Traffic
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.seconds import Counters, Seconds
+from loadtest.swarm.stamp_clock import StampClock
 from loadtest.target import http_api
 
 DRAIN_TIMEOUT: Final = 5.0  # seconds that the last updates may take to be answered and shown everywhere
@@ -57,6 +60,9 @@ class Swarm:
         self._clock = RunClock()
         self._ledger = Ledger()
         self._inbox = Inbox(self._ledger)
+        self._due = DueScores(self._clock)
+        self._absences = Absences()
+        self._stamps = StampClock(self._clock, self._forget_reading)
         self._shared = Shared(
             ws_urls=[http_api.ws_url(url) for url in urls],
             session_id=session_id,
@@ -70,6 +76,8 @@ class Swarm:
             tally=self.tally,
             inbox=self._inbox,
             outbox=Outbox(),
+            due=self._due,
+            absences=self._absences,
         )
         self._traffic = MeasuredTraffic(self._clock, self._received)
         self._probe = LoopProbe(self._clock)
@@ -78,7 +86,9 @@ class Swarm:
             clock=self._clock,
             ledger=self._ledger,
             tally=self.tally,
-            lags=(self._inbox.receive_lags, self._probe.lags),
+            stamps=self._stamps,
+            absences=self._absences,
+            loop_lags=self._probe.lags,
             counters=self._counters,
         )
 
@@ -109,6 +119,8 @@ class Swarm:
     def stop_scoring(self) -> None:
         """From now on nobody means to score. The measured time ends here, if not before."""
         self._clock.stop()
+        self._due.send_due(self._clock.now())  # what was meant before is late, not left out
+        self._due.stop()
         self._traffic.stop()
 
     @property
@@ -133,8 +145,8 @@ class Swarm:
 
     def drain(self) -> None:
         """After `stop_scoring`: wait for the last answers and boards, then check that everyone holds the truth."""
-        deadline = time.time() + DRAIN_TIMEOUT
-        while self._ledger.waiting and time.time() < deadline:
+        deadline = self._clock.now() + DRAIN_TIMEOUT
+        while self._ledger.waiting and self._clock.now() < deadline:
             gevent.sleep(0.02)
         truths = self._await_convergence(deadline)
         if truths:
@@ -143,7 +155,7 @@ class Swarm:
         self.tally.players = sum(player.present for player in self.players)
 
     def _await_convergence(self, deadline: float) -> list[http_api.FetchedBoard]:
-        """The final boards, read until everyone is there and holds them or the deadline (Unix seconds) has passed.
+        """The final boards, read until everyone is there and holds them or the deadline has passed.
 
         A player whose break ends as the run does is on its way back in.
         """
@@ -158,7 +170,7 @@ class Swarm:
             self.absorb()
             behind = count_behind(self.players, self._shared, truths)
             there = all(player.present for player in self.players)
-            if (there and not behind) or time.time() > deadline:
+            if (there and not behind) or self._clock.now() > deadline:
                 break
             gevent.sleep(0.1)
         if behind:
@@ -169,7 +181,7 @@ class Swarm:
         """What has not arrived by now is lost. Return the last second."""
         self._clock.over = True
         self._probe.stop()
-        self.tally.clock_step = self._probe.clock_step
+        self.tally.clock_step = self._stamps.largest_step
         self._seconds.absorb(final=True)
         second = self.second()
         counts, traffic = self._ledger.counts, self._traffic.total or Traffic()
@@ -183,6 +195,10 @@ class Swarm:
             "pairs": counts.pairs_received,
         }
         return second
+
+    def _forget_reading(self) -> None:
+        for player in self.players:
+            player.forget_reading()
 
     def _received(self) -> Traffic:
         """So far."""

@@ -29,10 +29,11 @@ class BrokenStream(Exception):
 class FrameReader:
     """Takes the bytes that were read; calls `on_text(buffer, start, stop)` and `on_control(opcode, payload)`.
 
-    The buffer is valid only during the call. Binary messages are dropped: the wire contract has none.
+    The buffer is valid only during the call. Binary messages are dropped: the wire contract has none. During a call,
+    `last` says whether nothing follows in what was read.
     """
 
-    __slots__ = ("_fragments", "_is_text", "_on_control", "_on_text", "_rest")
+    __slots__ = ("_fragments", "_is_text", "_on_control", "_on_text", "_rest", "last")
 
     def __init__(self, on_text: OnText, on_control: OnControl) -> None:
         self._on_text = on_text
@@ -40,6 +41,7 @@ class FrameReader:
         self._rest = bytearray()  # the beginning of a frame that has not arrived whole
         self._fragments: bytearray | None = None  # the message so far, between its fragments
         self._is_text = False
+        self.last = False
 
     def feed(self, data: bytearray, end: int) -> None:
         """Take the first `end` bytes of `data`. Raises `BrokenStream`; after that, feed no more."""
@@ -64,6 +66,7 @@ class FrameReader:
             stop = start + size
             if stop > end:
                 break
+            self.last = stop == end
             if data[at] == 0x81 and self._fragments is None:
                 on_text(data, start, stop)
             else:

@@ -9,6 +9,10 @@ known separately from the time at which this process read it. Where there are no
 stays False and both are the time of reading. A stamp belongs to a read: messages that are read
 together all get the last one's stamp, which is never too early.
 
+How early can a message have come? The last one of a read came when the stamp says. Those before it, and all without
+stamps or over TLS, whose records hold several messages or parts of one, came after the read before, which left the
+socket empty. Where the kernel's buffer may have been full, what came may have waited at the server: that is unknown.
+
 Nothing here blocks except `connect`.
 """
 
@@ -21,7 +25,9 @@ import ssl
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import gevent
@@ -37,13 +43,16 @@ from loadtest.transport.frames import CLOSE, PING, BrokenStream, FrameReader, On
 _SO_TIMESTAMPNS: Final = getattr(sockets, "SO_TIMESTAMPNS", 35 if sys.platform == "linux" else None)
 _STAMP = struct.Struct("@qq")  # a 64-bit kernel's timespec
 _ANCILLARY: Final = sockets.CMSG_SPACE(_STAMP.size) if hasattr(sockets, "CMSG_SPACE") else 0
-_BUFFER = bytearray(256 * 1024)
+_SIZE: Final = 256 * 1024
+_BUFFER = bytearray(_SIZE)
 _VIEW = memoryview(_BUFFER)
 _INTO = (_BUFFER,)
 _READ, _WRITE = 1, 2
 _NO_STATUS, _ABNORMAL = 1005, 1006  # RFC 6455: no code in the close frame, no close frame at all
+_LATE: Final = 1.0  # seconds; what is read later than this after its arrival may have filled the kernel's buffer
 
 OnClose = Callable[[int], None]
+OnSent = Callable[[int], None]
 _RawSocket: Any = monkey.get_original("socket", "socket")
 
 
@@ -59,28 +68,39 @@ class Socket:
     """One open WebSocket.
 
     `on_text(buffer, start, stop)` gets each text message; `on_close(code)` is called once, at the end. Both run in
-    the event loop and must not block. For the current message, `read_at` is when this process read it and
-    `arrived_at` when the kernel received it (Unix seconds).
+    the event loop and must not block; `on_sent(number)` is called when the kernel has taken the last byte of the
+    message that was sent with this number.
+
+    For the current message, `read_at` is when this process read it and `arrived_at` when the kernel had received it; it
+    came no earlier than `earliest_at`, or than `earliest_last_at` if it is the `frames.last` of its read, 0 for unknown
+    (Unix seconds).
     """
 
     __slots__ = (
-        "_close_code", "_fd", "_feed", "_leftover", "_on_close", "_out", "_tls", "_watcher", "_writable",
-        "arrived_at", "bytes_received", "read_at", "stamped",
+        "_close_code", "_emptied_at", "_fd", "_feed", "_half_full", "_leftover", "_on_close", "_on_sent", "_out",
+        "_out_numbers", "_taken", "_tls", "_watcher", "_writable", "arrived_at", "bytes_received", "earliest_at",
+        "earliest_last_at", "frames", "read_at", "stamped", "upgrade_lower",
     )  # fmt: skip
 
     def __init__(
-        self, fd: Any, tls: _Tls | None, on_text: OnText, on_close: OnClose, *, stamps: bool, leftover: bytes
+        self, fd: Any, tls: _Tls | None, on_text: OnText, on_close: OnClose, on_sent: OnSent, upgrade: _Upgrade
     ) -> None:
         self._fd = fd
         self._tls = tls
-        self._feed = FrameReader(on_text, self._control).feed
+        self.frames = FrameReader(on_text, self._control)
+        self._feed = self.frames.feed
         self._on_close: OnClose | None = on_close
+        self._on_sent = on_sent
         self._close_code: int | None = None
         self._out = bytearray()
-        self._leftover = leftover  # bytes read together with the handshake
+        self._out_numbers: deque[tuple[int, int]] = deque()  # where a message ends among all bytes sent, and its number
+        self._taken = 0  # bytes that the kernel took
+        self._leftover = upgrade.leftover
         self.bytes_received = 0
-        self.read_at = self.arrived_at = 0.0
-        self.stamped = stamps and _ask_for_stamps(fd)
+        self.read_at = self.arrived_at = self.earliest_at = self.earliest_last_at = self._emptied_at = 0.0
+        self._half_full = fd.getsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF) / 2
+        self.stamped = upgrade.stamped
+        self.upgrade_lower = upgrade.lower
         loop = gevent.get_hub().loop
         self._watcher = loop.io(fd.fileno(), _READ)
         self._writable = loop.io(fd.fileno(), _WRITE)
@@ -99,10 +119,13 @@ class Socket:
         if self._on_close is not None:
             self._watcher.start(self._receive)
 
-    def send(self, text: bytes) -> None:
-        """Send one text message; it is queued if the kernel takes no more. After the end, do nothing."""
+    def send(self, text: bytes, number: int = -1) -> None:
+        """Send one text message; it is queued if the kernel takes no more. After the end, do nothing.
+
+        With a `number`, `on_sent` is told when the kernel has taken it.
+        """
         if self.open:
-            self._frame(Opcode.TEXT, text)
+            self._frame(Opcode.TEXT, text, number)
 
     def close(self, code: int = 1000) -> None:
         """Send a close frame; `on_close` follows when the server answers or the connection ends."""
@@ -116,6 +139,10 @@ class Socket:
             self._on_close = None
             self._end(_ABNORMAL)
 
+    def forget_reading(self) -> None:
+        """The clock was set: when the socket was read last is unknown."""
+        self._emptied_at = 0.0
+
     def stop_reading(self) -> None:
         """Stop reading and shrink the kernel's receive buffer: from outside, this is a stuck client."""
         if self._on_close is not None:
@@ -126,34 +153,36 @@ class Socket:
 
     def _receive(self) -> None:
         """The hot path: read everything the socket holds, in one call."""
+        before = time.time()  # what is not in this read comes later
+        ancillary: Any = ()
         try:
             if self.stamped:
                 size, ancillary, _, _ = self._fd.recvmsg_into(_INTO, _ANCILLARY)
-                self.read_at = time.time()
-                if ancillary:
-                    seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
-                    self.arrived_at = seconds + nanoseconds * 1e-9
-                else:
-                    self.arrived_at = self.read_at
             else:
                 size = self._fd.recv_into(_BUFFER)
-                self.read_at = self.arrived_at = time.time()
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._end(_ABNORMAL)
-            return
+            size = 0
         if not size:
             self._end(_ABNORMAL)
             return
         self.bytes_received += size
-        if self._tls is not None:
+        self.earliest_at = self.earliest_last_at = self._emptied_at
+        if ancillary:
+            seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
+            self.read_at, self.arrived_at = before, seconds + nanoseconds * 1e-9
+            if self._tls is None:
+                self.earliest_last_at = self.arrived_at
+        else:
+            self.read_at = self.arrived_at = time.time()
+        if size > self._half_full or before - self.arrived_at > _LATE:
+            self.earliest_at = self.earliest_last_at = 0.0
+        self._emptied_at = before if size < _SIZE else 0.0
+        if self._tls is None:
+            self._take(_BUFFER, size)
+        else:
             self._take_encrypted(size)
-            return
-        try:
-            self._feed(_BUFFER, size)
-        except BrokenStream as broken:
-            self._break(broken.code)
 
     def _take_encrypted(self, size: int) -> None:
         assert self._tls is not None
@@ -189,33 +218,44 @@ class Socket:
 
     # Out
 
-    def _frame(self, opcode: Opcode, payload: bytes) -> None:
+    def _frame(self, opcode: Opcode, payload: bytes, number: int = -1) -> None:
         data = Frame(opcode, payload).serialize(mask=True)
-        self._write(data if self._tls is None else self._tls.encrypt(data))
+        self._write(data if self._tls is None else self._tls.encrypt(data), number)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, number: int = -1) -> None:
         if not data:
             return
-        if self._out:
-            self._out += data
-            return
-        try:
-            sent = self._fd.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            return  # the reader sees the end as well, and reports it
-        if sent < len(data):
-            self._out += data[sent:]
+        sent = 0
+        if not self._out:
+            try:
+                sent = self._fd.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                return  # the reader sees the end as well, and reports it
+            self._taken += sent
+            if sent == len(data):
+                if number >= 0:
+                    self._on_sent(number)
+                return
             self._writable.start(self._flush)
+        self._out += data[sent:]
+        if number >= 0:
+            self._out_numbers.append((self._taken + len(self._out), number))
 
     def _flush(self) -> None:
         try:
-            del self._out[: self._fd.send(self._out)]
+            sent = self._fd.send(self._out)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self._out.clear()
+            self._out_numbers.clear()
+            sent = 0
+        self._taken += sent
+        del self._out[:sent]
+        while self._out_numbers and self._out_numbers[0][0] <= self._taken:
+            self._on_sent(self._out_numbers.popleft()[1])
         if not self._out:
             self._writable.stop()
 
@@ -268,11 +308,32 @@ class _Tls:
         return self._outgoing.read()
 
 
-def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30.0, stamps: bool = True) -> Socket:
+@dataclass(frozen=True, slots=True)
+class _Upgrade:
+    """What the handshake left: bytes that came with it, whether packets are stamped, and how long it took at least."""
+
+    leftover: bytes
+    stamped: bool
+    lower: float  # seconds from sending to the earliest arrival of the answer, 0 for unknown
+
+
+def _nothing_sent(_number: int) -> None:
+    """For those who do not ask when a message was sent."""
+
+
+def connect(
+    url: str,
+    on_text: OnText,
+    on_close: OnClose,
+    on_sent: OnSent = _nothing_sent,
+    *,
+    timeout: float = 30.0,
+    stamps: bool = True,
+) -> Socket:
     """Open a WebSocket (`ws:` or `wss:`). Blocks this greenlet. Raises `ConnectFailed`.
 
     Call `start` on the socket when its owner is ready to receive.
-    """
+    """  # fmt: skip
     uri = parse_uri(access.shown(url))
     fd = None
     try:
@@ -283,7 +344,7 @@ def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30
             if uri.secure:
                 tls = _Tls(uri.host)
                 tls.shake_hands(fd)
-            leftover = _shake_hands(url, fd, tls)
+            upgrade = _shake_hands(url, fd, tls, stamped=stamps and _ask_for_stamps(fd))
     except (OSError, InvalidHandshake) as error:
         if fd is not None:
             fd.close()
@@ -296,35 +357,49 @@ def connect(url: str, on_text: OnText, on_close: OnClose, *, timeout: float = 30
     # From gevent's socket, whose methods wait, to the plain one below it.
     raw = _RawSocket(fd.family, fd.type, fd.proto, fileno=fd.detach())
     raw.setblocking(False)
-    return Socket(raw, tls, on_text, on_close, stamps=stamps, leftover=leftover)
+    return Socket(raw, tls, on_text, on_close, on_sent, upgrade)
 
 
-def _shake_hands(url: str, fd: Any, tls: _Tls | None) -> bytes:
-    """Upgrade the connection; return the bytes after the response. Raises InvalidHandshake or OSError."""
+def _shake_hands(url: str, fd: Any, tls: _Tls | None, *, stamped: bool) -> _Upgrade:
+    """Upgrade the connection. Raises InvalidHandshake or OSError."""
     protocol, request = access.opening(url)
     protocol.send_request(request)
     data = b"".join(protocol.data_to_send())
     fd.sendall(data if tls is None else tls.encrypt(data))
+    sent = time.time()
     answer = bytearray()
+    stamp = 0.0
     while (end := answer.find(b"\r\n\r\n")) < 0:
-        answer += _read(fd, tls)
+        part, stamp = _read(fd, tls, stamped=stamped)
+        answer += part
     if answer.startswith(b"HTTP/1.1 101"):
         # Only the head goes to the protocol, so that it parses no frame: frames are for the reader above.
         protocol.receive_data(bytes(answer[: end + 4]))
     else:
         protocol.receive_data(bytes(answer))
         while protocol.handshake_exc is None:
-            protocol.receive_data(_read(fd, tls))
+            protocol.receive_data(_read(fd, tls, stamped=False)[0])
     if protocol.handshake_exc is not None:
         raise protocol.handshake_exc
-    return bytes(answer[end + 4 :])
+    leftover = bytes(answer[end + 4 :])
+    # A stamp is that of the last byte that was read.
+    return _Upgrade(leftover, stamped, 0.0 if leftover else max(stamp - sent, 0.0))
 
 
-def _read(fd: Any, tls: _Tls | None) -> bytes | bytearray:
-    data = fd.recv(4096)
+def _read(fd: Any, tls: _Tls | None, *, stamped: bool) -> tuple[bytes | bytearray, float]:
+    """Some bytes and, if they are stamped and not encrypted, when the kernel had them; else 0."""
+    if stamped:
+        data, ancillary, _, _ = fd.recvmsg(4096, _ANCILLARY)
+    else:
+        data, ancillary = fd.recv(4096), []
     if not data:
         raise ConnectionResetError(errno.ECONNRESET, "the server closed the connection during the handshake")
-    return data if tls is None else tls.decrypt(memoryview(data))
+    if tls is not None:
+        return tls.decrypt(memoryview(data)), 0.0
+    if not ancillary:
+        return data, 0.0
+    seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
+    return data, seconds + nanoseconds * 1e-9
 
 
 def _ask_for_stamps(fd: Any) -> bool:

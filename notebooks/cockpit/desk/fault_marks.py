@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cockpit.runs.fault_timings import Fault
 from loadtest.judge.without_fault_seconds import OutsideFaults, judge_outside_faults
 from loadtest.report.html import page
-from loadtest.report.run_file import read
+from loadtest.report.run_file import read, written
 
 
 def record_faults(path: Path, marks: Iterable[tuple[float, str]], faults: Sequence[Fault]) -> OutsideFaults | None:
@@ -27,6 +26,6 @@ def record_faults(path: Path, marks: Iterable[tuple[float, str]], faults: Sequen
     if not new:
         return None
     lines[-1:-1] = new
-    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines), "utf-8")
+    path.write_text("".join(map(written, lines)), "utf-8")
     path.with_suffix(".html").write_text(page(lines), "utf-8")
     return judge_outside_faults(lines)

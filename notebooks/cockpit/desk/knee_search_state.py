@@ -6,6 +6,7 @@ which number comes next and when the search ends.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -79,7 +80,8 @@ class KneeTrials:
         outcome, late = OUTCOMES[verdict.name], verdict.metrics.get(DRAWN)
         self._search.tell(self.playing, outcome)
         reason = verdict.reasons[0] if verdict.reasons else ""
-        self.trials.append(Trial(self.playing, outcome, None if late is None else late * 1000, reason))
+        drawn = None if late is None or not math.isfinite(late) else late * 1000
+        self.trials.append(Trial(self.playing, outcome, drawn, reason))
 
     def finish(self) -> None:
         """End the search."""

@@ -71,6 +71,11 @@ class FinishedRun:
         return {} if self.result is None else self.result["metrics"]
 
     @property
+    def at_least(self) -> Mapping[str, float]:
+        """The lower bounds of the metrics with a band."""
+        return {} if self.result is None else self.result.get("atLeast", {})
+
+    @property
     def latency(self) -> Histogram:
         """The latencies of all its pairs."""
         return Histogram() if self.result is None else Histogram.from_dict(self.result["totals"]["latency"])
@@ -167,11 +172,13 @@ class Results:
 
 
 def _line(run: FinishedRun) -> list[str]:
-    figures = (metric.text(run.metrics.get(metric.name)) for metric in HEADLINES)
+    figures = (metric.text(run.metrics.get(metric.name), run.at_least.get(metric.name)) for metric in HEADLINES)
     return [run.name, run.verdict, str(run.facts["arguments"]["players"]), *figures]
 
 
 def _compared(row: MetricComparison) -> list[str]:
     interval = "–" if row.interval is None else f"{row.interval[0]:.2f}–{row.interval[1]:.2f}"
-    metric = row.metric
-    return [metric.name, metric.text(row.a), metric.text(row.b), f"{row.ratio:.2f}", interval, row.verdict or "–"]
+    metric, (a, b) = row.metric, row.least or (None, None)
+    return [
+        metric.name, metric.text(row.a, a), metric.text(row.b, b), f"{row.ratio:.2f}", interval, row.verdict or "–",
+    ]  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from loadtest.report.run_file import parse
 
 
 class JsonlTail:
@@ -25,4 +26,4 @@ class JsonlTail:
             return []
         self._at += len(new)
         whole, _, self._rest = (self._rest + new).rpartition(b"\n")
-        return [json.loads(line) for line in whole.splitlines()]
+        return [parse(line) for line in whole.splitlines()]

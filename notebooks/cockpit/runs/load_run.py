@@ -165,7 +165,7 @@ def status_lines(progress: RunProgress) -> str:
     """Return the status of a run in one line, with the reasons of its verdict below."""
     if progress.verdict is not None:
         verdict = progress.verdict
-        figures = ", ".join(headlines(verdict.metrics))
+        figures = "; ".join(headlines(verdict.metrics, verdict.lower))
         outside = () if progress.outside is None else progress.outside.lines
         return "\n".join([f"{verdict.name} – {figures}", *(f"  {text}" for text in (*verdict.reasons, *outside))])
     if (last := progress.last) is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.judge.without_fault_seconds import OutsideFaults
@@ -62,11 +62,12 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """The verdict on a run: PASS, FAIL or INVALID, the reasons, and `metrics` (times in seconds)."""
+    """The verdict on a run: PASS, FAIL or INVALID, the reasons, `metrics` and their lower bounds (times in seconds)."""
 
     name: str
     reasons: tuple[str, ...]
     metrics: Mapping[str, float | None]
+    lower: Mapping[str, float] = field(default_factory=dict)
 
 
 class RunProgress:
@@ -92,7 +93,7 @@ class RunProgress:
         elif kind == "mark":
             self.mark(line["at"], line["text"])
         elif kind == "result":
-            self.verdict = RunVerdict(line["verdict"], tuple(line["reasons"]), line["metrics"])
+            self.verdict = RunVerdict(line["verdict"], tuple(line["reasons"]), line["metrics"], line.get("atLeast", {}))
 
     def mark(self, at: float, text: str) -> None:
         """Note that something was done to the service or its players."""

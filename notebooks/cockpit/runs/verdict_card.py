@@ -53,7 +53,8 @@ def state(progress: RunProgress | None, *, running: bool) -> tuple[str, str, lis
     if (verdict := progress.verdict) is not None:
         outside = [] if progress.outside is None else progress.outside.lines
         title = f"{verdict.name} – {MEANS[verdict.name]}"
-        return COLORS[verdict.name], title, [*verdict.reasons, ", ".join(headlines(verdict.metrics)), *outside]
+        figures = "; ".join(headlines(verdict.metrics, verdict.lower))
+        return COLORS[verdict.name], title, [*verdict.reasons, figures, *outside]
     if not running:
         return GREY, "ended without a verdict", []
     last = progress.last

@@ -20,7 +20,7 @@ def write(folder: Path, name: str, late: float, *, seed: int = 1, lag: float = 0
     rng = random.Random(seed)
     tally = Tally(players=10, seconds=3.0, boards=10, board_updates=20, boards_received=100)
     tally.latency.record([late * rng.uniform(0.8, 1.2) for _ in range(200)])
-    tally.loop_lag.record([lag] * 10)
+    tally.send_lag.record([lag] * 10)
     tally.counts.updates, tally.counts.pairs_received, tally.counts.versions_owed = 20, 200, 200
     path = folder / f"20261125-04{seed:04}-{name}.jsonl"
     with RunFile(path) as file:
@@ -30,7 +30,7 @@ def write(folder: Path, name: str, late: float, *, seed: int = 1, lag: float = 0
         file.begin({"started": started, "scenario": "steady", "arguments": arguments, "environment": environment})
         if ends:
             named = metrics(tally, 10)
-            file.end(tally, named, judge(named, parse_gates(["reach>=1"]), wrong=(), busy={}))
+            file.end(tally, named, judge(named, parse_gates(["reach>=1"]), wrong=()))
     return path
 
 
@@ -72,7 +72,7 @@ def test_runs_without_a_verdict_are_shown_and_not_compared(tmp_path: Path) -> No
     assert [row[1] for row in results.summary().rows] == ["PASS", "INVALID", "UNFINISHED"]
     summary = results.summary()
     assert summary.rows[0][summary.head.index("reach")] == "100 %"
-    assert "b: INVALID, the generator lagged" in results.summary().notes[0]
+    assert "b: INVALID, the generator sent 500 ms late" in results.summary().notes[0]
     table = results.compare("a", "b")
     assert table.rows == []
     assert list(table.notes) == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,5 +26,9 @@ def test_every_figure_is_whole(a: float, b: float, ratio: float) -> None:
         interval = f"{ratio / 2:.3f}–{ratio * 2:.3f}"
         expected = [row.metric.name, row.metric.text(a), row.metric.text(b), f"{ratio:.3f}", interval, row.verdict]
         assert line.split() == " ".join(expected).split()
+    assert "at least" not in "".join(lines)
+    banded = page([replace(row, least=(a / 2, b / 2)) for row in rows], 5, 5, []).splitlines()
+    assert len(banded) == len(page(rows, 5, 5, []).splitlines()) + len(rows)
+    assert max(map(len, banded)) <= COLUMNS
     assert max(map(len, lines)) <= COLUMNS
     assert "\x1b" not in "".join(lines)

@@ -49,7 +49,7 @@ def run(*marks: dict[str, Any], lost: int = 0, length: int = 20, asked: float = 
     tally.counts.pairs_lost, tally.counts.updates, tally.counts.pairs_received = lost, 20 * length, 100 * length
     tally.busy = {"generator 0": [0.1] * length}
     named = metrics(tally, 5)
-    judgement = judge(named, parse_gates(GATES), wrong=[], busy=tally.busy)
+    judgement = judge(named, parse_gates(GATES), wrong=[])
     facts = {
         "kind": "run", "started": "2026-01-01", "scenario": "steady", "target": "http://a", "session": "s",
         "arguments": {"players": 5, "measureSeconds": asked, "gates": GATES}, "environment": {},
@@ -84,7 +84,7 @@ def test_figures_are_those_of_the_remaining_seconds() -> None:
         "latency_p99": 0.02, "latency_max": 0.02, "pairs": 1600, "updates": 320, "updates_per_second": 20.0,
         "reach": 1.0, "errors": 0, "cpu_max": 0.1, "service_cpu": 0.2, "service_memory_max": 5e7 + 23, "lag_p99": 0.001,
     }  # fmt: skip
-    assert {name: outside.metrics[name] for name in expected} == pytest.approx(expected, rel=ERROR)
+    assert {name: outside.metrics[name] for name in expected} == pytest.approx(expected, rel=2 * ERROR)
     assert outside.metrics.keys() == METRICS.keys()
     for name, metric in METRICS.items():
         assert metric.per_second or outside.metrics[name] == lines[-1]["metrics"][name]

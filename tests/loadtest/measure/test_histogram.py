@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.measure.histogram import ERROR, Histogram, reported
+from loadtest.measure.histogram import ERROR, LOWER_EDGE, UPPER_EDGE, Histogram, reported
 
 seconds = st.floats(min_value=1e-6, max_value=3600, allow_nan=False)
 lists = st.lists(seconds, min_size=1, max_size=200)
@@ -67,9 +67,32 @@ def test_values_outside_the_range_count_at_its_ends() -> None:
 
 
 def test_what_is_no_number_is_refused() -> None:
-    """NaN and infinity are refused and count nowhere."""
+    """NaN and minus infinity are refused and count nowhere."""
     histogram = Histogram()
-    for wrong in (math.nan, math.inf):
-        with pytest.raises(ValueError, match="finite"):
+    for wrong in (math.nan, -math.inf):
+        with pytest.raises(ValueError, match="expected seconds"):
             histogram.record([1.0, wrong])
     assert histogram.count == 0
+
+
+def test_what_never_happened_counts_in_the_percentiles() -> None:
+    """Two of ten that took for ever are above the 80th percentile; they have no part in sum, maximum and buckets."""
+    histogram = Histogram([1.0] * 8 + [math.inf] * 2)
+    assert (histogram.count, histogram.infinite, histogram.maximum, histogram.mean) == (8, 2, 1.0, 1.0)
+    assert (histogram.percentile(80), histogram.percentile(81)) == (1.0, math.inf)
+    assert sum(count for _, count in histogram.buckets()) == 8
+    again = Histogram.from_dict(json.loads(json.dumps(histogram.to_dict())))
+    assert again == histogram
+    assert again.merge(Histogram([math.inf])).infinite == 3
+    assert Histogram([math.inf]).percentile(50) == math.inf
+
+
+@given(st.lists(st.floats(-1.0, 1e4), min_size=1, max_size=200), st.sampled_from([50.0, 90.0, 99.0, 100.0]))
+def test_an_edge_is_a_bound(values: list[float], percent: float) -> None:
+    """At the upper edge a percentile is never below numpy's, at the lower never above, and both are a bucket apart."""
+    expected = float(np.percentile(values, percent, method="inverted_cdf"))
+    histogram = Histogram(values)
+    lower, upper = (histogram.percentile(percent, edge) for edge in (LOWER_EDGE, UPPER_EDGE))
+    assert lower <= expected <= upper
+    if expected > 1e-6:
+        assert upper / lower <= 1 + 2.1 * ERROR

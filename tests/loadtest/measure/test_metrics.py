@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,21 @@ from cockpit.runs.verdict_card import state
 from loadtest import locust_tab
 from loadtest.judge.comparison import compare
 from loadtest.judge.gates import Judgement, Verdict, judge, parse_gates
-from loadtest.measure.metrics import FAMILIES, FIGURES, HEADLINES, METRICS, STATISTICS, Metric, markdown, metrics
-from loadtest.measure.run_totals import COURSES, HISTOGRAMS, Second, Tally
+from loadtest.measure.histogram import ERROR
+from loadtest.measure.metrics import (
+    FAMILIES,
+    FIGURES,
+    HEADLINES,
+    METRICS,
+    STATISTICS,
+    Metric,
+    lower_bounds,
+    markdown,
+    metrics,
+)  # fmt: skip
+from loadtest.measure.run_totals import BOUNDED, COURSES, HISTOGRAMS, Second, Tally
 from loadtest.report.html import page
-from loadtest.report.run_file import RunFile, read
+from loadtest.report.run_file import RunFile, parse, read, written
 from loadtest.report.text import WIDTH, summary
 
 MEASURING = Path(__file__).parents[3] / "docs" / "measuring.md"
@@ -46,6 +58,7 @@ class Led:
     """What Locust's tab asks of a coordinator, after a run."""
 
     measured: dict[str, float | None] = field(default_factory=lambda: metrics(tally(), 10))
+    lower: dict[str, float] = field(default_factory=lambda: lower_bounds(tally()))
     so_far: Second = field(default_factory=lambda: Second(0, ""))
     judgement: Judgement | None = field(default_factory=lambda: Judgement(Verdict.PASS, (), ()))
 
@@ -75,6 +88,51 @@ def test_old_names_stay() -> None:
     assert {*times, *others.split()} <= METRICS.keys()
 
 
+@pytest.mark.parametrize("family", BOUNDED)
+def test_a_band_is_rounded_outwards(family: str) -> None:
+    """Upper and lower bound come from histograms of their own, each to the far edge of its bucket."""
+    made = Tally()
+    getattr(made, family).record([0.0101, 0.05])
+    getattr(made, f"{family}_lower").record([0.0001, 0.0099])
+    upper, lower = metrics(made, 1)[f"{family}_p50"], lower_bounds(made)[f"{family}_p99"]
+    assert upper is not None
+    assert 0.0101 < upper < 0.0101 * (1 + 2 * ERROR)
+    assert 0.0099 * (1 - 2 * ERROR) < lower < 0.0099
+    assert METRICS[f"{family}_p99"].band
+
+
+def test_what_never_came_is_unbounded() -> None:
+    """A pair in a hundred without a board leaves p90 as it is; the maximum, and what is written of it, has no end."""
+    made = Tally()
+    made.latency.record([0.02] * 98 + [math.inf] * 2)
+    made.latency_lower.record([0.02] * 98 + [0.0, math.inf])
+    named, least = metrics(made, 1), lower_bounds(made)
+    assert named["latency_p90"] == 0.02
+    assert (named["latency_p99"], named["latency_mean"], least["latency_max"]) == (math.inf, math.inf, math.inf)
+    assert least["latency_p99"] == pytest.approx(0.02, rel=2 * ERROR)
+    assert METRICS["latency_p99"].text(math.inf, 0.02) == "unbounded, at least 20.0"
+
+
+def test_infinity_comes_back_from_a_file(tmp_path: Path) -> None:
+    """JSON has none; an older file has no lower bounds, and its figures stand alone."""
+    never = tally()
+    never.latency.record([math.inf] * 50)
+    named = metrics(never, 10)
+    with RunFile(tmp_path / "a.jsonl") as file:
+        file.begin({name: value for name, value in FACTS.items() if name != "kind"})
+        file.end(never, named, judge(named, [], wrong=[]))
+    last = read(tmp_path / "a.jsonl")[-1]
+    assert last["metrics"]["latency_p99"] == math.inf
+    assert last["atLeast"] == lower_bounds(never)
+    assert "∞" in page(read(tmp_path / "a.jsonl"))
+    del last["atLeast"]
+    for name in BOUNDED:
+        del last["totals"][f"{name}_lower"]
+    old = [FACTS, parse(written(last))]
+    assert "at least" not in page(old)
+    assert lower_bounds(Tally.from_dict(last["totals"])) == {}
+
+
 def test_nothing_measured_is_none_or_a_count_of_zero() -> None:
     """Empty totals have every name, and no figure that looks measured."""
     empty = metrics(Tally(), 0)
@@ -86,7 +144,7 @@ def test_values_are_computed_from_the_totals() -> None:
     """Each of the ratios is what its row says, in base units."""
     named = metrics(tally(), 12)
     expected = {
-        "latency_max": 0.02, "age_mean": 0.04, "lag_p99": 0.2, "reach": 1.0, "updates_per_second": 20 / 3,
+        "latency_max": 0.02, "age_mean": 0.04, "lag_p99": 0.32, "reach": 1.0, "updates_per_second": 20 / 3,
         "updates_per_board": 2.5, "boards_per_second": 10 / 3, "players": 10, "players_asked": 12, "cpu_max": 0.5,
         "generator_us_per_board": 10_000, "service_cpu": 0.5, "service_us_per_board": 15_000,
         "service_memory_max": 6e7, "service_memory_growth": 1.2, "converged": 1,
@@ -112,7 +170,7 @@ def test_a_value_is_written_with_its_unit(name: str, value: float | None, text: 
 def test_every_metric_can_be_a_gate(metric: Metric) -> None:
     """A gate on it is known, and when it is missed the reason has the unit of the row."""
     (gate,) = parse_gates([f"{metric.name}<-1"])
-    reasons = judge(metrics(tally(), 10), [gate], wrong=[], busy={}).reasons
+    reasons = judge(metrics(tally(), 10), [gate], wrong=[]).reasons
     (missed,) = (reason for reason in reasons if reason.startswith(gate.text))
     assert missed.endswith(" ms") == (metric.unit == "s")
 
@@ -120,7 +178,7 @@ def test_every_metric_can_be_a_gate(metric: Metric) -> None:
 def test_the_text_report_has_every_metric() -> None:
     """Statistics stand in the table of times, under their column; all others by their label, with their value."""
     named = metrics(tally(), 10)
-    text = summary(FACTS, tally(), named, judge(named, [], wrong=[], busy={}))
+    text = summary(FACTS, tally(), named, judge(named, [], wrong=[]))
     head = next(line for line in text.splitlines() if line.startswith(" milliseconds"))
     assert head.split()[1:] == list(STATISTICS)
     for label in FAMILIES.values():
@@ -136,7 +194,7 @@ def write(folder: Path, name: str, late: float) -> Path:
     named = metrics(tally(late), 10)
     with RunFile(path) as file:
         file.begin({name: value for name, value in FACTS.items() if name != "kind"})
-        file.end(tally(late), named, judge(named, [], wrong=[], busy={}))
+        file.end(tally(late), named, judge(named, [], wrong=[]))
     return path
 
 
@@ -193,9 +251,12 @@ def test_the_verdict_card_has_every_headline() -> None:
     """Each headline metric with its figure, by its short name."""
     named = metrics(tally(), 10)
     course = RunProgress()
-    course.take({"kind": "result", "verdict": "PASS", "reasons": [], "metrics": named})
+    least = {"latency_p99": 0.01}
+    course.take({"kind": "result", "verdict": "PASS", "reasons": [], "metrics": named, "atLeast": least})
     line = state(course, running=False)[2][-1]
-    assert line.split(", ") == [f"{one.headline} {one.text(named[one.name])}" for one in HEADLINES]
+    expected = [f"{one.headline} {one.text(named[one.name], least.get(one.name))}" for one in HEADLINES]
+    assert line.split("; ") == expected
+    assert "p99 20.0 ms, at least 10.0" in expected
 
 
 def test_the_documented_table_is_this_one() -> None:

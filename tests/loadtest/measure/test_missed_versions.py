@@ -31,7 +31,8 @@ def show(reach: Reach, *boards: tuple[int, int, int], epoch: int = EPOCH, time: 
     receiver, version, updates = map(np.array, zip(*boards, strict=True))
     rows = len(receiver)
     floor = np.where(updates > 0, version - updates, 0)
-    reach.count(Receipts(receiver, version, np.full(rows, epoch), np.full(rows, time)), floor, begins=1.0)
+    times = np.full(rows, time)
+    reach.count(Receipts(receiver, version, np.full(rows, epoch), times, times), floor, begins=1.0)
 
 
 def figures(counts: Counts) -> tuple[int, int, int, int]:

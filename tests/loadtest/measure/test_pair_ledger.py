@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from loadtest.measure.board_spread import BoardHead
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.sent_updates import PATIENCE
+from loadtest.measure.stamp_shift import StampShift
 
 
 def head(version: int, updates: int = 1, epoch: str = "e") -> BoardHead:
@@ -26,8 +27,14 @@ def ledger(receivers: int = 2, begins: float = 0.0) -> Ledger:
     return books
 
 
+def send(books: Ledger, number: int, *, sender: int, intended: float, now: float, points: int) -> None:
+    """An update is due, and the kernel takes it at once."""
+    books.due(number, sender=sender, intended=intended, now=now, points=points)
+    books.sent(number, now)
+
+
 def one_update(books: Ledger, number: int, version: int, at: float, epoch: str = "e") -> None:
-    books.sent(number, sender=0, intended=at, now=at + 0.001, points=10)
+    send(books, number, sender=0, intended=at, now=at + 0.001, points=10)
     books.answered(number, epoch, version, durable=True, now=at + 0.002)
 
 
@@ -44,17 +51,66 @@ def test_a_board_brings_every_update_it_includes() -> None:
 def test_latency_is_taken_from_the_intended_time() -> None:
     """An update that was sent two seconds late is two seconds late on every screen."""
     books = ledger(1)
-    books.sent(0, sender=0, intended=1.0, now=3.0, points=10)
+    send(books, 0, sender=0, intended=1.0, now=3.0, points=10)
     assert books.answered(0, "e", 1, durable=True, now=3.25) == pytest.approx(0.25)
     books.received(0, books.board(head(1)), 3.5)
     resolved = books.resolve(4.0)
     assert (resolved.latency.tolist(), resolved.send_lag.tolist(), resolved.ack.tolist()) == ([2.5], [2.0], [0.25])
 
 
+def test_the_lower_bound_runs_from_the_sending_to_the_earliest_arrival() -> None:
+    """What was sent late and read late is in the upper bound only; an arrival before the sending is none at all."""
+    books = ledger(3)
+    books.due(0, sender=0, intended=1.0, now=1.5, points=10)
+    books.sent(0, 2.0)
+    books.answered(0, "e", 1, durable=True, now=2.5, arrived=2.5, earliest=2.25)
+    board = books.board(head(1))
+    for receiver, earliest in enumerate((2.75, 1.9, 0.0)):
+        books.received(receiver, board, 3.0, earliest)
+    resolved = books.resolve(4.0, final=True)
+    assert (resolved.latency.tolist(), resolved.latency_lower.tolist()) == ([2.0] * 3, [0.75, 0.0, 0.0])
+    assert (resolved.ack.tolist(), resolved.ack_lower.tolist()) == ([1.0], [0.25])
+    assert (resolved.age.tolist(), resolved.age_lower.tolist()) == ([2.0] * 3, [0.75, 0.0, 0.0])
+    assert (resolved.skew.tolist(), resolved.skew_lower.tolist()) == ([math.inf], [0.0])
+
+
+def test_a_board_that_never_came_is_certain_only_where_somebody_read() -> None:
+    """Infinite at most for all; at least for a receiver that stayed, and 0 for one cut off, back late, or overfull."""
+    books = ledger(4)
+    one_update(books, 0, 1, 1.0)
+    books.cut_off(1)
+    books.cut_off(2)
+    books.back(2, 1.5)
+    books.received(3, books.board(head(0, 0)), 1.25, 0.0)  # its buffer may have been full
+    resolved = books.resolve(2.0, final=True)
+    assert resolved.latency.tolist() == [math.inf] * 4
+    assert resolved.latency_lower.tolist() == [math.inf, 0.0, 0.0, 0.0]
+
+
+def test_stamps_are_shifted_to_the_clock_of_the_run() -> None:
+    """A system's clock an hour ahead changes no latency; one that was set leaves the moment, and no lower bound."""
+    for shift, upper, lower in ((StampShift(3600.0), 0.5, 0.25), (StampShift(known=False), 1.0, 0.0)):
+        books = ledger(1)
+        send(books, 0, sender=0, intended=1.0, now=1.0, points=10)
+        books.answered(0, "e", 1, durable=True, now=1.1, arrived=3601.1)
+        books.received(0, books.board(head(1)), 3601.5, 3601.25)
+        resolved = books.resolve(2.0, shift)
+        assert (resolved.latency.tolist(), resolved.latency_lower.tolist()) == ([upper], [lower])
+
+
+def test_an_update_nobody_answered_is_infinite_and_proves_nothing() -> None:
+    """Its pairs are not dropped: no end at most, nothing at least, for each who took part when it was meant."""
+    books = ledger(2)
+    send(books, 0, sender=0, intended=1.0, now=1.0, points=10)
+    resolved = books.resolve(2.0, final=True)
+    assert (resolved.latency.tolist(), resolved.latency_lower.tolist()) == ([math.inf] * 2, [0.0] * 2)
+    assert (resolved.ack.tolist(), resolved.ack_lower.tolist()) == ([math.inf], [0.0])
+
+
 def test_a_board_may_arrive_before_the_answer() -> None:
     """The receivers' boards are remembered until the sender learns its version."""
     books = ledger(2)
-    books.sent(0, sender=0, intended=1.0, now=1.0, points=10)
+    send(books, 0, sender=0, intended=1.0, now=1.0, points=10)
     for receiver in range(2):
         books.received(receiver, books.board(head(1)), 1.5)
     assert not len(books.resolve(2.0).latency)
@@ -77,7 +133,7 @@ def test_boards_of_another_epoch_prove_nothing() -> None:
 def test_an_update_told_twice_counts_with_the_first_board_of_either() -> None:
     """An answer that is not durable waits for the durable one; the earliest board that satisfies either counts."""
     books = ledger(2)
-    books.sent(0, sender=0, intended=1.0, now=1.0, points=10)
+    send(books, 0, sender=0, intended=1.0, now=1.0, points=10)
     books.answered(0, "e~own", 7, durable=False, now=1.1)
     books.received(0, books.board(head(7, epoch="e~own")), 1.2)
     assert not len(books.resolve(2.0).latency)
@@ -146,7 +202,7 @@ def test_what_no_board_brought_is_lost_after_a_while() -> None:
 def test_an_update_without_an_answer_is_unanswered_and_its_sender_doubtful() -> None:
     """It owes no pair, because nobody knows whether it counted; a late answer makes it count after all."""
     books = ledger(2)
-    books.sent(0, sender=1, intended=1.0, now=1.0, points=50)
+    send(books, 0, sender=1, intended=1.0, now=1.0, points=50)
     books.resolve(2.0 + PATIENCE)
     assert (books.counts.unanswered, books.counts.pairs_owed, books.doubtful) == (1, 0, {1})
     assert books.answered(0, "e", 1, durable=True, now=40.0) == 39.0
@@ -156,7 +212,7 @@ def test_an_update_without_an_answer_is_unanswered_and_its_sender_doubtful() -> 
 def test_a_refused_update_is_owed_to_nobody() -> None:
     """A refusal ends an update: it is neither unanswered nor lost."""
     books = ledger(2)
-    books.sent(0, sender=0, intended=1.0, now=1.0, points=50)
+    send(books, 0, sender=0, intended=1.0, now=1.0, points=50)
     books.refused(0)
     books.resolve(2.0, final=True)
     assert (books.counts.refused, books.counts.unanswered, books.counts.pairs_owed) == (1, 0, 0)
@@ -307,14 +363,14 @@ def test_bulk_resolution_equals_the_naive_enumeration(story_of: tuple[Story, int
             epochs.append(what[1])
         match kind, what:
             case 0, int(number):
-                books.sent(number, sender=0, intended=time, now=time, points=1)
+                send(books, number, sender=0, intended=time, now=time, points=1)
             case 1, (int(number), str(epoch), int(version), bool(durable)):
                 books.answered(number, epoch, version, durable=durable, now=time)
             case 2, (int(receiver), str(epoch), int(version)):
                 books.received(receiver, books.board(head(version, epoch=epoch)), time)
     latencies += books.resolve(math.ceil(next_resolve), final=True).latency.tolist()
     expected, lost, unresolved = story.naive(receivers, epochs)
-    assert sorted(latencies) == pytest.approx(expected)
+    assert sorted(latencies) == pytest.approx([*expected, *[math.inf] * (lost + unresolved)])
     assert (books.counts.pairs_lost, books.counts.pairs_unresolved) == (lost, unresolved)
     assert books.counts.pairs_owed == len(story.updates) * receivers
 
@@ -327,7 +383,7 @@ def test_the_age_of_a_screen_is_that_of_the_oldest_update_a_board_brings() -> No
     for receiver in range(2):
         books.received(receiver, books.board(head(3, 3)), 5.0 + receiver)
     # An answer that comes late is of the same board.
-    books.sent(3, sender=0, intended=0.5, now=0.5, points=1)
+    send(books, 3, sender=0, intended=0.5, now=0.5, points=1)
     assert not len(books.resolve(6.5).age)
     books.answered(3, "e", 3, durable=True, now=7.0)
     one_update(books, 4, 4, 8.0)
@@ -365,9 +421,9 @@ def test_who_leaves_is_owed_what_was_meant_before_until_it_is_shown() -> None:
     books.leave(1, 5.0)
     books.leave(1, 6.0)  # it has left already
     assert not books.owes(1)
-    books.sent(0, sender=0, intended=5.5, now=5.5, points=1)
+    send(books, 0, sender=0, intended=5.5, now=5.5, points=1)
     assert not books.owes(1)
-    books.sent(1, sender=0, intended=4.0, now=5.5, points=1)
+    send(books, 1, sender=0, intended=4.0, now=5.5, points=1)
     assert books.owes(1)
     books.answered(1, "e", 1, durable=True, now=5.6)
     books.resolve(5.7)

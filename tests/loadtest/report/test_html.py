@@ -43,7 +43,7 @@ def run() -> list[dict]:
     tally.service = {"http://a": {"cpuSeconds": 2.0, "seconds": 10.0, "memory": [5e7] * 10}}
     lines.insert(6, {"kind": "mark", "at": 1003.4, "text": EVIL})
     named = metrics(tally, 3)
-    judgement = judge(named, [Gate.parse("latency_p99<50ms")], wrong=[], busy={})
+    judgement = judge(named, [Gate.parse("latency_p99<50ms")], wrong=[])
     lines.append({"kind": "result", **judgement.to_dict(), "metrics": named, "totals": tally.to_dict()})
     return lines
 

@@ -11,8 +11,10 @@ from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Tally
 from loadtest.plan.run_spec import RunSpec
 from loadtest.plan.scenarios import SCENARIOS, Scenario
-from loadtest.swarm import loop_probe, run_clock, seconds
+from loadtest.swarm import run_clock, seconds, stamp_clock
+from loadtest.swarm.absences import Absences
 from loadtest.swarm.client_messages import Outbox
+from loadtest.swarm.due_scores import DueScores
 from loadtest.swarm.inbox import Inbox
 from loadtest.swarm.player import Shared
 from loadtest.swarm.run_clock import RunClock
@@ -40,7 +42,7 @@ class StandingTime:
 def standing_time(monkeypatch: pytest.MonkeyPatch) -> StandingTime:
     """The time that the modules of the swarm read; it stands still."""
     time = StandingTime()
-    for module in (run_clock, seconds, loop_probe):
+    for module in (run_clock, seconds, stamp_clock):
         monkeypatch.setattr(module, "time", time)
     return time
 
@@ -65,7 +67,7 @@ def share(requests: Requests) -> Callable[..., Shared]:
     """Make what the players of a process share; seats are given from 0, as the swarm gives them."""
 
     def shared(*urls: str, scenario: Scenario | None = None) -> Shared:
-        ledger = Ledger()
+        ledger, clock = Ledger(), RunClock()
 
         def seats() -> Iterator[int]:
             number = 0
@@ -82,11 +84,13 @@ def share(requests: Requests) -> Callable[..., Shared]:
             stamps=False,
             on_request=requests,
             take_seat=seats().__next__,
-            clock=RunClock(),
+            clock=clock,
             ledger=ledger,
             tally=Tally(),
             inbox=Inbox(ledger),
             outbox=Outbox(),
+            due=DueScores(clock),
+            absences=Absences(),
         )
 
     return shared

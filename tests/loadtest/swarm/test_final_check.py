@@ -39,7 +39,7 @@ def show(shared: Shared, seats: list[int], version: int) -> None:
 
 def score(shared: Shared, number: int, *, sender: int, points: int, answered: bool = True) -> None:
     """The sender scores, and is answered or not."""
-    shared.ledger.sent(number, sender=sender, intended=0.0, now=0.0, points=points)
+    shared.ledger.due(number, sender=sender, intended=0.0, now=0.0, points=points)
     if answered:
         shared.ledger.answered(number, "e", number + 1, durable=True, now=0.1)
 

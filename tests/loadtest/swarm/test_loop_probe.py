@@ -58,24 +58,3 @@ def test_a_stopped_probe_is_ended(standing_time, monkeypatch) -> None:
     monkeypatch.setattr(loop_probe, "gevent", loop)
     LoopProbe(RunClock()).stop()
     assert loop.killed
-
-
-@pytest.mark.parametrize("step", [3.0, -3.0])
-def test_a_clock_that_is_set_is_no_lag(standing_time, monkeypatch, step) -> None:
-    """A clock that jumps while the schedule runs is told as a step of its size; the loop was not late."""
-
-    class Jumping(LateLoop):
-        def sleep(self, seconds: float) -> None:
-            super().sleep(seconds)
-            if len(self._lateness) == 1:
-                standing_time.now += step
-                standing_time.set_by += step
-
-    loop = Jumping(standing_time, 0.0, 0.0, 0.0)
-    monkeypatch.setattr(loop_probe, "gevent", loop)
-    clock = RunClock()
-    probe = LoopProbe(clock)
-    clock.origin, clock.begins, clock.ends = 999.0, 990.0, 1010.0
-    loop.run()
-    assert probe.clock_step == pytest.approx(step)
-    assert probe.lags.tolist() == pytest.approx([0.0] * 3, abs=1e-6)

@@ -229,6 +229,7 @@ def test_what_was_not_answered_is_sent_again_after_a_lost_connection(play, reque
     (first, second) = game.service.updates
     assert len({message["data"]["secret"] for _, message in game.service.received if "secret" in message["data"]}) == 1
     assert (first[0], second[0], first[1:]) == (0, 1, second[1:])
+    assert (game.shared.absences.take_most(), game.shared.absences.take_most()) == (1, 0)
     assert (game.player.seat, game.shared.tally.closes, game.shared.ledger.points) == (0, {"1011": 1}, {0: 10})
     assert ("connection", "closed with 1011") in requests.rows
 
@@ -242,6 +243,27 @@ def test_a_close_code_that_is_final_is_obeyed(play, monkeypatch) -> None:
     game.score()
     game.wait(lambda: game.shared.tally.closes == {"4403": 1})
     assert (planned, game.player.present, len(joins(game))) == ([], False, 1)
+
+
+@pytest.mark.parametrize("abrupt", [True, False])
+def test_an_update_that_waits_for_a_connection_is_sent_when_it_leaves(play, *, abrupt: bool) -> None:
+    """A break of our own takes back what was sent; the service's does not. Each counts from when the kernel took it."""
+
+    def answers_later(connection: int, message: Message) -> str | int | None:
+        if message["type"] != "update-score":
+            return None
+        return "" if connection == 0 and abrupt else 1011 if connection == 0 else None
+
+    game = play(answers_later, offsets=(0.0,), ends=(Break(0.05, 0.01, abrupt=True),) if abrupt else ())
+    game.player.join()
+    game.score()
+    game.wait(lambda: game.shared.outbox.answered == 1)
+    resolved = game.shared.ledger.resolve(game.shared.clock.now(), final=True)
+    ack, lower = float(resolved.ack[0]), float(resolved.ack_lower[0])
+    assert lower <= ack
+    assert len(game.service.updates) == 2
+    if abrupt:
+        assert ack > 0.05 > lower
 
 
 def test_leaving_is_no_failure(play, requests) -> None:

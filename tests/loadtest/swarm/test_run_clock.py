@@ -36,6 +36,15 @@ def test_a_run_without_a_length_ends_when_it_is_stopped(standing_time) -> None:
     assert (clock.ends, clock.measured) == (1006.5, 4.5)
 
 
+def test_a_run_that_was_stopped_does_not_start(standing_time) -> None:
+    """Whoever interrupts while players connect has measured nothing, however near the start was."""
+    clock = RunClock()
+    clock.stop()
+    clock.start(warm_up=0.0, measure=3.0)
+    standing_time.now = 1009.0
+    assert (clock.measured, clock.phase) == (0.0, "settle")
+
+
 def test_stopping_after_the_end_changes_nothing(standing_time) -> None:
     """The measured time does not grow while the last answers are awaited."""
     clock = RunClock()

@@ -10,8 +10,10 @@ import pytest
 from loadtest.measure.board_spread import BoardHead
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
+from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.seconds import Counters, Seconds
+from loadtest.swarm.stamp_clock import StampClock
 
 
 class Process:
@@ -19,11 +21,12 @@ class Process:
 
     def __init__(self) -> None:
         self.clock, self.ledger, self.tally = RunClock(), Ledger(), Tally()
-        self.receive_lags, self.loop_lags = array("d"), array("d")
+        self.loop_lags, self.absences = array("d"), Absences()
         self.counters = Counters()
         self.seconds = Seconds(
             "generator 3", clock=self.clock, ledger=self.ledger, tally=self.tally,
-            lags=(self.receive_lags, self.loop_lags), counters=lambda: self.counters,
+            stamps=StampClock(self.clock, lambda: None), absences=self.absences, loop_lags=self.loop_lags,
+            counters=lambda: self.counters,
         )  # fmt: skip
         self.ledger.enter(0, 0.0)
 
@@ -33,7 +36,8 @@ class Process:
 
     def update(self, number: int, at: float, *, shown_after: float) -> None:
         """One update is answered after 10 ms, and shown to the only receiver so many seconds after `at`."""
-        self.ledger.sent(number, sender=0, intended=at, now=at, points=1)
+        self.ledger.due(number, sender=0, intended=at, now=at, points=1)
+        self.ledger.sent(number, at)
         self.ledger.answered(number, "e", number + 1, durable=True, now=at + 0.01)
         board = self.ledger.board(BoardHead(number + 1, 1, "e", at * 1000, None))
         self.ledger.received(0, board, at + shown_after)
@@ -57,7 +61,6 @@ def test_a_second_holds_what_became_known_in_it(process, standing_time) -> None:
     """Latencies, answers and lags go into the second in which they are absorbed, and into the totals."""
     process.start()
     process.update(0, 1000.1, shown_after=0.05)
-    process.receive_lags.append(0.002)
     process.loop_lags.extend([0.004, 0.006])
     process.counters = Counters(sent=1, frames=2)
     standing_time.now = 1001.0
@@ -69,11 +72,12 @@ def test_a_second_holds_what_became_known_in_it(process, standing_time) -> None:
     assert (first.at, first.phase, first.players, first.sent, first.frames) == (1001, "measure", 1, 1, 2)
     assert (first.latency.count, first.latency.maximum) == (1, pytest.approx(0.05))
     assert (first.ack.count, first.lag.count, first.lag.maximum) == (1, 4, pytest.approx(0.006))
-    assert (second.sent, second.frames, second.lag.count) == (1, 3, 1)
+    assert (second.sent, second.frames, second.lag.count) == (1, 3, 2)
     assert (second.latency.count, second.latency.maximum) == (1, pytest.approx(0.25))
     tally = process.tally
     assert (tally.latency.count, tally.ack.count, tally.send_lag.count) == (2, 2, 2)
-    assert (tally.receive_lag.count, tally.loop_lag.count) == (1, 2)
+    assert (tally.receive_lag.count, tally.loop_lag.count) == (2, 2)
+    assert (first.latency_lower, second.latency_lower.count) == (first.latency, 1)
 
 
 def test_absorbing_often_gives_the_same_second(process, standing_time) -> None:
@@ -96,7 +100,7 @@ def test_no_two_seconds_are_the_same_one(process, standing_time) -> None:
 def test_what_is_still_open_at_the_end_is_lost(process, standing_time) -> None:
     """`final` leaves no pair waiting."""
     process.start()
-    process.ledger.sent(0, sender=0, intended=1000.1, now=1000.1, points=1)
+    process.ledger.due(0, sender=0, intended=1000.1, now=1000.1, points=1)
     process.ledger.answered(0, "e", 1, durable=True, now=1000.2)
     process.seconds.absorb()
     assert process.ledger.counts.pairs_lost == 0

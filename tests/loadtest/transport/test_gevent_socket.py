@@ -42,13 +42,18 @@ class Client:
     def __init__(self, url: str, **options: bool) -> None:
         self.texts: list[str] = []
         self.lags: list[float] = []
+        self.bounds: list[tuple[float, float]] = []  # (earliest, arrived) of each text
+        self.sent: list[int] = []
         self.codes: list[int] = []
-        self.socket: Socket = connect(url, self._text, self.codes.append, timeout=5.0, **options)
+        self.socket: Socket = connect(url, self._text, self.codes.append, self.sent.append, timeout=5.0, **options)
         self.socket.start()
 
     def _text(self, data: bytearray, start: int, stop: int) -> None:
         self.texts.append(data[start:stop].decode())
-        self.lags.append(self.socket.read_at - self.socket.arrived_at)
+        socket = self.socket
+        self.lags.append(socket.read_at - socket.arrived_at)
+        earliest = socket.earliest_last_at if socket.frames.last else socket.earliest_at
+        self.bounds.append((earliest, socket.arrived_at))
 
     def wait(self, condition: Callable[[], bool]) -> None:
         ends = time.monotonic() + 5.0
@@ -128,6 +133,89 @@ def test_the_kernel_tells_when_a_message_was_there() -> None:
             assert (client.lags[1] > 0.1) == stamps
             client.socket.close()
             client.wait(lambda client=client: client.codes == [1000])
+
+
+def test_messages_read_together_came_after_the_read_before() -> None:
+    """Of two in one read the last has its stamp; the other may have come at any time since the socket was empty."""
+    if not _stamps_here():
+        pytest.skip("NOT RUN: this platform stamps no received packets")
+    answered = threading.Event()
+
+    def handler(peer: ServerConnection) -> None:
+        for _ in peer:
+            peer.send("one")
+            time.sleep(0.05)  # what the bounds have to enclose
+            peer.send("two")
+            answered.set()
+
+    with server(handler) as url:
+        for stamps in (True, False):
+            client = Client(url, stamps=stamps)
+            client.socket.send(b"begin")
+            client.wait(lambda client=client: len(client.texts) == 2)
+            assert all(0 < earliest <= arrived for earliest, arrived in client.bounds[1:])
+            answered.clear()
+            emptied = time.time()
+            client.socket.send(b"again")
+            assert answered.wait(10)
+            time.sleep(0.01)
+            client.wait(lambda client=client: len(client.texts) == 4)
+            (first_earliest, first), (last_earliest, last) = client.bounds[2:]
+            assert first == last
+            assert first_earliest <= emptied  # it came 50 ms before the other
+            assert (last_earliest == last) is stamps
+            client.socket.close()
+            client.wait(lambda client=client: client.codes == [1000])
+
+
+def test_nothing_is_known_of_a_read_that_may_have_filled_the_buffer() -> None:
+    """Whoever reads more than half of what the kernel holds cannot tell how long that had waited at the server."""
+    with server(lambda peer: [peer.send(peer.recv()) for _ in range(2)]) as url:
+        client = Client(url)
+        client.socket.send(b"small")
+        client.wait(lambda: len(client.texts) == 1)
+        assert client.bounds[0][0] > 0
+        client.socket._half_full = 100
+        client.socket.send(b"l" * 200)
+        client.wait(lambda: len(client.texts) == 2)
+        assert client.bounds[1][0] == 0
+
+
+def test_a_message_is_sent_when_the_kernel_has_its_last_byte() -> None:
+    """Small ones at once; one that is larger than the kernel's buffer, and all behind it, when they have drained."""
+    drain = threading.Event()
+
+    def handler(peer: ServerConnection) -> None:
+        assert drain.wait(20)
+        for _ in peer:
+            pass
+
+    with server(handler, max_size=None, max_queue=(0, 0)) as url:
+        client = Client(url)
+        client.socket.send(b"small", 7)
+        assert client.sent == [7]
+        huge = b"h" * 20_000_000
+        client.socket.send(huge, 8)
+        client.socket.send(b"behind", 9)
+        client.socket.send(b"nobody asks")
+        assert client.sent == [7]
+        drain.set()
+        client.wait(lambda: client.sent == [7, 8, 9])
+        client.socket.abort()
+
+
+def test_the_upgrade_takes_at_least_as_long_as_its_answer(security) -> None:
+    """From sending it to the stamp of the answer; over TLS that is unknown."""
+
+    def slow(_peer: ServerConnection, _request: object) -> None:
+        time.sleep(0.05)  # the fault itself
+
+    with server(silent, process_request=slow, **security) as url:
+        client = Client(url)
+        if security or not client.socket.stamped:
+            assert client.socket.upgrade_lower == 0
+        else:
+            assert 0.05 <= client.socket.upgrade_lower < 5
 
 
 def _stamps_here() -> bool:
