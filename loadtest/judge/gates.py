@@ -182,18 +182,23 @@ def judge(
     *,
     wrong: Sequence[str],
     lower: Mapping[str, float] | None = None,
+    relieved: Mapping[str, float] | None = None,
+    waited: Mapping[str, str] | None = None,
     short: Sequence[str] = (),
 ) -> Judgement:
     """The verdict. Wrong scores are FAIL, whoever lagged; then what was not offered is INVALID; then the gates decide.
 
-    `wrong` are the correctness checks that failed, `lower` the lower bounds of the metrics with a band, `short` comes
-    from `cut_short`.
+    `wrong` are the correctness checks that failed, `lower` the lower bounds of the metrics with a band, and `relieved`
+    those without the time in which others kept the service from a CPU; `waited` tells of each process how long that
+    was, `short` comes from `cut_short`.
     """
     gates = list(gates)
-    outcomes = tuple((gate, gate.holds(metrics, lower)) for gate in gates)
+    outcomes = tuple((gate, _outcome(gate, metrics, lower or {}, relieved or {})) for gate in gates)
     invalid = [*short, *not_offered(metrics, gates)]
     broken = [_told(gate, metrics, lower) for gate, held in outcomes if held is False]
-    open_ = [_told(gate, metrics, lower) for gate, held in outcomes if held is None]
+    open_ = [_told(gate, metrics, lower, relieved) for gate, held in outcomes if held is None]
+    if waited and (invalid or open_):
+        open_ += [f"others kept {name} from a CPU for {told}" for name, told in waited.items()]
     if wrong:
         verdict = Verdict.FAIL
     elif invalid or (open_ and not broken):
@@ -203,8 +208,16 @@ def judge(
     return Judgement(verdict, (*wrong, *invalid, *broken, *open_), tuple((gate.text, held) for gate, held in outcomes))
 
 
-def _told(gate: Gate, metrics: Values, lower: Mapping[str, float] | None) -> str:
-    """The gate and what the metric was, with its band if it has one."""
+def _outcome(gate: Gate, metrics: Values, lower: Mapping[str, float], relieved: Mapping[str, float]) -> bool | None:
+    """Whether the gate held; one that would not break if others had left the service its CPUs is not decided."""
+    held = gate.holds(metrics, lower)
+    return None if held is False and gate.holds(metrics, {**lower, **relieved}) is not False else held
+
+
+def _told(
+    gate: Gate, metrics: Values, lower: Mapping[str, float] | None, relieved: Mapping[str, float] | None = None
+) -> str:
+    """The gate and what the metric was, with its band if it has one, and what of it others may have caused."""
     value, least = metrics.get(gate.metric), (lower or {}).get(gate.metric)
     if value is None or math.isnan(value):
         return f"{gate.text}: it was not measured"
@@ -213,7 +226,9 @@ def _told(gate: Gate, metrics: Values, lower: Mapping[str, float] | None) -> str
         return f"{gate.text}: it was {value:.7g}"
     if least is None or least >= value:
         return f"{gate.text}: it was {_milliseconds(value)}"
-    return f"{gate.text}: it was at most {_milliseconds(value)} and at least {_milliseconds(least)}"
+    told = f"{gate.text}: it was between {_milliseconds(least)} and {_milliseconds(value)}"
+    without = (relieved or {}).get(gate.metric, least)
+    return told if without >= least else f"{told}, {_milliseconds(without)} without others"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest.judge.gates import MIN_MEASURED, Judgement, cut_short, judge, parse_gates
-from loadtest.measure.metrics import METRICS, headlines, lower_bounds, metrics
+from loadtest.measure.cpu_waiting import NOTABLE, in_words
+from loadtest.measure.metrics import METRICS, headlines, lower_bounds, metrics, relieved_bounds
 from loadtest.measure.run_totals import JUDGED_COURSES, Second, Tally
 
 MARGIN: Final = 1.0  # seconds after the recovery: by then, updates delayed by the fault have arrived
@@ -71,7 +72,13 @@ def judge_outside_faults(lines: Sequence[Line]) -> OutsideFaults | None:
     short = [*_whole_was_short(lines[0], result), *_too_little(left)]
     lower = {name: bound for name, bound in result.get("atLeast", {}).items() if not METRICS[name].per_second}
     lower |= {name: bound for name, bound in lower_bounds(tally).items() if METRICS[name].per_second}
-    judgement = judge(combined, gates, wrong=result["totals"]["wrong"], lower=lower, short=short)
+    totals = result["totals"]
+    waited = totals.get("waited", {})
+    tally.waited = waited
+    judgement = judge(
+        combined, gates, wrong=totals["wrong"], lower=lower, relieved=relieved_bounds(tally),
+        waited=in_words(waited, NOTABLE), short=short,
+    )  # fmt: skip
     over_all = tuple(dict.fromkeys(gate.metric for gate in gates if not METRICS[gate.metric].per_second))
     return OutsideFaults(judgement, combined, lower, spans, seconds[0].at - 1.0, measured - left, measured, over_all)
 

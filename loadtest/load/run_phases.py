@@ -34,7 +34,8 @@ from loadtest import access
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
 from loadtest.load.locust_stats import LocustStats
 from loadtest.load.machine_and_versions import this_environment
-from loadtest.measure.metrics import lower_bounds, metrics
+from loadtest.measure.cpu_waiting import NOTABLE, in_words
+from loadtest.measure.metrics import lower_bounds, metrics, relieved_bounds
 from loadtest.measure.resource_usage import Meter
 from loadtest.measure.run_totals import COURSES, JUDGED_COURSES, Second, Tally
 from loadtest.plan.run_spec import RunSpec
@@ -145,6 +146,7 @@ class Coordinator:
                 stamps=spec.kernel_stamps,
                 on_request=self._stats.request,
                 on_pairs=self._stats.pairs,
+                service_pid=spec.service_pid,
             )
             gevent.spawn(self._count_seconds, self.swarm)
             if self.is_worker:
@@ -182,7 +184,7 @@ class Coordinator:
     def finish(self) -> None:
         """The test stops: let the last updates arrive, then close the books. Blocks; the second call does nothing."""
         if self._finished:
-            # An event that is set lets nobody pass while it still has to tell another waiter, which may be killed by now.
+            # An event that is set lets nobody pass while it has to tell another waiter, which may have been killed.
             if not self._finishing.is_set():
                 self._finishing.wait(GATHER_PATIENCE)
             return
@@ -229,7 +231,10 @@ class Coordinator:
         short = self._cut_short(run, tally.seconds, ended - run.began)
         if self._is_master and len(run.tallies) < len(run.joined):
             short.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
-        self.judgement = judge(named, run.spec.parsed_gates(), wrong=tally.wrong, lower=self.lower, short=short)
+        self.judgement = judge(
+            named, run.spec.parsed_gates(), wrong=tally.wrong, lower=self.lower, relieved=relieved_bounds(tally),
+            waited=in_words(tally.waited, NOTABLE), short=short,
+        )  # fmt: skip
         self._write_seconds(run, final=True)
         run.file.end(tally, named, self.judgement)
         self.environment.process_exit_code = int(self.judgement.verdict)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from loadtest.measure.histogram import LOWER_EDGE, MIDDLE, UPPER_EDGE, Histogram
-from loadtest.measure.run_totals import BOUNDED, PERCENTILES, Tally
+from loadtest.measure.run_totals import BOUNDED, PERCENTILES, RELIEVED, SERVICE, Tally
 
 Unit = Literal["s", "share", "cores", "bytes", "µs", "times", "/s", "count", "number", "yes/no"]
 Value = Callable[[Tally, int], float | None]
@@ -266,6 +266,16 @@ def lower_bounds(tally: Tally) -> dict[str, float]:
     """The lower bounds of the rows with a band, by name; what was not measured, as in old files, is left out."""
     bounds = {one.name: one.lower(tally, 0) for one in _ROWS if one.lower is not None}
     return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def relieved_bounds(tally: Tally) -> dict[str, float]:
+    """The lower bounds without the time in which others kept the service from a CPU, where that is known."""
+    found = {
+        one.name: _statistic(getattr(tally, f"{one.family}_relieved"), one.statistic, LOWER_EDGE)
+        for one in _ROWS
+        if one.family in RELIEVED and SERVICE in tally.waited
+    }
+    return {name: bound for name, bound in found.items() if bound is not None}
 
 
 def family_values(family: str, values: Mapping[str, float | None]) -> list[float | None]:

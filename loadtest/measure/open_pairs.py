@@ -11,7 +11,7 @@ from loadtest.measure.board_receipts import ReceiptLog
 from loadtest.measure.board_spread import NO_FLOATS, NO_INTS, Floats, Ints
 from loadtest.measure.missed_versions import Reach
 from loadtest.measure.run_totals import Counts
-from loadtest.measure.sent_updates import PATIENCE, Update, Updates
+from loadtest.measure.sent_updates import PATIENCE, Relief, Update, Updates
 
 _VERSION_BITS: Final = 40
 
@@ -23,16 +23,18 @@ class Found(NamedTuple):
     time: Floats
     latency: Floats
     latency_lower: Floats
+    latency_relieved: Floats  # its lower bound without the time in which others kept the service from a CPU
 
     def joined(self, other: Found) -> Found:
         """Both together."""
         return Found(
             np.append(self.receiver, other.receiver), np.append(self.time, other.time),
             np.append(self.latency, other.latency), np.append(self.latency_lower, other.latency_lower),
+            np.append(self.latency_relieved, other.latency_relieved),
         )  # fmt: skip
 
 
-NOTHING: Final = Found(NO_INTS, NO_FLOATS, NO_FLOATS, NO_FLOATS)
+NOTHING: Final = Found(NO_INTS, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS)
 
 
 class Pairs:
@@ -62,7 +64,7 @@ class Pairs:
         self._update = np.append(self._update, np.full(len(receivers), update))
         self._receiver = np.append(self._receiver, receivers)
 
-    def match(self, updates: Updates, log: ReceiptLog) -> Found:
+    def match(self, updates: Updates, log: ReceiptLog, relief: Relief) -> Found:
         """Find each pair's first board; keep the pairs that found none."""
         if not len(self):
             return NOTHING
@@ -75,7 +77,8 @@ class Pairs:
             np.array([getattr(entry, name) for entry in entries])[which][has] for name in ("intended", "sent")
         )
         latency, lower = came[has] - intended, np.maximum(earliest[has] - sent, 0.0)
-        found = Found(self._receiver[has], came[has], latency, lower)
+        relieved = np.maximum(lower - relief(sent, earliest[has]), 0.0)
+        found = Found(self._receiver[has], came[has], latency, lower, relieved)
         self._update, self._receiver = self._update[~has], self._receiver[~has]
         return found
 
@@ -137,20 +140,21 @@ class AgePeaks:
     def __init__(self) -> None:
         self._newest = NOTHING
 
-    def add(self, found: Found, *, final: bool) -> tuple[Floats, Floats]:
-        """Return the peaks of age that are over, in seconds: at most and at least.
+    def add(self, found: Found, *, final: bool) -> tuple[Floats, Floats, Floats]:
+        """Return the peaks of age that are over, in seconds: at most, at least, and that relieved of others.
 
         A receiver's newest board is kept back until `final`: an answer may still add to it.
         """
         together = self._newest.joined(found)
         if not len(together.receiver):
-            return NO_FLOATS, NO_FLOATS
+            return NO_FLOATS, NO_FLOATS, NO_FLOATS
         order = np.lexsort((together.time, together.receiver))
         receiver, time = together.receiver[order], together.time[order]
         starts = np.flatnonzero(np.append(True, (receiver[1:] != receiver[:-1]) | (time[1:] != time[:-1])))
         age: Floats = np.maximum.reduceat(together.latency[order], starts)
         age_lower: Floats = np.maximum.reduceat(together.latency_lower[order], starts)
+        relieved: Floats = np.maximum.reduceat(together.latency_relieved[order], starts)
         receiver, time = receiver[starts], time[starts]
         newest = np.append(receiver[1:] != receiver[:-1], True) & (not final)
-        self._newest = Found(receiver[newest], time[newest], age[newest], age_lower[newest])
-        return age[~newest], age_lower[~newest]
+        self._newest = Found(receiver[newest], time[newest], age[newest], age_lower[newest], relieved[newest])
+        return age[~newest], age_lower[~newest], relieved[~newest]

@@ -46,7 +46,7 @@ from loadtest.measure.missed_versions import Reach
 from loadtest.measure.open_pairs import AgePeaks, Pairs
 from loadtest.measure.participants import Participants
 from loadtest.measure.run_totals import Counts
-from loadtest.measure.sent_updates import Update, Updates
+from loadtest.measure.sent_updates import Relief, Update, Updates, no_relief
 from loadtest.measure.stamp_shift import NO_SHIFT, StampShift
 
 
@@ -54,18 +54,22 @@ from loadtest.measure.stamp_shift import NO_SHIFT, StampShift
 class Resolved:
     """What became known in one call of `resolve`, of the measured time only; arrays in seconds.
 
-    Times are upper bounds, those of `…_lower` lower ones of the same events; infinite for what never happened.
+    Times are upper bounds, those of `…_lower` lower ones of the same events; infinite for what never happened. Those of
+    `…_relieved` are the lower ones without the time in which others kept the service from a CPU.
     """
 
     latency: Floats = field(default_factory=lambda: NO_FLOATS)  # intended time → receiver's board
     latency_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    latency_relieved: Floats = field(default_factory=lambda: NO_FLOATS)
     ack: Floats = field(default_factory=lambda: NO_FLOATS)  # to be sent → first answer
     ack_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    ack_relieved: Floats = field(default_factory=lambda: NO_FLOATS)
     skew: Floats = field(default_factory=lambda: NO_FLOATS)  # per board: last receiver minus first
     skew_lower: Floats = field(default_factory=lambda: NO_FLOATS)
     # per receiver and board: how long the oldest update that it brought had not been shown
     age: Floats = field(default_factory=lambda: NO_FLOATS)
     age_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    age_relieved: Floats = field(default_factory=lambda: NO_FLOATS)
     send_lag: Floats = field(default_factory=lambda: NO_FLOATS)  # intended → sent
     receive_lag: Floats = field(default_factory=lambda: NO_FLOATS)  # per receipt: arrived → read
     # per board: from the oldest folded update's receipt to the encoding
@@ -88,6 +92,7 @@ class Ledger:
         self._pairs = Pairs(self.counts)
         self._ages = AgePeaks()
         self._shift = NO_SHIFT
+        self._ends = math.inf
 
     # Who takes part
 
@@ -103,6 +108,10 @@ class Ledger:
     def begin(self, now: float) -> None:
         """The measured time begins: updates intended before, and boards received before, are not counted."""
         self._updates.begins = now
+
+    def end(self, now: float) -> None:
+        """The measured time ends: how late a board is read that comes later is not measured."""
+        self._ends = now
 
     @property
     def receivers(self) -> int:
@@ -227,7 +236,9 @@ class Ledger:
 
     # Ten times a second
 
-    def resolve(self, now: float, shift: StampShift = NO_SHIFT, *, final: bool = False) -> Resolved:
+    def resolve(
+        self, now: float, shift: StampShift = NO_SHIFT, relief: Relief = no_relief, *, final: bool = False
+    ) -> Resolved:
         """Turn what was logged since the last call, with stamps so far ahead, into pairs.
 
         `final`: what is still open then is lost.
@@ -238,15 +249,17 @@ class Ledger:
         self._close_boards(now, resolved, final=final)
         for number, update in self._updates.release(now, final=final):
             self._pairs.open(number, self._participants.at(update.intended))
-        found = self._pairs.match(self._updates, self._receipts)
+        found = self._pairs.match(self._updates, self._receipts, relief)
         given_up = self._pairs.give_up(self._updates, self._reach, self._participants.sure_since, now, final=final)
         # Nobody is sure to have seen an update of which nobody knows whether it counted.
         unknown = np.zeros(sum(len(self._participants.at(update.intended)) for update in self._updates.take_lost()))
         never = np.full(len(given_up) + len(unknown), np.inf)
         resolved.latency = np.concatenate([found.latency, never])
         resolved.latency_lower = np.concatenate([found.latency_lower, given_up, unknown])
-        resolved.age, resolved.age_lower = self._ages.add(found, final=final)
-        resolved.ack, resolved.ack_lower, resolved.send_lag = self._updates.take_delays(now, shift)
+        resolved.latency_relieved = np.concatenate([found.latency_relieved, given_up, unknown])
+        resolved.age, resolved.age_lower, resolved.age_relieved = self._ages.add(found, final=final)
+        delays = self._updates.take_delays(now, shift, relief)
+        resolved.ack, resolved.ack_lower, resolved.ack_relieved, resolved.send_lag = delays
         self._forget(now)
         return resolved
 
@@ -260,7 +273,7 @@ class Ledger:
             return
         version, epoch, floor = self._boards.look_up(board)
         time, earliest = self._shift.latest(stamp, now), self._shift.earliest(earliest_stamp)
-        measured = time >= self._updates.begins
+        measured = (time >= self._updates.begins) & (time < self._ends)
         resolved.receive_lag = np.maximum(read - stamp, 0.0)[measured] if self._shift.known else NO_FLOATS
         receipts = Receipts(receiver, version, epoch, time, earliest)
         self._receipts.keep(receipts)

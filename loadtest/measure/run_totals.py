@@ -16,8 +16,11 @@ from loadtest.measure.histogram import Histogram
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
 BOUNDED: Final = ("latency", "age", "ack", "connect", "join", "skew")  # times of which a lower bound is known, too
+SERVICE: Final = "service"  # its key in `waited`, beside those of generator processes
+RELIEVED: Final = ("latency", "age", "ack")  # of these also a lower bound without the waiting for a CPU due to others
 HISTOGRAMS: Final = (
-    *BOUNDED, *(f"{name}_lower" for name in BOUNDED), "inside", "send_lag", "receive_lag", "loop_lag",
+    *BOUNDED, *(f"{name}_lower" for name in BOUNDED), *(f"{name}_relieved" for name in RELIEVED),
+    "inside", "send_lag", "receive_lag", "loop_lag",
 )  # fmt: skip
 
 
@@ -53,7 +56,8 @@ class Tally:
     `busy` maps each generator process to its CPU share of one core, second by second. `wrong` are
     the correctness checks that failed, one sentence each. `shares` says of each generator process what its own
     players, updates and pairs were, `service` of each address the CPU seconds it used in so many seconds of
-    measured time, and its resident bytes, second by second.
+    measured time, and its resident bytes, second by second. `waited` says of the service and of each generator process
+    for how many of so many measured `seconds` others kept it from a CPU (`cpu_waiting.Waiting`), where that is known.
     """
 
     latency: Histogram = field(default_factory=Histogram)  # intended time → board, every pair
@@ -68,6 +72,9 @@ class Tally:
     connect_lower: Histogram = field(default_factory=Histogram)
     join_lower: Histogram = field(default_factory=Histogram)
     skew_lower: Histogram = field(default_factory=Histogram)
+    latency_relieved: Histogram = field(default_factory=Histogram)  # the lower bound without what is in `waited`
+    age_relieved: Histogram = field(default_factory=Histogram)
+    ack_relieved: Histogram = field(default_factory=Histogram)
     inside: Histogram = field(default_factory=Histogram)  # a board's time inside the service
     send_lag: Histogram = field(default_factory=Histogram)  # intended → sent
     receive_lag: Histogram = field(default_factory=Histogram)  # in the kernel → read
@@ -79,6 +86,7 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
     service: dict[str, dict[str, Any]] = field(default_factory=dict)
+    waited: dict[str, dict[str, float]] = field(default_factory=dict)
     players: int = 0  # that took part at the end
     absent: int = 0  # players that were not connected, in the measured second with the most of them
     frames: int = 0
@@ -102,6 +110,7 @@ class Tally:
         self.wrong += other.wrong
         self.shares |= other.shares
         self.service |= other.service
+        self.waited |= other.waited
         self.players += other.players
         self.absent += other.absent
         self.frames += other.frames
@@ -119,7 +128,7 @@ class Tally:
         """A form for JSON and for Locust's messages."""
         plain: dict[str, Any] = {name: getattr(self, name).to_dict() for name in HISTOGRAMS}
         plain["counts"] = asdict(self.counts)
-        for name in ("errors", "closes", "busy", "shares", "service"):
+        for name in ("errors", "closes", "busy", "shares", "service", "waited"):
             plain[name] = dict(getattr(self, name))
         for name in (
             "wrong",
@@ -153,7 +162,8 @@ def _number(value: float) -> float | None:
 
 COUNTED: Final = ("sent", "answered", "frames", "bytes", "errors", "closes", "owed", "missed")
 COURSES: Final = ("latency", "ack", "skew", "inside", "lag")
-JUDGED_COURSES: Final = ("latency_lower", "ack_lower", "skew_lower", "send_lag")  # without percentiles for readers
+# Courses for the verdict alone, without percentiles for readers.
+JUDGED_COURSES: Final = ("latency_lower", "ack_lower", "skew_lower", "latency_relieved", "ack_relieved", "send_lag")
 
 
 @dataclass(slots=True)
@@ -186,6 +196,8 @@ class Second:
     ack_lower: Histogram = field(default_factory=Histogram)
     skew_lower: Histogram = field(default_factory=Histogram)
     send_lag: Histogram = field(default_factory=Histogram)
+    latency_relieved: Histogram = field(default_factory=Histogram)
+    ack_relieved: Histogram = field(default_factory=Histogram)
     cpu: dict[str, float] = field(default_factory=dict)
     service: dict[str, dict[str, float]] = field(default_factory=dict)
 

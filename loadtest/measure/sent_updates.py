@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -14,7 +14,15 @@ from loadtest.measure.board_spread import Floats
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.stamp_shift import StampShift
 
+# Given the begins and ends of spans: at most how many seconds of each the service waited for a CPU because of others.
+Relief = Callable[[Floats, Floats], Floats]
+
 PATIENCE: Final = 30.0  # seconds until a pair counts as lost, or an answer as missing
+
+
+def no_relief(begin: Floats, _end: Floats) -> Floats:
+    """Nothing is known of others."""
+    return np.zeros(len(begin))
 
 
 @dataclass(slots=True)
@@ -57,8 +65,11 @@ class Answers:
         """An update was not."""
         self._never += 1
 
-    def take(self, now: float, shift: StampShift) -> tuple[Floats, Floats]:
-        """At most and at least how many seconds each answer since the last call took; infinite and 0 without one."""
+    def take(self, now: float, shift: StampShift, relief: Relief) -> tuple[Floats, Floats, Floats]:
+        """At most and at least how many seconds each answer since the last call took, and that relieved of others.
+
+        Without an answer they are infinite, 0 and 0.
+        """
         arrived, earliest, due, sent = (
             np.array(column) for column in (self._arrived, self._earliest, self._due, self._sent)
         )
@@ -66,8 +77,11 @@ class Answers:
             del column[:]
         never, self._never = self._never, 0
         most = shift.latest(arrived, now) - due
-        least = np.maximum(shift.earliest(earliest) - sent, 0.0)
-        return np.append(most, np.full(never, np.inf)), np.append(least, np.zeros(never))
+        came = shift.earliest(earliest)
+        least = np.maximum(came - sent, 0.0)
+        relieved = np.maximum(least - relief(sent, came), 0.0)
+        nothing = np.zeros(never)
+        return np.append(most, np.full(never, np.inf)), np.append(least, nothing), np.append(relieved, nothing)
 
 
 class Delays(NamedTuple):
@@ -75,6 +89,7 @@ class Delays(NamedTuple):
 
     ack: Floats
     ack_lower: Floats
+    ack_relieved: Floats
     send_lag: Floats
 
 
@@ -177,11 +192,11 @@ class Updates:
         """Whether an update that was meant before that moment has not been handed over to the pairs."""
         return any(not update.released and update.intended < moment for update in self._open.values())
 
-    def take_delays(self, now: float, shift: StampShift) -> Delays:
+    def take_delays(self, now: float, shift: StampShift, relief: Relief) -> Delays:
         """The delays that became known since the last call."""
         send_lags = np.array(self._send_lags)
         del self._send_lags[:]
-        return Delays(*self._answers.take(now, shift), send_lags)
+        return Delays(*self._answers.take(now, shift, relief), send_lags)
 
     def take_lost(self) -> list[Update]:
         """The measured updates that were given up since the last call, as no answer came."""

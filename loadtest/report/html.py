@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from loadtest.judge.gates import HELD, clock_was_set
 from loadtest.judge.without_fault_seconds import judge_outside_faults
+from loadtest.measure.cpu_waiting import in_words
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import PERCENTILES
@@ -146,6 +147,10 @@ def _counts(result: Line) -> list[str]:
         ("errors by code", "", _by_code(totals["errors"])),
         ("connections closed by code", "", _by_code(totals["closes"])),
         ("arrival times", "", "stamped by the kernel" if totals["stamped"] else "when read: bands are wider"),
+        *(
+            (f"others kept {name} from a CPU", "", waited)
+            for name, waited in in_words(totals.get("waited", {})).items()
+        ),
         *([("clock", "", clock_was_set(step))] if (step := totals.get("clock_step", 0.0)) else []),
     ]
     cells = (

@@ -8,8 +8,9 @@ from typing import Any
 
 from loadtest.judge.gates import HELD, Judgement, Verdict, clock_was_set
 from loadtest.judge.without_fault_seconds import OutsideFaults
+from loadtest.measure.cpu_waiting import in_words
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values, lower_bounds
-from loadtest.measure.run_totals import Second, Tally
+from loadtest.measure.run_totals import SERVICE, Second, Tally
 
 WIDTH = 24 + 9 * len(STATISTICS)  # of a table of times
 
@@ -44,6 +45,10 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     lines += [_row(f"{name}", _generator(shares)) for name, shares in sorted(tally.busy.items())]
     if not tally.stamped:
         lines.append(_row("clock", "no kernel stamps of all messages: bands are wider, by the generator's own lag"))
+    for number, (name, waited) in enumerate(in_words(tally.waited).items()):
+        lines.append(_row("others" if number == 0 else "", f"kept {name} from a CPU for {waited}"))
+    if SERVICE not in tally.waited:
+        lines.append(_row("others", "not known of the service, whose process is not here"))
     if tally.clock_step:
         lines.append(_row("clock", clock_was_set(tally.clock_step)))
     lines.append("")

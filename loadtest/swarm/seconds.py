@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Final
 
 import numpy as np
 
+from loadtest.measure.cpu_waiting import CpuWaiting
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.pair_ledger import Ledger, Resolved
-from loadtest.measure.run_totals import COURSES, HISTOGRAMS, JUDGED_COURSES, Second, Tally
+from loadtest.measure.run_totals import COURSES, HISTOGRAMS, JUDGED_COURSES, SERVICE, Second, Tally
+from loadtest.measure.sent_updates import no_relief
 from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.stamp_clock import StampClock
@@ -42,7 +44,8 @@ class Counters:
 class Seconds:
     """Moves what the ledger and the lags have gathered into the second that is open and into the totals.
 
-    `name` is the generator process, `counters` reads what it has counted so far.
+    `name` is the generator process, `waiting` are the processes whose waiting for a CPU is known, that of the service
+    as `SERVICE`; `counters` reads what was counted so far.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Seconds:
         tally: Tally,
         stamps: StampClock,
         absences: Absences,
+        waiting: Mapping[str, CpuWaiting],
         loop_lags: array[float],
         counters: Callable[[], Counters],
     ) -> None:
@@ -63,6 +67,7 @@ class Seconds:
         self._tally = tally
         self._stamps = stamps
         self._absences = absences
+        self._waiting = waiting
         self._loop_lags = loop_lags
         self._counters = counters
         self._open = Second(0, "")
@@ -77,6 +82,7 @@ class Seconds:
         wall = time.time()
         self._last_at = max(int(wall), self._last_at + 1)
         second.at, second.phase, second.players = self._last_at, self._clock.phase, players
+        since = self._cpu[0]
         share, whole = self._cpu_share()
         second.cpu[self._name] = share
         absent = self._absences.take_most()
@@ -84,6 +90,7 @@ class Seconds:
             self._tally.busy.setdefault(self._name, []).append(share)
             second.absent = absent
             self._tally.absent = max(self._tally.absent, absent)
+            self._add_waiting(since, self._cpu[0])
         counters = self._counters()
         counters.write_growth(self._before, second)
         self._before = counters
@@ -91,19 +98,34 @@ class Seconds:
 
     def absorb(self, *, final: bool = False) -> None:
         """Take from the ledger what became known, into the totals and the second that is open; often is cheaper."""
-        resolved = self._ledger.resolve(self._clock.now(), self._stamps.read(), final=final)
+        now = self._clock.now()
+        for process in self._waiting.values():
+            process.read(now)
+        relief = self._waiting[SERVICE].within if SERVICE in self._waiting else no_relief
+        resolved = self._ledger.resolve(now, self._stamps.read(), relief, final=final)
         loop = np.array(self._loop_lags)
         del self._loop_lags[:]
         self._tally.loop_lag.record(loop)
         # For the line all three kinds of lag together; the totals have each of them.
         self._open.lag.record(np.concatenate([resolved.send_lag, resolved.receive_lag, loop]))
         for name in RESOLVED:
-            values = Histogram(getattr(resolved, name))
-            getattr(self._tally, name).merge(values)
+            values = getattr(resolved, name)
+            if not len(values):
+                continue
+            counted = Histogram(values)
+            getattr(self._tally, name).merge(counted)
             if name in COURSES or name in JUDGED_COURSES:
-                getattr(self._open, name).merge(values)
+                getattr(self._open, name).merge(counted)
         self._tally.boards += resolved.boards
         self._tally.board_updates += resolved.board_updates
+
+    def _add_waiting(self, begin: float, end: float) -> None:
+        """Add what each process waited in this measured span to the totals."""
+        for name, process in self._waiting.items():
+            if process.known:
+                total = self._tally.waited.setdefault(name, {"seconds": 0.0})
+                for kind, seconds in {**asdict(process.between(begin, end)), "seconds": end - begin}.items():
+                    total[kind] = total.get(kind, 0.0) + seconds
 
     def _cpu_share(self) -> tuple[float, bool]:
         """This thread's share of a core since the last second was closed, and whether all of that time was measured."""

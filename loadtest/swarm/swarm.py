@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import gevent
 
+from loadtest.measure.cpu_waiting import CpuWaiting
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.pair_ledger import Ledger
-from loadtest.measure.run_totals import Second, Tally
+from loadtest.measure.run_totals import SERVICE, Second, Tally
 from loadtest.plan.scenarios import Scenario
 from loadtest.swarm.absences import Absences
 from loadtest.swarm.client_messages import Outbox
@@ -36,8 +38,8 @@ class Swarm:
 
     The players are spread over `urls`. `stream` is the number of the process among all generators, `on_request` gets
     (name, seconds, bytes, failure) of everything that Locust's table shows, `on_pairs` the latencies of the
-    pairs, second by second. A run calls `player`, `play`, `second` once a second, `stop_scoring`, `drain`,
-    `close_books`.
+    pairs, second by second; `service_pid` is the service's process on this machine, 0 if that is not known. A run calls
+    `player`, `play`, `second` once a second, `stop_scoring`, `drain`, `close_books`.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Swarm:
         stamps: bool,
         on_request: OnRequest,
         on_pairs: OnPairs,
+        service_pid: int = 0,
     ) -> None:
         self.players: list[Player] = []
         self.tally = Tally()
@@ -81,6 +84,9 @@ class Swarm:
         )
         self._traffic = MeasuredTraffic(self._clock, self._received)
         self._probe = LoopProbe(self._clock)
+        self._waiting = {self.name: CpuWaiting(os.getpid())}
+        if service_pid:
+            self._waiting[SERVICE] = CpuWaiting(service_pid)
         self._seconds = Seconds(
             self.name,
             clock=self._clock,
@@ -88,6 +94,7 @@ class Swarm:
             tally=self.tally,
             stamps=self._stamps,
             absences=self._absences,
+            waiting=self._waiting,
             loop_lags=self._probe.lags,
             counters=self._counters,
         )
@@ -119,6 +126,7 @@ class Swarm:
     def stop_scoring(self) -> None:
         """From now on nobody means to score. The measured time ends here, if not before."""
         self._clock.stop()
+        self._ledger.end(self._clock.ends)
         self._due.send_due(self._clock.now())  # what was meant before is late, not left out
         self._due.stop()
         self._traffic.stop()
@@ -184,6 +192,8 @@ class Swarm:
         self.tally.clock_step = self._stamps.largest_step
         self._seconds.absorb(final=True)
         second = self.second()
+        for process in self._waiting.values():
+            process.close()
         counts, traffic = self._ledger.counts, self._traffic.total or Traffic()
         self.tally.counts = counts
         self.tally.seconds = self._clock.measured
@@ -193,6 +203,8 @@ class Swarm:
             "receivers": self._ledger.seen,
             "updates": counts.updates,
             "pairs": counts.pairs_received,
+            "begins": self._clock.begins,
+            "ends": self._clock.ends,
         }
         return second
 

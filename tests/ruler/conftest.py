@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from ruler.packet_capture import Seen, seen
 from ruler.proxy import Proxy
 
 from loadtest.report.run_file import read
@@ -89,7 +92,18 @@ class Result:
     @property
     def spoiled(self) -> bool:
         """Whether something else on the machine was in the generator's way."""
-        return any("generator" in reason for reason in self.last["reasons"])
+        return any("generator" in reason or "others kept" in reason for reason in self.last["reasons"])
+
+    @property
+    def lower(self) -> dict[str, float]:
+        """The lower bounds."""
+        return self.last["atLeast"]
+
+    @property
+    def measured(self) -> tuple[float, float]:
+        """When the measured time of the only generator began and ended, in Unix seconds."""
+        (share,) = self.totals["shares"].values()
+        return share["begins"], share["ends"]
 
 
 Start = Callable[..., Awaitable[Run]]
@@ -132,6 +146,51 @@ def measure(start_run: Start) -> Callable[..., Awaitable[Result]]:
         return result
 
     return to_the_end
+
+
+class Witness:
+    """A capture of the packets to and from a port, in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, file: Path) -> None:
+        self._process = process
+        self._port = port
+        self._file = file
+
+    async def end(self) -> Seen:
+        """What the packets show."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert await self._process.wait() == 0
+        packets, dropped = pickle.loads(self._file.read_bytes())  # noqa: S301 - our own
+        assert dropped == 0
+        return seen(packets, self._port)
+
+
+@pytest.fixture
+async def witness(tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Witness]]]:
+    """Capture the packets of the service at a URL; skips, loudly, where that is not allowed."""
+    running: list[asyncio.subprocess.Process] = []
+
+    async def start(url: str) -> Witness:
+        port, file = urlsplit(url).port or 80, tmp_path / f"{len(running)}.packets"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ruler.packet_capture", str(port), str(file),
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'tests'}{os.pathsep}{REPOSITORY}"},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        running.append(process)
+        assert process.stdout is not None
+        if not await process.stdout.readline():
+            _, err = await process.communicate()
+            reason = err.decode().splitlines()[-1]
+            pytest.skip(f"NOT RUN: witness – no packets can be captured here ({reason})")
+        return Witness(process, port, file)
+
+    yield start
+    for one in running:
+        if one.returncode is None:
+            one.kill()
+            await one.wait()
 
 
 @pytest.fixture

@@ -106,9 +106,9 @@ def test_a_verdict_needs_certainty() -> None:
     assert judged(0.030).verdict is Verdict.PASS
     between = judged(0.030, latency_p99=0.060)
     assert (between.verdict, between.gates) == (Verdict.INVALID, (("latency_p99<50ms", None),))
-    assert between.reasons == ("latency_p99<50ms: it was at most 60 ms and at least 30 ms",)
+    assert between.reasons == ("latency_p99<50ms: it was between 30 ms and 60 ms",)
     assert judged(0.055, latency_p99=0.060).verdict is Verdict.FAIL
-    assert judged(0.030, latency_p99=math.inf).reasons[0].endswith("it was at most unbounded and at least 30 ms")
+    assert judged(0.030, latency_p99=math.inf).reasons[0].endswith("it was between 30 ms and unbounded")
     assert judged(0.030, "latency_p99<50ms lost==0", latency_p99=0.060, lost=1).verdict is Verdict.FAIL
 
 
@@ -149,6 +149,26 @@ def test_without_a_bound_on_the_latency_fifty_milliseconds_are_late() -> None:
         assert [verdict({"send_lag_p99": lag}, gates=gates) for lag in (0.049, 0.051)] == [
             Verdict.PASS, Verdict.INVALID,
         ]  # fmt: skip
+
+
+def test_a_gate_that_others_may_have_broken_is_not_decided() -> None:
+    """Relieved of their time it would hold: INVALID, which names who it was. A PASS stays one, as a clear FAIL does."""
+    waited = {"service": "0.41 s (neighbours) of 5.0 s"}
+
+    def judged(relieved: float, late: float = 0.060, least: float = 0.055) -> Judgement:
+        return judge(
+            GOOD | {"latency_p99": late}, parse_gates(["latency_p99<50ms"]), wrong=[], lower={"latency_p99": least},
+            relieved={"latency_p99": relieved}, waited=waited,
+        )  # fmt: skip
+
+    starved = judged(0.030)
+    assert (starved.verdict, starved.gates[0][1]) == (Verdict.INVALID, None)
+    assert starved.reasons == (
+        "latency_p99<50ms: it was between 55 ms and 60 ms, 30 ms without others",
+        "others kept service from a CPU for 0.41 s (neighbours) of 5.0 s",
+    )
+    assert judged(0.051).verdict is Verdict.FAIL
+    assert judged(0.010, late=0.045, least=0.040).verdict is Verdict.PASS
 
 
 def test_wrong_scores_fail_whoever_lagged() -> None:

@@ -47,9 +47,9 @@ class Books:
         self.log.keep(receipts)
         self.reach.count(receipts, np.zeros(len(receiver), np.int64), begins=0.0)
 
-    def match(self) -> list[tuple[int, float, float, float]]:
-        """(receiver, time, latency, its lower bound) of the pairs whose board came."""
-        found = self.pairs.match(self.updates, self.log)
+    def match(self) -> list[tuple[int, float, float, float, float]]:
+        """(receiver, time, latency, its lower bound, that without others) of the pairs whose board came."""
+        found = self.pairs.match(self.updates, self.log, lambda begin, _: np.full(len(begin), 0.25))
         return list(zip(*(column.tolist() for column in found), strict=True))
 
 
@@ -63,10 +63,10 @@ def test_the_first_board_that_is_new_enough_counts(books) -> None:
     books.show((0, 4, 0, 2.0), (1, 5, 0, 2.1))
     assert books.match() == []
     books.show((0, 6, 0, 2.5), (0, 4, 0, 2.75), (0, 7, 0, 3.0))
-    assert books.match() == [(0, 2.5, 1.5, 0.75)]
+    assert books.match() == [(0, 2.5, 1.5, 0.75, 0.5)]
     assert (len(books.pairs), books.pairs.updates.tolist(), books.counts.pairs_received) == (1, [0], 1)
     books.show((2, 5, 0, 4.0))
-    assert books.match() == [(2, 4.0, 3.0, 2.25)]
+    assert books.match() == [(2, 4.0, 3.0, 2.25, 2.0)]
     assert (books.match(), books.pairs.updates.tolist()) == ([], [])
 
 
@@ -74,7 +74,7 @@ def test_of_several_epochs_the_earliest_board_counts(books) -> None:
     """An update that has a place in two epochs has arrived with whichever board is first."""
     books.answered(1, 50, 2.2)
     books.show((0, 50, 1, 2.5), (0, 5, 0, 2.75), (2, 5, 0, 2.5), (2, 50, 1, 2.75), (2, 49, 2, 2.0))
-    assert books.match() == [(0, 2.5, 1.5, 0.75), (2, 2.5, 1.5, 0.75)]
+    assert books.match() == [(0, 2.5, 1.5, 0.75, 0.5), (2, 2.5, 1.5, 0.75, 0.5)]
 
 
 def test_pairs_are_given_up_after_the_patience(books) -> None:
@@ -98,9 +98,9 @@ def test_a_receiver_that_was_away_proves_nothing(books) -> None:
 
 
 def found(*rows: tuple[int, float, float]) -> Found:
-    """Pairs of (receiver, time, latency), of which half is certain."""
+    """Pairs of (receiver, time, latency), of which half is certain, and a quarter without others."""
     receiver, time, latency = zip(*rows, strict=True)
-    return Found(np.array(receiver), np.array(time), np.array(latency), np.array(latency) / 2)
+    return Found(np.array(receiver), np.array(time), np.array(latency), np.array(latency) / 2, np.array(latency) / 4)
 
 
 def test_the_oldest_update_of_a_board_is_its_peak_of_age() -> None:
@@ -110,7 +110,7 @@ def test_the_oldest_update_of_a_board_is_its_peak_of_age() -> None:
     def add(found: Found, *, final: bool = False) -> list[list[float]]:
         return [peaks.tolist() for peaks in ages.add(found, final=final)]
 
-    assert add(found((0, 5.0, 1.0), (0, 5.0, 3.0), (1, 5.5, 2.0))) == [[], []]
-    assert add(found((0, 5.0, 4.0), (0, 6.0, 0.5))) == [[4.0], [2.0]]
-    assert add(NOTHING, final=True) == [[0.5, 2.0], [0.25, 1.0]]
-    assert add(NOTHING, final=True) == [[], []]
+    assert add(found((0, 5.0, 1.0), (0, 5.0, 3.0), (1, 5.5, 2.0))) == [[], [], []]
+    assert add(found((0, 5.0, 4.0), (0, 6.0, 0.5))) == [[4.0], [2.0], [1.0]]
+    assert add(NOTHING, final=True) == [[0.5, 2.0], [0.25, 1.0], [0.125, 0.5]]
+    assert add(NOTHING, final=True) == [[], [], []]

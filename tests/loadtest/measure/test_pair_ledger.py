@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.measure.board_spread import BoardHead
+from loadtest.measure.board_spread import BoardHead, Floats
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.sent_updates import PATIENCE
 from loadtest.measure.stamp_shift import StampShift
@@ -72,6 +72,27 @@ def test_the_lower_bound_runs_from_the_sending_to_the_earliest_arrival() -> None
     assert (resolved.ack.tolist(), resolved.ack_lower.tolist()) == ([1.0], [0.25])
     assert (resolved.age.tolist(), resolved.age_lower.tolist()) == ([2.0] * 3, [0.75, 0.0, 0.0])
     assert (resolved.skew.tolist(), resolved.skew_lower.tolist()) == ([math.inf], [0.0])
+
+
+def test_the_time_in_which_others_had_the_cpu_is_taken_off_beside_the_lower_bound() -> None:
+    """Each pair and each answer is relieved of what lay in its own span; the lower bound itself stays."""
+    books = ledger(2)
+    one_update(books, 0, 1, 1.0)
+    board = books.board(head(1))
+    for receiver, came in enumerate((1.5, 1.125)):
+        books.received(receiver, board, came)
+    spans: list[tuple[float, float]] = []
+
+    def relief(begin: Floats, end: Floats) -> Floats:
+        spans.extend(zip(begin.tolist(), end.tolist(), strict=True))
+        return np.full(len(begin), 0.25)
+
+    resolved = books.resolve(2.0, relief=relief, final=True)
+    assert spans[:2] == [(1.001, 1.5), (1.001, 1.125)]
+    assert resolved.latency_lower == pytest.approx([0.499, 0.124])
+    assert resolved.latency_relieved == pytest.approx([0.249, 0.0])
+    assert resolved.age_relieved == pytest.approx([0.249, 0.0])
+    assert resolved.ack_relieved.tolist() == [0.0]
 
 
 def test_a_board_that_never_came_is_certain_only_where_somebody_read() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+from loadtest.measure.board_spread import Floats
 from loadtest.measure.run_totals import Counts
-from loadtest.measure.sent_updates import PATIENCE, Update, Updates
+from loadtest.measure.sent_updates import PATIENCE, Relief, Update, Updates
 from loadtest.measure.stamp_shift import NO_SHIFT, StampShift
 
 
@@ -32,8 +34,15 @@ def answer(updates: Updates, number: int, epoch: int, version: int, *, durable: 
     return updates.answered(number, epoch, version, durable=durable, now=now, arrived=now, earliest=now - 0.0625)
 
 
-def delays(updates: Updates) -> list[list[float]]:
-    return [column.tolist() for column in updates.take_delays(100.0, NO_SHIFT)]
+def sixteenth(begin: Floats, _end: Floats) -> Floats:
+    """Others had the CPU for so long in each span."""
+    return np.full(len(begin), 0.0625)
+
+
+def delays(
+    updates: Updates, now: float = 100.0, shift: StampShift = NO_SHIFT, relief: Relief = sixteenth
+) -> list[list[float]]:
+    return [column.tolist() for column in updates.take_delays(now, shift, relief)]
 
 
 def released(updates: Updates, now: float, *, final: bool = False) -> list[int]:
@@ -44,8 +53,8 @@ def test_only_measured_updates_are_counted_but_all_points_are(updates, counts) -
     """Delays and counts are those of the measured time; the points have to be on the board in any case."""
     assert answer(updates, 0, 0, 1, durable=True, now=4.75)
     assert answer(updates, 1, 0, 2, durable=True, now=6.5)
-    assert delays(updates) == [[0.375], [0.1875], [0.25]]
-    assert delays(updates) == [[], [], []]
+    assert delays(updates) == [[0.375], [0.1875], [0.125], [0.25]]
+    assert delays(updates) == [[], [], [], []]
     assert (counts.updates, counts.answered, updates.points) == (1, 1, {7: 30})
 
 
@@ -83,7 +92,7 @@ def test_what_is_never_answered_takes_for_ever_at_most_and_nothing_at_least(upda
     """It is told once, as lost; one that was never sent is late without end, and the generator's."""
     updates.due(2, Update(8, 7.0, 7.0, 1))
     assert released(updates, 8.0, final=True) == []
-    assert delays(updates) == [[math.inf] * 2, [0.0] * 2, [0.25, math.inf]]
+    assert delays(updates) == [[math.inf] * 2, [0.0] * 2, [0.0] * 2, [0.25, math.inf]]
     assert [[update.intended for update in updates.take_lost()] for _ in range(2)] == [[6.0, 7.0], []]
     assert (counts.unanswered, counts.unsent) == (2, 1)
 
@@ -95,7 +104,7 @@ def test_what_the_generator_took_back_counts_from_its_next_sending(updates) -> N
     updates.taken_back(1)
     updates.sent(1, 7.0)
     answer(updates, 1, 0, 2, durable=True, now=7.125)
-    assert delays(updates) == [[1.0], [0.0625], [0.25]]
+    assert delays(updates) == [[1.0], [0.0625], [0.0], [0.25]]
     updates.taken_back(1)  # after the answer that is over
     assert updates[1].sent == 7.0
 
@@ -103,11 +112,17 @@ def test_what_the_generator_took_back_counts_from_its_next_sending(updates) -> N
 def test_answers_after_a_clock_was_set_are_bounded_by_the_moment(updates) -> None:
     """A stamp of that time says nothing: by now at most, and nothing at least; a known shift is taken off."""
     answer(updates, 1, 0, 2, durable=True, now=3606.5)
-    assert [column.tolist() for column in updates.take_delays(7.0, StampShift(known=False))][:2] == [[0.875], [0.0]]
+    assert delays(updates, 7.0, StampShift(known=False))[:2] == [
+        [0.875],
+        [0.0],
+    ]
     updates.due(2, Update(8, 7.0, 7.0, 1))
     updates.sent(2, 7.0)
     answer(updates, 2, 0, 3, durable=True, now=3607.5)
-    assert [column.tolist() for column in updates.take_delays(9.0, StampShift(3600.0))][:2] == [[0.5], [0.4375]]
+    assert delays(updates, 9.0, StampShift(3600.0))[:2] == [
+        [0.5],
+        [0.4375],
+    ]
 
 
 def test_an_update_that_was_refused_is_forgotten(updates, counts) -> None:

@@ -25,7 +25,7 @@ class Process:
         self.counters = Counters()
         self.seconds = Seconds(
             "generator 3", clock=self.clock, ledger=self.ledger, tally=self.tally,
-            stamps=StampClock(self.clock, lambda: None), absences=self.absences, loop_lags=self.loop_lags,
+            stamps=StampClock(self.clock, lambda: None), absences=self.absences, waiting={}, loop_lags=self.loop_lags,
             counters=lambda: self.counters,
         )  # fmt: skip
         self.ledger.enter(0, 0.0)

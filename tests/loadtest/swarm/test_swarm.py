@@ -33,12 +33,17 @@ async def judged(loadtest, *arguments: str) -> tuple[object, dict]:
 def stands(ended, result: dict, verdict: str) -> bool:
     """Whether the run came out as `verdict`, apart from what others on a shared machine did to it.
 
-    They make it late, or make the generator lag; then it is INVALID and says so first. What else it found is told.
+    They make the service late, or keep the generator from offering its load; then it is INVALID, unless scores are
+    wrong. What else it found is told.
     """
-    hampered = [reason for reason in result["reasons"] if "generator" in reason]
+    wrong = result["totals"]["wrong"]
+    words = ("generator", "not connected", "others kept")
+    hampered = [reason for reason in result["reasons"] if any(word in reason for word in words)]
     late = [reason for reason in result["reasons"] if reason.startswith(BOUND)]
     found = "FAIL" if len(result["reasons"]) > len(hampered) + len(late) else "PASS"
-    told = "INVALID" if hampered else "FAIL" if late else found
+    held = [gate["held"] for gate in result["gates"]]
+    by_gates = "FAIL" if False in held else "INVALID" if None in held else "PASS"
+    told = "FAIL" if wrong else "INVALID" if hampered else by_gates
     return found == verdict and result["verdict"] == told and ended.status == {"PASS": 0, "FAIL": 3, "INVALID": 4}[told]
 
 
