@@ -36,6 +36,9 @@ class KneeChart:
         scales = {"x": self._players, "y": self._late}
         self._points = {outcome: _points(scales, WORDS[outcome], *marker) for outcome, marker in MARKERS.items()}
         self._now = _points(scales, "playing", "square", GREY, filled=False)
+        # From the lower bound of each run to its p99: no more is known.
+        x, y = NOWHERE
+        self._bands = bq.Lines(x=x, y=y, scales=scales, colors=[GREY], stroke_width=5.0, opacities=[0.45])
         self._gate = _rule(scales, VERMILLION, "dashed")
         self._knee = _rule(scales, PURPLE, "solid")
         self._gate_word, self._knee_word = _word(scales, VERMILLION), _word(scales, PURPLE)
@@ -44,7 +47,15 @@ class KneeChart:
             label_offset="30px",
         )  # fmt: skip
         self._up = bq.Axis(scale=self._late, side="left", grid_lines="solid", tick_values=[0, 1, 2, 3])
-        marks = [self._gate, self._knee, *self._points.values(), self._now, self._gate_word, self._knee_word]
+        marks = [
+            self._gate,
+            self._knee,
+            self._bands,
+            *self._points.values(),
+            self._now,
+            self._gate_word,
+            self._knee_word,
+        ]
         self._figure = figure(marks, [self._across, self._up], "The knee: score → other screens, p99, milliseconds")
         self._figure.legend_location, self._figure.legend_style = "top-left", {"fill": "transparent", "stroke-width": 0}
         self._figure.layout.flex = "1.7 1 0"
@@ -62,6 +73,7 @@ class KneeChart:
             known = [(one.players, one.p99) for one in search.trials if one.outcome is outcome and one.p99 is not None]
             _move(points, known)
         _move(self._now, now)
+        self._draw_bands(search)
         self._draw_rules(search)
         self._words.value = _report(search)
 
@@ -71,7 +83,8 @@ class KneeChart:
         high = above(most * 1.1)
         if self._players.max != high:
             self._players.max, self._across.tick_values = high, ticks(high)
-        values = [search.bound, *(one.p99 for one in search.trials if one.p99), *(value for _, value in now)]
+        bounds = [value for one in search.trials for value in (one.least, one.p99) if value]
+        values = [search.bound, *bounds, *(value for _, value in now)]
         steps = around(min(values), max(values))
         low, high = math.log10(steps[0]), math.log10(steps[-1])
         if (self._late.min, self._late.max) != (low, high):
@@ -81,6 +94,16 @@ class KneeChart:
                 self._up.tick_values = [math.log10(step) for step in steps]
             with self._late.hold_sync():
                 self._late.min, self._late.max = low, high
+
+    def _draw_bands(self, search: KneeTrials) -> None:
+        known = [(one.players, one.least, one.p99) for one in search.trials if one.least and one.p99]
+        x, y = NOWHERE
+        if known:
+            x = np.array([[players, players] for players, _, _ in known], float)
+            y = np.log10(np.array([[least, most] for _, least, most in known]))
+        with self._bands.hold_sync():
+            self._bands.x, self._bands.y = x, y
+            self._bands.colors, self._bands.opacities = [GREY] * max(len(known), 1), [0.45] * max(len(known), 1)
 
     def _draw_rules(self, search: KneeTrials) -> None:
         gate = math.log10(search.bound)

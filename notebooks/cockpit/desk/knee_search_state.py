@@ -23,15 +23,21 @@ WORDS: Final = {Outcome.HELD: "held", Outcome.MISSED: "broken", Outcome.SPOILED:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of the search; `p99` in ms, None where nothing was measured; `reason` is empty where all gates held."""
+    """One run of the search; `p99` in ms, None where nothing was measured; `reason` is empty where all gates held.
+
+    `least` is its lower bound, None where there is none.
+    """
 
     players: int
     outcome: Outcome
     p99: float | None
     reason: str
+    least: float | None = None
 
     def __str__(self) -> str:
         late = "–" if self.p99 is None else f"{self.p99:.1f} ms"
+        if self.least is not None:
+            late += f", at least {self.least:.1f}"
         return f"{self.players:>6} players  p99 {late:>10}  {WORDS[self.outcome]:<7}  {self.reason}".rstrip()
 
 
@@ -77,11 +83,10 @@ class KneeTrials:
     def take(self, verdict: RunVerdict) -> None:
         """Take the verdict on the current run."""
         assert self.playing is not None
-        outcome, late = OUTCOMES[verdict.name], verdict.metrics.get(DRAWN)
+        outcome, late, least = OUTCOMES[verdict.name], verdict.metrics.get(DRAWN), verdict.lower.get(DRAWN)
         self._search.tell(self.playing, outcome)
         reason = verdict.reasons[0] if verdict.reasons else ""
-        drawn = None if late is None or not math.isfinite(late) else late * 1000
-        self.trials.append(Trial(self.playing, outcome, drawn, reason))
+        self.trials.append(Trial(self.playing, outcome, _milliseconds(late), reason, _milliseconds(least)))
 
     def finish(self) -> None:
         """End the search."""
@@ -119,3 +124,8 @@ class KneeTrials:
         if self.knee.sure:
             return f"at {self._search.confidence:.0%} confidence"
         return "not sure: more runs are needed" if self.over else "so far"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    """What has no end cannot be drawn."""
+    return None if seconds is None or not math.isfinite(seconds) else seconds * 1000

@@ -110,3 +110,21 @@ def test_the_axis_holds_all_values(low: float, high: float) -> None:
     assert steps[-1] > high
     assert 2 <= len(steps) <= 9
     assert all(math.isclose(float(f"{step:.0e}"), step) for step in steps)
+
+
+def test_the_band_of_each_run_is_drawn() -> None:
+    """From the lower bound to the p99, on the chart's logarithmic axis; a run without one, or without end, has none."""
+    chart, trials = KneeChart(), KneeTrials(GATES, search())
+    for verdict in (
+        RunVerdict("PASS", (), {"latency_p99": 0.05}, {"latency_p99": 0.04}),
+        RunVerdict("PASS", (), {"latency_p99": 0.08}, {"latency_p99": 0.06}),
+        RunVerdict("PASS", (), {"latency_p99": 0.05}),
+        RunVerdict("INVALID", ("a reason",), {"latency_p99": float("inf")}, {"latency_p99": 0.04}),
+    ):
+        trials.next()
+        trials.take(verdict)
+    chart.draw(trials, None)
+    assert chart._bands.x.tolist() == [[one.players] * 2 for one in trials.trials[:2]]
+    assert chart._bands.y[0].tolist() == pytest.approx([math.log10(40), math.log10(50)])
+    assert chart._bands.y[1].tolist() == pytest.approx([math.log10(60), math.log10(80)])
+    assert "p99 50.0 ms, at least 40.0" in str(trials.trials[0])
