@@ -11,6 +11,7 @@ import pytest
 from ruler.test_proofs import shape
 from websockets.asyncio.client import connect
 
+pytestmark = pytest.mark.starts_process
 PERCENTS = (50.0, 90.0, 99.0)
 WIDENED = 0.001  # seconds
 
