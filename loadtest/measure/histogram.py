@@ -109,7 +109,8 @@ class Histogram:
 
     def to_dict(self) -> dict[str, Any]:
         """A sparse form for JSON: `counts` maps bucket numbers (as strings) to counts."""
-        counts = {str(bucket): int(self._counts[bucket]) for bucket in np.flatnonzero(self._counts)}
+        filled = np.flatnonzero(self._counts)
+        counts = dict(zip(map(str, filled.tolist()), self._counts[filled].tolist(), strict=True))
         sparse: dict[str, Any] = {"counts": counts, "sumNs": self._sum_ns}
         if self.count:
             sparse |= {"min": self.minimum, "max": self.maximum}

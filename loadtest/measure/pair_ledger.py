@@ -36,6 +36,7 @@ it. No I/O, no clock of its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -243,13 +244,28 @@ class Ledger:
 
         `final`: what is still open then is lost.
         """
+        steps = self.resolving(now, shift, relief, final=final)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                resolved: Resolved = ended.value
+                return resolved
+
+    def resolving(
+        self, now: float, shift: StampShift, relief: Relief, *, final: bool
+    ) -> Generator[None, None, Resolved]:
+        """What `resolve` does, in steps, so that somebody who is in a hurry can have a turn between two of them."""
         self._shift = shift
         resolved = Resolved()
         self._close_receipts(now, resolved)
+        yield
         self._close_boards(now, resolved, final=final)
         for number, update in self._updates.release(now, final=final):
             self._pairs.open(number, self._participants.at(update.intended))
+        yield
         found = self._pairs.match(self._updates, self._receipts, relief)
+        yield
         given_up = self._pairs.give_up(self._updates, self._reach, self._participants.sure_since, now, final=final)
         # Nobody is sure to have seen an update of which nobody knows whether it counted.
         unknown = np.zeros(sum(len(self._participants.at(update.intended)) for update in self._updates.take_lost()))
@@ -257,9 +273,11 @@ class Ledger:
         resolved.latency = np.concatenate([found.latency, never])
         resolved.latency_lower = np.concatenate([found.latency_lower, given_up, unknown])
         resolved.latency_relieved = np.concatenate([found.latency_relieved, given_up, unknown])
+        yield
         resolved.age, resolved.age_lower, resolved.age_relieved = self._ages.add(found, final=final)
         delays = self._updates.take_delays(now, shift, relief)
         resolved.ack, resolved.ack_lower, resolved.ack_relieved, resolved.send_lag = delays
+        yield
         self._forget(now)
         return resolved
 

@@ -10,7 +10,7 @@ from loadtest.judge.gates import HELD, Judgement, Verdict, clock_was_set
 from loadtest.judge.without_fault_seconds import OutsideFaults
 from loadtest.measure.cpu_waiting import in_words
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values, lower_bounds
-from loadtest.measure.run_totals import SERVICE, Second, Tally
+from loadtest.measure.run_totals import PERCENTILES, SERVICE, Second, Tally
 
 WIDTH = 24 + 9 * len(STATISTICS)  # of a table of times
 
@@ -68,12 +68,12 @@ def outside_faults(outside: OutsideFaults) -> str:
 
 def progress(second: Second) -> str:
     """A second as one line, for the terminal during the run."""
-    plain = second.to_dict()
+    p50, p99 = (second.latency.percentile(PERCENTILES[name]) * 1000 for name in ("p50", "p99"))
     parts = [
         f"{second.phase:<8} {second.players:>5} players {second.sent:>6} updates/s {second.latency.count:>8} pairs/s"
     ]
-    if plain["latencyP99Ms"] is not None:
-        parts.append(f"p50 {plain['latencyP50Ms']:.1f} p99 {plain['latencyP99Ms']:.1f} ms")
+    if math.isfinite(p99):
+        parts.append(f"p50 {p50:.1f} p99 {p99:.1f} ms")
     if second.errors or second.closes:
         parts.append(f"{second.errors} errors {second.closes} closes")
     return "  ".join(parts)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Final
 
+import gevent
 import numpy as np
+from gevent.lock import RLock
 
 from loadtest.measure.cpu_waiting import CpuWaiting
 from loadtest.measure.histogram import Histogram
@@ -19,6 +21,7 @@ from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.stamp_clock import StampClock
 
+HISTOGRAMS_AT_ONCE: Final = 4
 RESOLVED: Final = tuple(field.name for field in fields(Resolved) if field.name in HISTOGRAMS)
 
 
@@ -70,6 +73,7 @@ class Seconds:
         self._waiting = waiting
         self._loop_lags = loop_lags
         self._counters = counters
+        self._turn = RLock()  # between two steps somebody else may want to absorb
         self._open = Second(0, "")
         self._last_at = 0
         self._before = Counters()
@@ -77,10 +81,13 @@ class Seconds:
 
     def close(self, players: int) -> Second:
         """Close the open second, in which so many players were there."""
-        self.absorb()
+        with self._turn:
+            self.absorb()
+            return self._close(players)
+
+    def _close(self, players: int) -> Second:
         second, self._open = self._open, Second(0, "")
-        wall = time.time()
-        self._last_at = max(int(wall), self._last_at + 1)
+        self._last_at = max(int(time.time()), self._last_at + 1)
         second.at, second.phase, second.players = self._last_at, self._clock.phase, players
         since = self._cpu[0]
         share, whole = self._cpu_share()
@@ -97,18 +104,31 @@ class Seconds:
         return second
 
     def absorb(self, *, final: bool = False) -> None:
-        """Take from the ledger what became known, into the totals and the second that is open; often is cheaper."""
-        now = self._clock.now()
-        for process in self._waiting.values():
-            process.read(now)
-        relief = self._waiting[SERVICE].within if SERVICE in self._waiting else no_relief
-        resolved = self._ledger.resolve(now, self._stamps.read(), relief, final=final)
+        """Take from the ledger what became known, into the totals and the second that is open; often is cheaper.
+
+        Between the steps the event loop has its turn: a score that is due must not wait for all of them.
+        """
+        with self._turn:
+            now = self._clock.now()
+            for process in self._waiting.values():
+                process.read(now)
+            relief = self._waiting[SERVICE].within if SERVICE in self._waiting else no_relief
+            steps = self._ledger.resolving(now, self._stamps.read(), relief, final=final)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as ended:
+                    self._add(ended.value)
+                    return
+                gevent.sleep(0)
+
+    def _add(self, resolved: Resolved) -> None:
         loop = np.array(self._loop_lags)
         del self._loop_lags[:]
         self._tally.loop_lag.record(loop)
         # For the line all three kinds of lag together; the totals have each of them.
         self._open.lag.record(np.concatenate([resolved.send_lag, resolved.receive_lag, loop]))
-        for name in RESOLVED:
+        for number, name in enumerate(RESOLVED):
             values = getattr(resolved, name)
             if not len(values):
                 continue
@@ -116,6 +136,8 @@ class Seconds:
             getattr(self._tally, name).merge(counted)
             if name in COURSES or name in JUDGED_COURSES:
                 getattr(self._open, name).merge(counted)
+            if number % HISTOGRAMS_AT_ONCE == 0:
+                gevent.sleep(0)
         self._tally.boards += resolved.boards
         self._tally.board_updates += resolved.board_updates
 

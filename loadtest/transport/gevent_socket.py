@@ -78,8 +78,8 @@ class Socket:
 
     __slots__ = (
         "_close_code", "_emptied_at", "_fd", "_feed", "_half_full", "_leftover", "_on_close", "_on_sent", "_out",
-        "_out_numbers", "_taken", "_tls", "_watcher", "_writable", "arrived_at", "bytes_received", "earliest_at",
-        "earliest_last_at", "frames", "read_at", "stamped", "upgrade_lower",
+        "_out_numbers", "_receive_into", "_taken", "_tls", "_watcher", "_writable", "arrived_at", "bytes_received",
+        "earliest_at", "earliest_last_at", "frames", "read_at", "stamped", "upgrade_lower",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +98,7 @@ class Socket:
         self._leftover = upgrade.leftover
         self.bytes_received = 0
         self.read_at = self.arrived_at = self.earliest_at = self.earliest_last_at = self._emptied_at = 0.0
+        self._receive_into = fd.recvmsg_into
         self._half_full = fd.getsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF) / 2
         self.stamped = upgrade.stamped
         self.upgrade_lower = upgrade.lower
@@ -157,7 +158,7 @@ class Socket:
         ancillary: Any = ()
         try:
             if self.stamped:
-                size, ancillary, _, _ = self._fd.recvmsg_into(_INTO, _ANCILLARY)
+                size, ancillary, _, _ = self._receive_into(_INTO, _ANCILLARY)
             else:
                 size = self._fd.recv_into(_BUFFER)
         except (BlockingIOError, InterruptedError):
@@ -179,10 +180,13 @@ class Socket:
         if size > self._half_full or before - self.arrived_at > _LATE:
             self.earliest_at = self.earliest_last_at = 0.0
         self._emptied_at = before if size < _SIZE else 0.0
-        if self._tls is None:
-            self._take(_BUFFER, size)
-        else:
+        if self._tls is not None:
             self._take_encrypted(size)
+            return
+        try:
+            self._feed(_BUFFER, size)
+        except BrokenStream as broken:
+            self._break(broken.code)
 
     def _take_encrypted(self, size: int) -> None:
         assert self._tls is not None
