@@ -48,7 +48,8 @@ from loadtest.target import http_api
 
 CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
 GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
-SLICES: Final = 10  # of a second, in which pairs are resolved: all at once would hold up the loop
+SLICES: Final = 10  # of a second, in which it is read who waited for a CPU
+BACKLOG: Final = 10_000  # boards and pairs, that are resolved before the second ends: more would hold up the loop
 SPEC_OPTION: Final = "run_spec"  # of the options that Locust hands from the master to its workers
 LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
 LATEST_REPORT: Final = 6.0  # seconds for which a second waits for a process that has not reported it
@@ -392,8 +393,10 @@ class Coordinator:
             gevent.sleep(max(start + number / SLICES - time.monotonic(), 0.0))
             if self._finished or swarm is not self.swarm:
                 return
+            swarm.read_waiting()
             if number % SLICES:
-                swarm.absorb()
+                if swarm.backlog > BACKLOG:
+                    swarm.absorb()
                 continue
             line = swarm.second()
             if self.is_worker:

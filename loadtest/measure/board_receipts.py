@@ -61,6 +61,11 @@ class ReceiptLog:
         return self._taken + len(self._receiver)
 
     @property
+    def waiting(self) -> int:
+        """How many have not been taken."""
+        return len(self._receiver)
+
+    @property
     def append(self) -> ReceiptColumns:
         """Append a receipt to the columns."""
         return ReceiptColumns(

@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections import deque
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from loadtest.measure.board_spread import Floats
 PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
 NOTABLE: Final = 0.005  # seconds
-KEPT: Final = 90.0  # seconds of samples; a pair is resolved within less
+KEPT: Final = 1000  # samples at least; a pair is resolved within half a minute
 LOOK_EVERY: Final = 1.0  # seconds; a thread that comes and goes in between is not seen
 _HERTZ: Final = os.sysconf("SC_CLK_TCK")
 _BUSY: Final = (0, 1, 2, 5, 6, 7)  # columns of /proc/stat: user, nice, system, irq, softirq, steal
@@ -66,14 +66,12 @@ def in_words(waited: Mapping[str, Mapping[str, float]], least: float = 0.0) -> d
     return words
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """Seconds so far, of the process (`ready`, `own`), its cores (`busy`, `steal`) and its group (`throttled`)."""
+class _Sample(NamedTuple):
+    """Seconds so far: of the process ready, of others on its cores, and taken by hypervisor and quota."""
 
     at: float
     ready: float
-    own: float
-    busy: float
+    foreign: float
     steal: float
     throttled: float
 
@@ -83,7 +81,7 @@ class CpuWaiting:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._samples: deque[_Sample] = deque()
+        self._samples: list[_Sample] = []
         self._threads: dict[str, tuple[int, int]] = {}  # file of each thread → nanoseconds (own, ready), as seen last
         self._open: dict[str, int] = {}  # files that are read again and again
         self._cores: set[bytes] = set()  # their names in /proc/stat
@@ -108,17 +106,17 @@ class CpuWaiting:
                 self._looked = now
                 self._look()
             self._samples.append(self._sample(now))
-        while self._samples and self._samples[0].at < now - KEPT:
-            self._samples.popleft()
+        if len(self._samples) >= 2 * KEPT:
+            del self._samples[:KEPT]
 
     def between(self, begin: float, end: float) -> Waiting:
-        """What it waited in a span of the last `KEPT` seconds."""
+        """What it waited in a span that is not long ago."""
         around = [one for one in self._samples if begin <= one.at <= end]
         if len(around) < 2:
             return Waiting()
         first, last = around[0], around[-1]
         return Waiting(
-            max(min(last.ready - first.ready, _foreign(last) - _foreign(first)), 0.0),
+            max(min(last.ready - first.ready, last.foreign - first.foreign), 0.0),
             last.steal - first.steal,
             last.throttled - first.throttled,
         )
@@ -127,19 +125,20 @@ class CpuWaiting:
         """At most so many seconds in each of the spans."""
         if not self.known or not len(begin):
             return np.zeros(len(begin))
-        at = np.array([one.at for one in self._samples])
+        around = self._around(float(begin.min()), float(end.max()))
+        at, ready, foreign, steal, throttled = np.array(around).T
         first = np.maximum(np.searchsorted(at, begin, "right") - 1, 0)
         last = np.minimum(np.searchsorted(at, end, "left"), len(at) - 1)
-        ready, foreign, taken = (
-            column[last] - column[first]
-            for column in (
-                np.array([one.ready for one in self._samples]),
-                np.array([_foreign(one) for one in self._samples]),
-                np.array([one.steal + one.throttled for one in self._samples]),
-            )
-        )
-        waited: Floats = np.clip(np.minimum(ready, foreign), 0.0, None) + taken
+        taken = steal + throttled
+        waited: Floats = np.minimum(ready[last] - ready[first], foreign[last] - foreign[first])
+        waited = np.maximum(waited, 0.0) + (taken[last] - taken[first])
         return np.minimum(waited, np.maximum(end - begin, 0.0))
+
+    def _around(self, begin: float, end: float) -> list[_Sample]:
+        """The samples of a span, and one before and after it if there are any."""
+        samples = self._samples
+        first = max(bisect_right(samples, begin, key=_at) - 1, 0)
+        return samples[first : bisect_left(samples, end, key=_at) + 1]
 
     def _look(self) -> None:
         """Find its threads, its cores and its control group; looking is dearer than reading."""
@@ -160,7 +159,8 @@ class CpuWaiting:
                 self._threads[file] = int(told[0]), int(told[1])
         own, ready = (sum(column) / 1e9 for column in zip(*self._threads.values(), strict=True))
         busy, steal = _of_cores(self._contents(str(PROC / "stat")), self._cores)
-        return _Sample(now, ready, own, busy, steal, _throttled(self._contents(self._group)) if self._group else 0.0)
+        throttled = _throttled(self._contents(self._group)) if self._group else 0.0
+        return _Sample(now, ready, busy - steal - own, steal, throttled)
 
     def _contents(self, path: str) -> bytes:
         """Of a small file of the kernel; empty when its thread has ended."""
@@ -175,9 +175,8 @@ class CpuWaiting:
             return b""
 
 
-def _foreign(sample: _Sample) -> float:
-    """CPU time of others on its cores so far, that of the hypervisor apart."""
-    return sample.busy - sample.steal - sample.own
+def _at(sample: _Sample) -> float:
+    return sample.at
 
 
 def _of_cores(stat: bytes, cores: set[bytes]) -> tuple[float, float]:

@@ -19,11 +19,14 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SUB: Final = 64  # buckets per power of two
+SUB: Final = 64  # buckets per power of two; 2**6, see `_bucket`
 ERROR: Final = 1 / (2 * SUB)  # largest relative error of a reported value
 LOWEST: Final = -24  # exponents: 2**-24 s is 60 ns,
 HIGHEST: Final = 14  # 2**14 s is four and a half hours; what lies outside goes into the outermost buckets
 BUCKETS: Final = (HIGHEST - LOWEST) * SUB
+_SMALLEST: Final = math.ldexp(1.0, LOWEST)
+_BITS_BELOW: Final = 52 - 6  # of a float's mantissa, below those that choose one of 2**6 buckets
+_FIRST: Final = (1023 + LOWEST) << 6
 LOWER_EDGE, MIDDLE, UPPER_EDGE = 0.0, 0.5, 1.0  # where within its bucket a value is reported
 
 
@@ -55,20 +58,26 @@ class Histogram:
     def record(self, values: ArrayLike) -> None:
         """Count each of the values (seconds, one number or an array). Raises ValueError for NaN and minus infinity."""
         seconds = np.atleast_1d(np.asarray(values, np.float64)).ravel()
-        finite = np.isfinite(seconds)
-        if not finite.all():
-            infinite = int(np.isposinf(seconds).sum())
-            if infinite + int(finite.sum()) < seconds.size:
-                raise ValueError("expected seconds, got NaN or minus infinity")
-            self.infinite += infinite
-            seconds = seconds[finite]
         if not seconds.size:
             return
+        least, most = float(seconds.min()), float(seconds.max())
+        if not (math.isfinite(least) and math.isfinite(most)):
+            self._record_apart(seconds)
+            return
         self._counts += np.bincount(_bucket(seconds), minlength=BUCKETS)
-        self._sum_ns += int(np.rint(seconds * 1e9).astype(np.int64).sum())
+        # Whole numbers below 2**53 add up exactly.
+        self._sum_ns += int(np.rint(seconds * 1e9).sum())
         self.count += seconds.size
-        self.minimum = min(self.minimum, float(seconds.min()))
-        self.maximum = max(self.maximum, float(seconds.max()))
+        self.minimum = min(self.minimum, least)
+        self.maximum = max(self.maximum, most)
+
+    def _record_apart(self, seconds: NDArray[np.float64]) -> None:
+        finite = np.isfinite(seconds)
+        infinite = int(np.isposinf(seconds).sum())
+        if infinite + int(finite.sum()) < seconds.size:
+            raise ValueError("expected seconds, got NaN or minus infinity")
+        self.infinite += infinite
+        self.record(seconds[finite])
 
     def merge(self, other: Histogram) -> Self:
         """Add the other's counts; the result is as if all values had been recorded here."""
@@ -139,12 +148,10 @@ class Histogram:
 
 
 def _bucket(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-    # frexp: value = mantissa · 2**exponent with the mantissa in [0.5, 1).
-    mantissa, exponent = np.frexp(np.maximum(seconds, 0.0))
-    bucket = (exponent.astype(np.int64) - 1 - LOWEST) * SUB + ((mantissa - 0.5) * (2 * SUB)).astype(np.int64)
-    bucket[seconds <= 0] = 0
-    clipped: NDArray[np.int64] = np.clip(bucket, 0, BUCKETS - 1)
-    return clipped
+    # The bits of a float are its exponent and then its mantissa, whose first six are the place among 64 buckets.
+    bits = np.maximum(seconds, _SMALLEST).view(np.int64)
+    bucket: NDArray[np.int64] = np.minimum((bits >> _BITS_BELOW) - _FIRST, BUCKETS - 1)
+    return bucket
 
 
 def reported(seconds: float) -> float:

@@ -235,7 +235,12 @@ class Ledger:
         """The run is over at this version: what a receiver has not seen of it was missed."""
         self._reach.owe_rest(self._epochs.get(epoch, -2), version, self._participants.present)
 
-    # Ten times a second
+    # A few times a second
+
+    @property
+    def backlog(self) -> int:
+        """How many receipts and pairs the next `resolve` has to do with, about."""
+        return self._receipts.waiting + len(self._updates) * self.receivers
 
     def resolve(
         self, now: float, shift: StampShift = NO_SHIFT, relief: Relief = no_relief, *, final: bool = False
@@ -274,7 +279,7 @@ class Ledger:
         resolved.latency_lower = np.concatenate([found.latency_lower, given_up, unknown])
         resolved.latency_relieved = np.concatenate([found.latency_relieved, given_up, unknown])
         yield
-        resolved.age, resolved.age_lower, resolved.age_relieved = self._ages.add(found, final=final)
+        resolved.age, resolved.age_lower, resolved.age_relieved = self._ages.add(found.screens, final=final)
         delays = self._updates.take_delays(now, shift, relief)
         resolved.ack, resolved.ack_lower, resolved.ack_relieved, resolved.send_lag = delays
         yield
@@ -318,6 +323,6 @@ class Ledger:
 
     def _forget(self, now: float) -> None:
         """Drop what no pair can need any more, so that the books stay small however long the run is."""
-        self._updates.forget(self._pairs.updates.tolist())
+        self._updates.forget(self._pairs.updates)
         self._receipts.forget(self._updates.earliest_due(default=now) - SETTLED)
         self._boards.forget()

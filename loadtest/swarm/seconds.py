@@ -110,8 +110,6 @@ class Seconds:
         """
         with self._turn:
             now = self._clock.now()
-            for process in self._waiting.values():
-                process.read(now)
             relief = self._waiting[SERVICE].within if SERVICE in self._waiting else no_relief
             steps = self._ledger.resolving(now, self._stamps.read(), relief, final=final)
             while True:

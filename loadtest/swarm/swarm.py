@@ -147,9 +147,20 @@ class Swarm:
         self._on_pairs(second.latency)
         return second
 
+    @property
+    def backlog(self) -> int:
+        """How many boards and pairs `absorb` would have to do with, about."""
+        return self._ledger.backlog
+
     def absorb(self) -> None:
         """Take from the ledger what became known, into the totals and the second that is open; often is cheaper."""
         self._seconds.absorb()
+
+    def read_waiting(self) -> None:
+        """Read for how long processes waited for a CPU; as often as `SLICES` says."""
+        now = self._clock.now()
+        for process in self._waiting.values():
+            process.read(now)
 
     def drain(self) -> None:
         """After `stop_scoring`: wait for the last answers and boards, then check that everyone holds the truth."""

@@ -102,9 +102,8 @@ class Socket:
         self._half_full = fd.getsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF) / 2
         self.stamped = upgrade.stamped
         self.upgrade_lower = upgrade.lower
-        loop = gevent.get_hub().loop
-        self._watcher = loop.io(fd.fileno(), _READ)
-        self._writable = loop.io(fd.fileno(), _WRITE)
+        self._watcher = gevent.get_hub().loop.io(fd.fileno(), _READ)
+        self._writable: Any = None  # most sockets never wait to write
 
     @property
     def open(self) -> bool:
@@ -242,6 +241,8 @@ class Socket:
                 if number >= 0:
                     self._on_sent(number)
                 return
+            if self._writable is None:
+                self._writable = gevent.get_hub().loop.io(self._fd.fileno(), _WRITE)
             self._writable.start(self._flush)
         self._out += data[sent:]
         if number >= 0:
@@ -265,8 +266,9 @@ class Socket:
 
     def _end(self, code: int) -> None:
         for watcher in (self._watcher, self._writable):
-            watcher.stop()
-            watcher.close()
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
         self._fd.close()
         on_close, self._on_close = self._on_close, None
         if on_close is not None:

@@ -10,13 +10,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from loadtest.measure.cpu_waiting import CpuWaiting, Waiting, in_words
 
 pytestmark = pytest.mark.starts_process
 SPIN = "while True: pass"
-TWO_THREADS = f"import threading\nthreading.Thread(target=lambda: exec({SPIN!r}), daemon=True).start()\n{SPIN}"
+TWO_WORKERS = f"""
+parent = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == parent: pass
+else:
+    {SPIN}
+"""
 
 if not Path("/proc/self/schedstat").exists():
     pytest.skip("NOT RUN: waiting for a CPU – this system does not tell", allow_module_level=True)
@@ -63,16 +70,27 @@ def test_a_neighbour_on_its_core_is_seen(on_one_core) -> None:
     process.close()
 
 
-def test_waiting_for_its_own_threads_is_its_own(on_one_core) -> None:
-    """Two threads of a process wait for each other, and nobody else is to blame for that."""
-    pid = on_one_core(TWO_THREADS)
-    process, began, now = watch(pid, lambda _, seconds: seconds > 1.0)
-    ready = process._samples[-1].ready - process._samples[0].ready
-    foreign = process.between(began, now).neighbours
-    # Whatever else the machine does is no more than what it waited; on a quiet one that is next to nothing.
-    assert foreign <= ready
-    others = process._samples[-1].busy - process._samples[0].busy - (process._samples[-1].own - process._samples[0].own)
-    assert foreign <= max(others, 0.0) + 0.05
+def used(pid: int) -> tuple[float, float]:
+    """CPU seconds of its core so far, and of the process with its child."""
+    process = psutil.Process(pid)
+    times = psutil.cpu_times(percpu=True)[min(os.sched_getaffinity(0))]
+    own = sum(sum(one.cpu_times()[:2]) for one in (process, *process.children()))
+    return sum(times) - times.idle - times.iowait, own
+
+
+def test_waiting_for_its_own_workers_is_its_own(on_one_core) -> None:
+    """Two processes of a service wait for each other; only what others used on their core meanwhile is their doing."""
+    pid = on_one_core(TWO_WORKERS)
+    process, began = CpuWaiting(pid), time.monotonic()
+    process.read(began)
+    core, own = used(pid)
+    while process._samples[-1].ready - process._samples[0].ready < 0.5:
+        time.sleep(0.05)  # between two samples
+        process.read(now := time.monotonic())
+        assert now - began < 30
+    core_now, own_now = used(pid)
+    others = (core_now - core) - (own_now - own)
+    assert process.between(began, now).neighbours <= max(others, 0.0) + 0.1  # clocks of a hundredth of a second
     process.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from loadtest.measure.board_receipts import ReceiptLog, Receipts
 from loadtest.measure.board_spread import Floats, Ints
 from loadtest.measure.missed_versions import Reach
-from loadtest.measure.open_pairs import NOTHING, AgePeaks, Found, Pairs
+from loadtest.measure.open_pairs import NO_SCREENS, AgePeaks, Pairs, Screens
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.sent_updates import PATIENCE, Update, Updates
 
@@ -50,7 +50,10 @@ class Books:
     def match(self) -> list[tuple[int, float, float, float, float]]:
         """(receiver, time, latency, its lower bound, that without others) of the pairs whose board came."""
         found = self.pairs.match(self.updates, self.log, lambda begin, _: np.full(len(begin), 0.25))
-        return list(zip(*(column.tolist() for column in found), strict=True))
+        # Each of these boards brings one update.
+        for ages, latencies in zip(found.screens[2:], found[:3], strict=True):
+            assert sorted(ages) == sorted(latencies)
+        return list(zip(*(column.tolist() for column in found.screens), strict=True))
 
 
 @pytest.fixture
@@ -64,10 +67,10 @@ def test_the_first_board_that_is_new_enough_counts(books) -> None:
     assert books.match() == []
     books.show((0, 6, 0, 2.5), (0, 4, 0, 2.75), (0, 7, 0, 3.0))
     assert books.match() == [(0, 2.5, 1.5, 0.75, 0.5)]
-    assert (len(books.pairs), books.pairs.updates.tolist(), books.counts.pairs_received) == (1, [0], 1)
+    assert (len(books.pairs), books.pairs.updates, books.counts.pairs_received) == (1, [0], 1)
     books.show((2, 5, 0, 4.0))
     assert books.match() == [(2, 4.0, 3.0, 2.25, 2.0)]
-    assert (books.match(), books.pairs.updates.tolist()) == ([], [])
+    assert (books.match(), books.pairs.updates) == ([], [])
 
 
 def test_of_several_epochs_the_earliest_board_counts(books) -> None:
@@ -97,20 +100,20 @@ def test_a_receiver_that_was_away_proves_nothing(books) -> None:
     assert books.give_up(2.1, final=True, sure_since=1.01) == [0.0] * 2
 
 
-def found(*rows: tuple[int, float, float]) -> Found:
-    """Pairs of (receiver, time, latency), of which half is certain, and a quarter without others."""
+def screens(*rows: tuple[int, float, float]) -> Screens:
+    """Screens of (receiver, time, age), of which half is certain, and a quarter without others."""
     receiver, time, latency = zip(*rows, strict=True)
-    return Found(np.array(receiver), np.array(time), np.array(latency), np.array(latency) / 2, np.array(latency) / 4)
+    return Screens(np.array(receiver), np.array(time), np.array(latency), np.array(latency) / 2, np.array(latency) / 4)
 
 
 def test_the_oldest_update_of_a_board_is_its_peak_of_age() -> None:
     """A receiver's newest board waits for later answers; a newer one, or the end, releases its peak."""
     ages = AgePeaks()
 
-    def add(found: Found, *, final: bool = False) -> list[list[float]]:
-        return [peaks.tolist() for peaks in ages.add(found, final=final)]
+    def add(shown: Screens, *, final: bool = False) -> list[list[float]]:
+        return [peaks.tolist() for peaks in ages.add(shown, final=final)]
 
-    assert add(found((0, 5.0, 1.0), (0, 5.0, 3.0), (1, 5.5, 2.0))) == [[], [], []]
-    assert add(found((0, 5.0, 4.0), (0, 6.0, 0.5))) == [[4.0], [2.0], [1.0]]
-    assert add(NOTHING, final=True) == [[0.5, 2.0], [0.25, 1.0], [0.125, 0.5]]
-    assert add(NOTHING, final=True) == [[], [], []]
+    assert add(screens((0, 5.0, 1.0), (0, 5.0, 3.0), (1, 5.5, 2.0))) == [[], [], []]
+    assert add(screens((0, 5.0, 4.0), (0, 6.0, 0.5))) == [[4.0], [2.0], [1.0]]
+    assert add(NO_SCREENS, final=True) == [[0.5, 2.0], [0.25, 1.0], [0.125, 0.5]]
+    assert add(NO_SCREENS, final=True) == [[], [], []]
