@@ -137,8 +137,9 @@ class CpuWaiting:
     def _around(self, begin: float, end: float) -> list[_Sample]:
         """The samples of a span, and one before and after it if there are any."""
         samples = self._samples
+        last = min(bisect_left(samples, end, key=_at), len(samples) - 1)
         first = max(bisect_right(samples, begin, key=_at) - 1, 0)
-        return samples[first : bisect_left(samples, end, key=_at) + 1]
+        return samples[min(first, last) : last + 1]
 
     def _look(self) -> None:
         """Find its threads, its cores and its control group; looking is dearer than reading."""

@@ -48,6 +48,12 @@ class RunClock:
         return max(self.ends - self.begins, 0.0) if self.begins < self.ends else 0.0
 
     @property
+    def known(self) -> dict[str, float]:
+        """Those of `begins` and `ends` that are known."""
+        moments = {"begins": self.begins, "ends": self.ends}
+        return {name: moment for name, moment in moments.items() if moment < float("inf")}
+
+    @property
     def phase(self) -> str:
         """Where the run is: connect, warm-up, measure, settle."""
         now = self.now()

@@ -214,8 +214,7 @@ class Swarm:
             "receivers": self._ledger.seen,
             "updates": counts.updates,
             "pairs": counts.pairs_received,
-            "begins": self._clock.begins,
-            "ends": self._clock.ends,
+            **self._clock.known,
         }
         return second
 

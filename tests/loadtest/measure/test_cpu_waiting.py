@@ -67,6 +67,10 @@ def test_a_neighbour_on_its_core_is_seen(on_one_core) -> None:
     spans = process.within(np.array([began, began + 0.1]), np.array([now, began + 0.11]))
     assert spans[0] >= 0.4
     assert 0 <= spans[1] <= 0.01 + 1e-9
+    # A span whose end is unknown, which is 0, or that was never sent, is none; one from before is cut off.
+    assert process.within(np.array([now]), np.array([0.0])).tolist() == [0.0]
+    assert process.within(np.array([np.inf]), np.array([0.0])).tolist() == [0.0]
+    assert process.within(np.array([0.0]), np.array([began])).tolist() == [0.0]
     process.close()
 
 
