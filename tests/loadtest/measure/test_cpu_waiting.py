@@ -86,15 +86,23 @@ def test_waiting_for_its_own_workers_is_its_own(on_one_core) -> None:
     """Two processes of a service wait for each other; only what others used on their core meanwhile is their doing."""
     pid = on_one_core(TWO_WORKERS)
     process, began = CpuWaiting(pid), time.monotonic()
-    process.read(began)
-    core, own = used(pid)
-    while process._samples[-1].ready - process._samples[0].ready < 0.5:
+
+    def sample() -> float:
         time.sleep(0.05)  # between two samples
-        process.read(now := time.monotonic())
+        now = time.monotonic()
+        process.read(now)
         assert now - began < 30
+        return now
+
+    while len(process._threads) < 2:  # processes are looked for once a second
+        since = sample()
+    core, own = used(pid)
+    first = process._samples[-1]
+    while process._samples[-1].ready - first.ready < 0.5:
+        now = sample()
     core_now, own_now = used(pid)
     others = (core_now - core) - (own_now - own)
-    assert process.between(began, now).neighbours <= max(others, 0.0) + 0.1  # clocks of a hundredth of a second
+    assert process.between(since, now).neighbours <= max(others, 0.0) + 0.1  # clocks of a hundredth of a second
     process.close()
 
 
