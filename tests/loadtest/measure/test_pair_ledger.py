@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -126,6 +128,31 @@ def test_an_update_nobody_answered_is_infinite_and_proves_nothing() -> None:
     resolved = books.resolve(2.0, final=True)
     assert (resolved.latency.tolist(), resolved.latency_lower.tolist()) == ([math.inf] * 2, [0.0] * 2)
     assert (resolved.ack.tolist(), resolved.ack_lower.tolist()) == ([math.inf], [0.0])
+
+
+IMPORTS_NOTHING = """
+import sys
+from loadtest.measure.board_spread import BoardHead
+from loadtest.measure.histogram import Histogram
+from loadtest.measure.pair_ledger import Ledger
+before = set(sys.modules)
+books = Ledger()
+books.enter(0, 0.0)
+books.begin(0.0)
+books.due(0, sender=0, intended=1.0, now=1.0, points=1)
+books.sent(0, 1.0)
+books.answered(0, "e", 1, durable=True, now=1.1)
+books.received(0, books.board(BoardHead(1, 1, "e", 1000.0, 990.0)), 1.5)
+assert Histogram(books.resolve(2.0, final=True).latency).count == 1
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.starts_process
+def test_the_first_pairs_load_no_module() -> None:
+    """What loads in the middle of a run stops the generator, and its scores are late: it was numpy's masked arrays."""
+    told = subprocess.run([sys.executable, "-c", IMPORTS_NOTHING], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
 
 
 def test_a_board_may_arrive_before_the_answer() -> None:
