@@ -41,7 +41,7 @@ SHARE_OF_BOUND: Final = 0.25  # of the tightest bound on the latency: the sendin
 OWN_READING: Final = 1.0  # seconds: who reads later may have been closed for it, and missed pings
 
 # Seconds, if only --run-time or a person ends the run: the shortest time that always contains two whole seconds of
-# the clock, and so the shortest in which a generator that is busy for two consecutive seconds can be detected.
+# the clock, in which it is known who was connected.
 MIN_MEASURED: Final = 3.0
 # Seconds that may be missing at the end: processes do not begin and end in the same instant.
 MOMENT: Final = 0.25

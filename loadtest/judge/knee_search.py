@@ -20,7 +20,7 @@ class Outcome(Enum):
 
     HELD = "held"
     MISSED = "missed"
-    SPOILED = "spoiled"  # INVALID: the generator was the bottleneck
+    SPOILED = "spoiled"  # INVALID: the run does not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ _ROWS: Final[tuple[Metric, ...]] = (
            "not connected, in the measured second with the most of them, breaks of the scenario apart: rule 10",
            lambda tally, _: tally.absent, per_second=True),
     Metric("players_asked", "count", "", "players asked for", "rule 10", lambda _, asked: asked),
-    Metric("cpu_max", "cores", "lower", "generator: most CPU", "largest share of a core in one second: rule 10",
+    Metric("cpu_max", "cores", "lower", "generator: most CPU", "largest share of a core in one second",
            lambda tally, _: max((share for shares in tally.busy.values() for share in shares), default=None),
            per_second=True, of_generator=True),
     Metric("generator_us_per_board", "µs", "lower", "generator: per board",

@@ -51,6 +51,10 @@ from loadtest.measure.sent_updates import Relief, Update, Updates, no_relief
 from loadtest.measure.stamp_shift import NO_SHIFT, StampShift
 
 
+def _nothing() -> Floats:
+    return NO_FLOATS
+
+
 @dataclass(slots=True)
 class Resolved:
     """What became known in one call of `resolve`, of the measured time only; arrays in seconds.
@@ -59,22 +63,22 @@ class Resolved:
     `…_relieved` are the lower ones without the time in which others kept the service from a CPU.
     """
 
-    latency: Floats = field(default_factory=lambda: NO_FLOATS)  # intended time → receiver's board
-    latency_lower: Floats = field(default_factory=lambda: NO_FLOATS)
-    latency_relieved: Floats = field(default_factory=lambda: NO_FLOATS)
-    ack: Floats = field(default_factory=lambda: NO_FLOATS)  # to be sent → first answer
-    ack_lower: Floats = field(default_factory=lambda: NO_FLOATS)
-    ack_relieved: Floats = field(default_factory=lambda: NO_FLOATS)
-    skew: Floats = field(default_factory=lambda: NO_FLOATS)  # per board: last receiver minus first
-    skew_lower: Floats = field(default_factory=lambda: NO_FLOATS)
+    latency: Floats = field(default_factory=_nothing)  # intended time → receiver's board
+    latency_lower: Floats = field(default_factory=_nothing)
+    latency_relieved: Floats = field(default_factory=_nothing)
+    ack: Floats = field(default_factory=_nothing)  # to be sent → first answer
+    ack_lower: Floats = field(default_factory=_nothing)
+    ack_relieved: Floats = field(default_factory=_nothing)
+    skew: Floats = field(default_factory=_nothing)  # per board: last receiver minus first
+    skew_lower: Floats = field(default_factory=_nothing)
     # per receiver and board: how long the oldest update that it brought had not been shown
-    age: Floats = field(default_factory=lambda: NO_FLOATS)
-    age_lower: Floats = field(default_factory=lambda: NO_FLOATS)
-    age_relieved: Floats = field(default_factory=lambda: NO_FLOATS)
-    send_lag: Floats = field(default_factory=lambda: NO_FLOATS)  # intended → sent
-    receive_lag: Floats = field(default_factory=lambda: NO_FLOATS)  # per receipt: arrived → read
+    age: Floats = field(default_factory=_nothing)
+    age_lower: Floats = field(default_factory=_nothing)
+    age_relieved: Floats = field(default_factory=_nothing)
+    send_lag: Floats = field(default_factory=_nothing)  # intended → sent
+    receive_lag: Floats = field(default_factory=_nothing)  # per receipt: arrived → read
     # per board: from the oldest folded update's receipt to the encoding
-    inside: Floats = field(default_factory=lambda: NO_FLOATS)
+    inside: Floats = field(default_factory=_nothing)
     boards: int = 0
     board_updates: int = 0  # the `updates` of those boards
 
@@ -160,7 +164,7 @@ class Ledger:
         """The answer, read now, names (epoch, version); `arrived` and `earliest` are the stamps between which it came.
 
         Returns at most how many seconds it took, None for a repeated answer.
-        """  # fmt: skip
+        """
         arrived = now if arrived is None else arrived
         if update in self._updates:
             due = self._updates[update].due

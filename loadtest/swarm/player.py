@@ -312,7 +312,7 @@ class Player:
             inbox.log_board(inbox.see(data, start, stop))
         inbox.log_receiver(self.seat)
         inbox.log_time(socket.arrived_at)
-        inbox.log_earliest(socket.earliest_last_at if socket.frames.last else socket.earliest_at)
+        inbox.log_earliest(socket.earliest_at)
         inbox.log_reading(socket.read_at)
         if not self.takes_part and self.persona.role is Role.WATCHES:
             self._note_reply()  # a watcher is answered by a board
@@ -330,7 +330,7 @@ class Player:
         socket = self._socket
         assert socket is not None
         if not self._joined.is_set():
-            self._reply = socket.earliest_last_at if socket.frames.last else socket.earliest_at
+            self._reply = socket.earliest_at
             self._joined.set()
 
     def _sent(self, number: int) -> None:
@@ -353,7 +353,7 @@ class Player:
         assert socket is not None
         took = self._shared.ledger.answered(
             update, answer["epoch"], answer["version"], durable=answer["durable"], now=self._clock.now(),
-            arrived=socket.arrived_at, earliest=socket.earliest_last_at if socket.frames.last else socket.earliest_at,
+            arrived=socket.arrived_at, earliest=socket.earliest_at,
         )  # fmt: skip
         if took is not None:
             self._shared.outbox.answered += 1

@@ -71,15 +71,14 @@ class Socket:
     the event loop and must not block; `on_sent(number)` is called when the kernel has taken the last byte of the
     message that was sent with this number.
 
-    For the current message, `read_at` is when this process read it and `arrived_at` when the kernel had received it; it
-    came no earlier than `earliest_at`, or than `earliest_last_at` if it is the `frames.last` of its read, 0 for unknown
-    (Unix seconds).
+    For the current message, `read_at` is when this process read it, `arrived_at` when the kernel had received it, and
+    `earliest_at` before when it had not, 0 for unknown (Unix seconds).
     """
 
     __slots__ = (
-        "_close_code", "_emptied_at", "_fd", "_feed", "_half_full", "_leftover", "_on_close", "_on_sent", "_out",
-        "_out_numbers", "_receive_into", "_taken", "_tls", "_watcher", "_writable", "arrived_at", "bytes_received",
-        "earliest_at", "earliest_last_at", "frames", "read_at", "stamped", "upgrade_lower",
+        "_close_code", "_earliest_of_last", "_earliest_of_others", "_emptied_at", "_fd", "_feed", "_frames",
+        "_half_full", "_leftover", "_on_close", "_outgoing", "_receive_into", "_tls", "_watcher", "arrived_at",
+        "bytes_received", "read_at", "stamped", "upgrade_lower",
     )  # fmt: skip
 
     def __init__(
@@ -87,28 +86,29 @@ class Socket:
     ) -> None:
         self._fd = fd
         self._tls = tls
-        self.frames = FrameReader(on_text, self._control)
-        self._feed = self.frames.feed
+        self._frames = FrameReader(on_text, self._control)
+        self._feed = self._frames.feed
         self._on_close: OnClose | None = on_close
-        self._on_sent = on_sent
+        self._outgoing = _Outgoing(fd, on_sent)
         self._close_code: int | None = None
-        self._out = bytearray()
-        self._out_numbers: deque[tuple[int, int]] = deque()  # where a message ends among all bytes sent, and its number
-        self._taken = 0  # bytes that the kernel took
         self._leftover = upgrade.leftover
         self.bytes_received = 0
-        self.read_at = self.arrived_at = self.earliest_at = self.earliest_last_at = self._emptied_at = 0.0
+        self.read_at = self.arrived_at = self._earliest_of_others = self._earliest_of_last = self._emptied_at = 0.0
         self._receive_into = fd.recvmsg_into
         self._half_full = fd.getsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF) / 2
         self.stamped = upgrade.stamped
         self.upgrade_lower = upgrade.lower
         self._watcher = gevent.get_hub().loop.io(fd.fileno(), _READ)
-        self._writable: Any = None  # most sockets never wait to write
 
     @property
     def open(self) -> bool:
         """Whether messages can be sent."""
         return self._on_close is not None and self._close_code is None
+
+    @property
+    def earliest_at(self) -> float:
+        """See above: the last message of a read is known better than those before it."""
+        return self._earliest_of_last if self._frames.last else self._earliest_of_others
 
     def start(self) -> None:
         """Begin to receive."""
@@ -168,16 +168,16 @@ class Socket:
             self._end(_ABNORMAL)
             return
         self.bytes_received += size
-        self.earliest_at = self.earliest_last_at = self._emptied_at
+        self._earliest_of_others = self._earliest_of_last = self._emptied_at
         if ancillary:
             seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
             self.read_at, self.arrived_at = before, seconds + nanoseconds * 1e-9
             if self._tls is None:
-                self.earliest_last_at = self.arrived_at
+                self._earliest_of_last = self.arrived_at
         else:
             self.read_at = self.arrived_at = time.time()
         if size > self._half_full or before - self.arrived_at > _LATE:
-            self.earliest_at = self.earliest_last_at = 0.0
+            self._earliest_of_others = self._earliest_of_last = 0.0
         self._emptied_at = before if size < _SIZE else 0.0
         if self._tls is not None:
             self._take_encrypted(size)
@@ -194,7 +194,7 @@ class Socket:
         except ssl.SSLError:
             self._end(_ABNORMAL)
             return
-        self._write(self._tls.pending())
+        self._outgoing.write(self._tls.pending())
         if plain:
             self._take(plain, len(plain))
 
@@ -223,13 +223,37 @@ class Socket:
 
     def _frame(self, opcode: Opcode, payload: bytes, number: int = -1) -> None:
         data = Frame(opcode, payload).serialize(mask=True)
-        self._write(data if self._tls is None else self._tls.encrypt(data), number)
+        self._outgoing.write(data if self._tls is None else self._tls.encrypt(data), number)
 
-    def _write(self, data: bytes, number: int = -1) -> None:
+    def _end(self, code: int) -> None:
+        self._watcher.stop()
+        self._watcher.close()
+        self._outgoing.close()
+        self._fd.close()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close(code)
+
+
+class _Outgoing:
+    """What one socket sends: at once as far as the kernel takes it, and the rest when it takes more."""
+
+    __slots__ = ("_fd", "_numbers", "_on_sent", "_queue", "_taken", "_watcher")
+
+    def __init__(self, fd: Any, on_sent: OnSent) -> None:
+        self._fd = fd
+        self._on_sent = on_sent
+        self._queue = bytearray()
+        self._numbers: deque[tuple[int, int]] = deque()  # where a message ends among all bytes sent, and its number
+        self._taken = 0  # bytes that the kernel took
+        self._watcher: Any = None  # most sockets never wait to write
+
+    def write(self, data: bytes, number: int = -1) -> None:
+        """Send or queue it; with a number, tell when the kernel has taken it."""
         if not data:
             return
         sent = 0
-        if not self._out:
+        if not self._queue:
             try:
                 sent = self._fd.send(data)
             except (BlockingIOError, InterruptedError):
@@ -241,38 +265,34 @@ class Socket:
                 if number >= 0:
                     self._on_sent(number)
                 return
-            if self._writable is None:
-                self._writable = gevent.get_hub().loop.io(self._fd.fileno(), _WRITE)
-            self._writable.start(self._flush)
-        self._out += data[sent:]
+            if self._watcher is None:
+                self._watcher = gevent.get_hub().loop.io(self._fd.fileno(), _WRITE)
+            self._watcher.start(self._flush)
+        self._queue += data[sent:]
         if number >= 0:
-            self._out_numbers.append((self._taken + len(self._out), number))
+            self._numbers.append((self._taken + len(self._queue), number))
+
+    def close(self) -> None:
+        """The socket ends: what waits is never sent."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
 
     def _flush(self) -> None:
         try:
-            sent = self._fd.send(self._out)
+            sent = self._fd.send(self._queue)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._out.clear()
-            self._out_numbers.clear()
+            self._queue.clear()
+            self._numbers.clear()
             sent = 0
         self._taken += sent
-        del self._out[:sent]
-        while self._out_numbers and self._out_numbers[0][0] <= self._taken:
-            self._on_sent(self._out_numbers.popleft()[1])
-        if not self._out:
-            self._writable.stop()
-
-    def _end(self, code: int) -> None:
-        for watcher in (self._watcher, self._writable):
-            if watcher is not None:
-                watcher.stop()
-                watcher.close()
-        self._fd.close()
-        on_close, self._on_close = self._on_close, None
-        if on_close is not None:
-            on_close(code)
+        del self._queue[:sent]
+        while self._numbers and self._numbers[0][0] <= self._taken:
+            self._on_sent(self._numbers.popleft()[1])
+        if not self._queue:
+            self._watcher.stop()
 
 
 class _Tls:
@@ -339,7 +359,7 @@ def connect(
     """Open a WebSocket (`ws:` or `wss:`). Blocks this greenlet. Raises `ConnectFailed`.
 
     Call `start` on the socket when its owner is ready to receive.
-    """  # fmt: skip
+    """
     uri = parse_uri(access.shown(url))
     fd = None
     try:

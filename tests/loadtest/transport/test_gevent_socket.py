@@ -52,8 +52,7 @@ class Client:
         self.texts.append(data[start:stop].decode())
         socket = self.socket
         self.lags.append(socket.read_at - socket.arrived_at)
-        earliest = socket.earliest_last_at if socket.frames.last else socket.earliest_at
-        self.bounds.append((earliest, socket.arrived_at))
+        self.bounds.append((socket.earliest_at, socket.arrived_at))
 
     def wait(self, condition: Callable[[], bool]) -> None:
         ends = time.monotonic() + 5.0
