@@ -17,6 +17,7 @@ from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import PERCENTILES
 from loadtest.report.svg import COLOURS, SvgChart, stacked
+from loadtest.report.text import cell
 
 Line = Mapping[str, Any]
 
@@ -130,12 +131,8 @@ def _figures(result: Line) -> str:
 
 
 def _row(label: str, values: Sequence[float | None]) -> str:
-    cells = "".join(f"<td>{_milliseconds(value)}</td>" for value in values)
+    cells = "".join(f"<td>{cell(value)}</td>" for value in values)
     return f"<tr><td>{label}</td>{cells}</tr>"
-
-
-def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else "∞" if math.isinf(value) else f"{value * 1000:.2f}"
 
 
 def _counts(result: Line) -> list[str]:

@@ -109,10 +109,11 @@ def _number(value: float | None) -> str:
 
 
 def _times(label: str, values: Sequence[float | None]) -> str:
-    return f" {label:<23}" + "".join(f" {_milliseconds(value):>8}" for value in values)
+    return f" {label:<23}" + "".join(f" {cell(value):>8}" for value in values)
 
 
-def _milliseconds(value: float | None) -> str:
+def cell(value: float | None) -> str:
+    """A time in a table of milliseconds, in six signs at most below 1000 s: no decimals from 100 ms on."""
     if value is None:
         return "–"
     if math.isinf(value):
