@@ -36,6 +36,12 @@ def silent(_peer: ServerConnection) -> None:
     """Say nothing and close."""
 
 
+def deaf(peer: ServerConnection) -> None:
+    """Say nothing until the client closes; a close frame may come with the answer to the upgrade."""
+    for _ in peer:
+        pass
+
+
 class Client:
     """A socket and all it told."""
 
@@ -219,8 +225,10 @@ def test_the_upgrade_takes_at_least_as_long_as_its_answer(security) -> None:
     def slow(_peer: ServerConnection, _request: object) -> None:
         time.sleep(0.05)  # the fault itself
 
-    with server(silent, process_request=slow, **security) as url:
+    with server(deaf, process_request=slow, **security) as url:
         client = Client(url)
+        client.socket.close()
+        client.wait(lambda: bool(client.codes))
         if security or not client.socket.stamped:
             assert client.socket.upgrade_lower == 0
         else:
