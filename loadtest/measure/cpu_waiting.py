@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+import psutil
 
 from loadtest.measure.board_spread import Floats
+from loadtest.measure.process_children import PROC, with_children
 
-PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
 NOTABLE: Final = 0.005  # seconds
 KEPT: Final = 1000  # samples at least; a pair is resolved within half a minute
@@ -101,7 +102,7 @@ class CpuWaiting:
 
     def read(self, now: float) -> None:
         """Take a sample."""
-        with contextlib.suppress(OSError, ValueError, IndexError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, IndexError, AttributeError, psutil.Error):
             if now - self._looked >= LOOK_EVERY:
                 self._looked = now
                 self._look()
@@ -122,9 +123,9 @@ class CpuWaiting:
         )
 
     def within(self, begin: Floats, end: Floats) -> Floats:
-        """At most so many seconds in each of the spans."""
-        if not self.known or not len(begin):
-            return np.zeros(len(begin))
+        """At most so many seconds in each of the spans; begins and ends may be of shapes that broadcast."""
+        if not self.known or not (begin.size and end.size):
+            return np.zeros(1)
         around = self._around(float(begin.min()), float(end.max()))
         at, ready, foreign, steal, throttled = np.array(around).T
         first = np.maximum(np.searchsorted(at, begin, "right") - 1, 0)
@@ -143,13 +144,10 @@ class CpuWaiting:
 
     def _look(self) -> None:
         """Find its threads, its cores and its control group; looking is dearer than reading."""
-        processes = [self._pid]
-        for pid in processes:  # which grows
+        for pid in with_children(self._pid):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 for thread in (PROC / str(pid) / "task").iterdir():
                     self._threads.setdefault(str(thread / "schedstat"), (0, 0))
-                    with contextlib.suppress(FileNotFoundError):  # a kernel without it, or a thread that has ended
-                        processes += map(int, (thread / "children").read_text().split())
         self._cores = {b"cpu%d" % core for core in os.sched_getaffinity(self._pid)}
         self._group = _quota_of(self._pid)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from loadtest.measure.process_children import with_children
 from loadtest.target import http_api
 
 
@@ -24,10 +25,10 @@ def of_process(pid: int) -> ResourceReading | None:
     try:
         root = psutil.Process(pid)
         cpu, memory = 0.0, 0
-        for one in (root, *root.children(recursive=True)):
-            times = one.cpu_times()
+        for process in (root, *map(psutil.Process, with_children(pid)[1:])):
+            times = process.cpu_times()
             cpu += times.user + times.system
-            memory += one.memory_info().rss
+            memory += process.memory_info().rss
         return ResourceReading(cpu, memory, runs=root.status() != psutil.STATUS_STOPPED)
     except psutil.Error:
         return None
