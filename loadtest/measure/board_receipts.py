@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from array import array
+import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from loadtest.measure.board_spread import NO_FLOATS, NO_INTS, Floats, Ints
+from loadtest.measure.board_spread import Floats, Ints
+from loadtest.measure.receipt_lot import Lot, Receipts
 
-
-class Receipts(NamedTuple):
-    """Receipts in the order of their arrival, with what their boards say; one row each.
-
-    A board had arrived by `time`, and not before `earliest`.
-    """
-
-    receiver: Ints
-    version: Ints
-    epoch: Ints
-    time: Floats
-    earliest: Floats
+ROW: Final = struct.Struct("=qqddd")  # of a receipt: the fields of `Taken`
+_COLUMNS: Final = np.dtype({
+    "names": ["receiver", "board", "time", "earliest", "read"],
+    "formats": [np.int64, np.int64, np.float64, np.float64, np.float64],
+})  # fmt: skip
 
 
 class Taken(NamedTuple):
@@ -34,70 +28,45 @@ class Taken(NamedTuple):
     read: Floats
 
 
-class ReceiptColumns(NamedTuple):
-    """What is done for each receipt: one call of each, in any order."""
-
-    receiver: Callable[[int], None]
-    board: Callable[[int], None]
-    time: Callable[[float], None]
-    earliest: Callable[[float], None]
-    read: Callable[[float], None]
-
-
 class ReceiptLog:
-    """Five columns that grow by one row per receipt, and the receipts taken from them that were kept."""
+    """A row for each receipt, and the receipts taken from it that were kept."""
 
     def __init__(self) -> None:
         self._taken = 0
-        self._receiver = array("q")
-        self._board = array("q")
-        self._time = array("d")
-        self._earliest = array("d")
-        self._read = array("d")
-        self._kept: list[tuple[float, Receipts]] = []  # with the latest time of each lot
+        self._rows = bytearray()
+        self._lots = 0  # so far
+        self._kept: list[Lot] = []
 
     def __len__(self) -> int:
         """How many receipts there were so far, whether they are kept or not."""
-        return self._taken + len(self._receiver)
+        return self._taken + self.waiting
 
     @property
     def waiting(self) -> int:
         """How many have not been taken."""
-        return len(self._receiver)
+        return len(self._rows) // ROW.size
 
     @property
-    def append(self) -> ReceiptColumns:
-        """Append a receipt to the columns."""
-        return ReceiptColumns(
-            self._receiver.append, self._board.append, self._time.append, self._earliest.append, self._read.append
-        )
+    def append(self) -> Callable[[bytes], None]:
+        """Append the row of a receipt."""
+        return self._rows.extend
 
     def take(self) -> Taken:
-        """Empty the columns; returns the receipts since the last call."""
-        taken = Taken(
-            np.array(self._receiver, np.int64), np.array(self._board, np.int64),
-            *(np.array(column, np.float64) for column in (self._time, self._earliest, self._read)),
-        )  # fmt: skip
-        for column in (self._receiver, self._board, self._time, self._earliest, self._read):
-            del column[:]
-        self._taken += len(taken.receiver)
-        return taken
+        """Empty the log; returns the receipts since the last call."""
+        rows = np.frombuffer(bytes(self._rows), _COLUMNS)
+        self._rows.clear()
+        self._taken += len(rows)
+        return Taken(*(rows[name].copy() for name in Taken._fields))
 
     def keep(self, receipts: Receipts) -> None:
         """Remember these, at least one, until `forget`."""
-        self._kept.append((float(receipts.time.max()), receipts))
+        self._kept.append(Lot(self._lots, receipts))
+        self._lots += 1
 
-    def kept_since(self, earliest: float) -> Receipts:
-        """The kept receipts of that time and later, and perhaps some before."""
-        lots = [lot for latest, lot in self._kept if latest >= earliest]
-        return Receipts(
-            np.concatenate([NO_INTS, *(lot.receiver for lot in lots)]),
-            np.concatenate([NO_INTS, *(lot.version for lot in lots)]),
-            np.concatenate([NO_INTS, *(lot.epoch for lot in lots)]),
-            np.concatenate([NO_FLOATS, *(lot.time for lot in lots)]),
-            np.concatenate([NO_FLOATS, *(lot.earliest for lot in lots)]),
-        )
+    def kept_since(self, earliest: float) -> list[Lot]:
+        """The lots with receipts of that time or later, in their order."""
+        return [lot for lot in self._kept if lot.latest >= earliest]
 
     def forget(self, before: float) -> None:
         """Drop the lots that are wholly before that time."""
-        self._kept = [(latest, lot) for latest, lot in self._kept if latest >= before]
+        self._kept = self.kept_since(before)

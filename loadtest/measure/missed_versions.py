@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadtest.measure.board_receipts import Receipts
 from loadtest.measure.board_spread import NO_INTS, Bools, Ints
+from loadtest.measure.receipt_lot import Receipts
 from loadtest.measure.run_totals import Counts
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from loadtest.measure.board_receipts import ReceiptLog, Receipts
+from loadtest.measure.board_receipts import ReceiptLog
 from loadtest.measure.board_spread import NO_FLOATS, NO_INTS, Floats, Ints
 from loadtest.measure.missed_versions import Reach
+from loadtest.measure.receipt_lot import NEWEST, Lot
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.sent_updates import PATIENCE, Relief, Update, Updates
 
-_VERSION_BITS: Final = 40
+PAIRS_AT_ONCE: Final = 8_192  # about a millisecond of work
 
 
 class Screens(NamedTuple):
@@ -47,50 +48,89 @@ NO_SCREENS: Final = Screens(NO_INTS, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS)
 NOTHING: Final = Found(NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_SCREENS)
 
 
-class _Arrived(NamedTuple):
-    """Pairs of one update: the row of the receipt that brought each, and when the update was sent and meant."""
+class _Hits(NamedTuple):
+    """Rows of a lot, each the first receipt of its receiver with the versions that were searched."""
 
+    lot: Lot
     row: Ints
-    sent: Floats
-    intended: Floats
 
 
-class _Index:
-    """Kept receipts, so that the first one of a receiver with a version is found."""
+class _Search:
+    """The first boards of some receivers with a version, and how far the same boards are those of other versions."""
 
-    def __init__(self, receipts: Receipts) -> None:
-        self.receipts = receipts
-        self._rows: dict[int, tuple[Ints, Ints]] = {}
-        # Not `np.unique`, whose first call loads a package and stops the loop for 20 ms. Epochs are numbered from 0.
-        for epoch in np.flatnonzero(np.bincount(receipts.epoch)).tolist():
-            rows = np.flatnonzero(receipts.epoch == epoch)
-            rows = rows[np.argsort(receipts.receiver[rows], kind="stable")]
-            # Sorted by receiver, then by arrival; within a receiver only what is newer than all before counts.
-            key = np.maximum.accumulate((receipts.receiver[rows] << _VERSION_BITS) | receipts.version[rows])
-            self._rows[epoch] = rows, key
+    def __init__(self, receivers: Ints, versions: Mapping[int, int], lots: Sequence[Lot]) -> None:
+        self.hits: list[_Hits] = []
+        self.rest = receivers  # those without such a board
+        self._receivers = receivers
+        self._epochs = versions.keys()
+        self._first_lot = lots[0].number if lots else NEWEST
+        self._above, self._up_to = -1, NEWEST
+        for lot in lots:
+            if not len(self.rest):
+                break
+            row, above, up_to = lot.first(self.rest, versions)
+            self._above, self._up_to = max(self._above, above), min(self._up_to, up_to)
+            came = row >= 0
+            if came.any():
+                self.hits.append(_Hits(lot, row[came]))
+                self.rest = self.rest[~came]
 
-    def first(self, receivers: Ints, versions: Mapping[int, int]) -> Ints:
-        """The row of the earliest receipt of each receiver that has one of the versions of epochs; -1 without one."""
-        found: Ints | None = None
-        for epoch, version in versions.items():
-            if epoch in self._rows:
-                first = self._first(receivers, epoch, version)
-                found = first if found is None else self._earlier(found, first)
-        return np.full(len(receivers), -1) if found is None else found
+    def finds(self, receivers: Ints, versions: Mapping[int, int], lots: Sequence[Lot]) -> bool:
+        """Whether a search for these would find the same.
 
-    def _first(self, receivers: Ints, epoch: int, version: int) -> Ints:
-        rows, key = self._rows[epoch]
-        place = np.searchsorted(key, (receivers << _VERSION_BITS) | version)
-        row = rows[np.minimum(place, len(rows) - 1)]
-        there = (place < len(rows)) & (self.receipts.receiver[row] == receivers)
-        first: Ints = np.where(there, row, -1)
-        return first
+        It may begin at a later lot: what came before cannot have brought them.
+        """
+        return (
+            versions.keys() == self._epochs
+            and all(self._above < version <= self._up_to for version in versions.values())
+            and (not lots or self._first_lot <= lots[0].number)
+            and np.array_equal(receivers, self._receivers)
+        )
 
-    def _earlier(self, one: Ints, other: Ints) -> Ints:
-        """Of each two rows that of the earlier receipt."""
-        time = np.append(self.receipts.time, np.inf)  # row -1
-        earlier: Ints = np.where(time[other] < time[one], other, one)
-        return earlier
+
+class _Peaks:
+    """Of each receipt that brought updates the largest bounds of their latencies."""
+
+    def __init__(self) -> None:
+        self._by_lot: dict[int, tuple[Lot, Floats]] = {}
+
+    def add(self, hits: _Hits, latencies: Sequence[Floats]) -> None:
+        """Each of these rows brought updates with these latencies: for each kind the largest of each row."""
+        lot, row = hits
+        _, peaks = self._by_lot.setdefault(lot.number, (lot, np.full((3, len(lot.receipts.receiver)), -np.inf)))
+        for peak, latency in zip(peaks, latencies, strict=True):
+            peak[row] = np.maximum(peak[row], latency)
+
+    def screens(self) -> Screens:
+        """The receipts, each once."""
+        found = NO_SCREENS
+        for lot, peaks in self._by_lot.values():
+            rows = np.flatnonzero(np.isfinite(peaks[0]))
+            found = found.joined(Screens(lot.receipts.receiver[rows], lot.receipts.time[rows], *peaks[:, rows]))
+        return found
+
+
+class _Waiting:
+    """An update's receivers whose board has not come, and which versions were searched in which lots."""
+
+    __slots__ = ("_searched", "receivers", "versions")
+
+    def __init__(self, receivers: Ints) -> None:
+        self.receivers = receivers
+        self.versions: dict[int, int] = {}
+        self._searched = -1
+
+    def unsearched(self, versions: Mapping[int, int], lots: Sequence[Lot]) -> Sequence[Lot]:
+        """The lots that are to be searched for these versions."""
+        if versions != self.versions:  # there was another answer
+            self.versions, self._searched = dict(versions), -1
+        return [lot for lot in lots if lot.number > self._searched]
+
+    def keep(self, rest: Ints, lots: Sequence[Lot]) -> None:
+        """Wait for the rest, after a search of these lots."""
+        self.receivers = rest
+        if lots:
+            self._searched = lots[-1].number
 
 
 class Pairs:
@@ -98,11 +138,11 @@ class Pairs:
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
-        self._open: dict[int, Ints] = {}
+        self._open: dict[int, _Waiting] = {}
 
     def __len__(self) -> int:
         """How many are open."""
-        return sum(map(len, self._open.values()))
+        return sum(len(waiting.receivers) for waiting in self._open.values())
 
     @property
     def updates(self) -> list[int]:
@@ -111,41 +151,59 @@ class Pairs:
 
     def wait_for(self, receiver: int) -> bool:
         """Whether any of them waits for a board of this receiver."""
-        return any(bool((receivers == receiver).any()) for receivers in self._open.values())
+        return any(bool((waiting.receivers == receiver).any()) for waiting in self._open.values())
 
     def open(self, update: int, receivers: Ints) -> None:
         """The update is owed to these receivers."""
         self._counts.pairs_owed += len(receivers)
         if len(receivers):
-            self._open[update] = receivers
+            self._open[update] = _Waiting(receivers)
 
-    def match(self, updates: Updates, log: ReceiptLog, relief: Relief) -> Found:
-        """Find each pair's first board; keep the pairs that found none."""
+    def matching(self, updates: Updates, log: ReceiptLog, relief: Relief) -> Iterator[Found]:
+        """Find each pair's first board, some thousand pairs at a time; keep the pairs that found none."""
         if not self._open:
-            return NOTHING
+            return
         # No board brings an update before it was to be sent.
-        index = _Index(log.kept_since(min(updates[number].due for number in self._open)))
-        arrived = [self._match(number, updates[number], index) for number in list(self._open)]
-        row, sent, intended = (np.concatenate(column) for column in zip(*arrived, strict=True))
-        if not len(row):
-            return NOTHING
-        self._counts.pairs_received += len(row)
-        receipts = index.receipts
-        came, earliest = receipts.time[row], receipts.earliest[row]
-        latency, lower = came - intended, np.maximum(earliest - sent, 0.0)
-        relieved = np.maximum(lower - relief(sent, earliest), 0.0)
-        return Found(latency, lower, relieved, _screens(receipts, row, latency, lower, relieved))
+        lots = log.kept_since(min(updates[number].due for number in self._open))
+        peaks = _Peaks()
+        for search, found in self._searches(updates, lots):
+            for hits in search.hits:
+                step = max(PAIRS_AT_ONCE // len(hits.row), 1)
+                for first in range(0, len(found), step):
+                    yield self._found(hits, found[first : first + step], relief, peaks)
+        yield NOTHING._replace(screens=peaks.screens())
 
-    def _match(self, number: int, update: Update, index: _Index) -> _Arrived:
-        receivers = self._open[number]
-        row = index.first(receivers, update.versions)
-        came = row >= 0
-        if came.all():
-            del self._open[number]
-        else:
-            self._open[number] = receivers[~came]
-            row = row[came]
-        return _Arrived(row, np.full(len(row), update.sent), np.full(len(row), update.intended))
+    def _searches(self, updates: Updates, lots: Sequence[Lot]) -> Iterator[tuple[_Search, list[Update]]]:
+        """Search for all open pairs; yields each search with the updates that it is for."""
+        search: _Search | None = None
+        served: list[Update] = []
+        for number, waiting in list(self._open.items()):
+            update = updates[number]
+            unsearched = waiting.unsearched(update.versions, lots)
+            if search is None or not search.finds(waiting.receivers, update.versions, unsearched):
+                if search is not None:
+                    yield search, served
+                search, served = _Search(waiting.receivers, update.versions, unsearched), []
+            served.append(update)
+            if len(search.rest):
+                waiting.keep(search.rest, lots)
+            else:
+                del self._open[number]
+        if search is not None:
+            yield search, served
+
+    def _found(self, hits: _Hits, updates: Sequence[Update], relief: Relief, peaks: _Peaks) -> Found:
+        """The pairs of these updates with the receivers of these receipts."""
+        receipts = hits.lot.receipts
+        came, earliest = receipts.time[hits.row], receipts.earliest[hits.row]
+        intended, sent = np.array([(update.intended, update.sent) for update in updates]).T[:, :, np.newaxis]
+        latency, lower = came - intended, np.maximum(earliest - sent, 0.0)
+        taken = relief(sent, earliest)
+        relieved = np.maximum(lower - taken, 0.0) if taken.any() else lower
+        peaks.add(hits, [one.max(axis=0) for one in (latency, lower, relieved)])
+        self._counts.pairs_received += latency.size
+        flat = lower.ravel()
+        return Found(latency.ravel(), flat, flat if relieved is lower else relieved.ravel(), NO_SCREENS)
 
     def give_up(
         self, updates: Updates, reach: Reach, sure_since: Callable[[Ints], Floats], now: float, *, final: bool
@@ -156,7 +214,8 @@ class Pairs:
         the update was meant (`sure_since`), and nothing, if the pair proves nothing.
         """
         given_up = [NO_FLOATS]
-        for number, receivers in list(self._open.items()):
+        for number, waiting in list(self._open.items()):
+            receivers = waiting.receivers
             update = updates[number]
             assert update.answered is not None  # or it would have no pairs
             if not final and now - update.answered <= PATIENCE:
@@ -170,17 +229,6 @@ class Pairs:
             given_up.append(np.where(certain, np.inf, 0.0))
             del self._open[number]
         return np.concatenate(given_up)
-
-
-def _screens(receipts: Receipts, row: Ints, *latencies: Floats) -> Screens:
-    """The receipts of these rows, each once, with the largest of each kind of latency."""
-    ages = []
-    for latency in latencies:
-        age = np.full(len(receipts.receiver), -np.inf)
-        np.maximum.at(age, row, latency)
-        ages.append(age)
-    rows = np.flatnonzero(np.isfinite(ages[0]))
-    return Screens(receipts.receiver[rows], receipts.time[rows], *(age[rows] for age in ages))
 
 
 class AgePeaks:

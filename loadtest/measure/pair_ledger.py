@@ -28,7 +28,7 @@ The rules in full:
   (`version - updates` above what the receiver had last). A board with `updates` 0 – a snapshot, or the
   one after the service skipped a slow socket – shows the whole state and misses nothing.
 
-Nothing is computed per delivery: the reader appends five numbers, and now and then `resolve`
+Nothing is computed per delivery: the reader appends a row, and now and then `resolve`
 turns them into pairs in bulk. All times are seconds on one clock, the run's, but for stamps, which `resolve` shifts to
 it. No I/O, no clock of its own.
 """
@@ -36,16 +36,17 @@ it. No I/O, no clock of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from loadtest.measure.board_receipts import ReceiptColumns, ReceiptLog, Receipts
+from loadtest.measure.board_receipts import ROW, ReceiptLog
 from loadtest.measure.board_spread import NO_FLOATS, SETTLED, Arrivals, BoardHead, BoardTable, Bools, Floats
 from loadtest.measure.missed_versions import Reach
-from loadtest.measure.open_pairs import AgePeaks, Pairs
+from loadtest.measure.open_pairs import NO_SCREENS, AgePeaks, Pairs
 from loadtest.measure.participants import Participants
+from loadtest.measure.receipt_lot import Receipts
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.sent_updates import Relief, Update, Updates, no_relief
 from loadtest.measure.stamp_shift import NO_SHIFT, StampShift
@@ -57,7 +58,7 @@ def _nothing() -> Floats:
 
 @dataclass(slots=True)
 class Resolved:
-    """What became known in one call of `resolve`, of the measured time only; arrays in seconds.
+    """What became known in a call of `resolve` or a part of it, of the measured time only; arrays in seconds.
 
     Times are upper bounds, those of `…_lower` lower ones of the same events; infinite for what never happened. Those of
     `…_relieved` are the lower ones without the time in which others kept the service from a CPU.
@@ -81,6 +82,15 @@ class Resolved:
     inside: Floats = field(default_factory=_nothing)
     boards: int = 0
     board_updates: int = 0  # the `updates` of those boards
+
+    @classmethod
+    def joined(cls, parts: Iterable[Resolved]) -> Resolved:
+        """All of them together."""
+        whole = list(parts)
+        joined = cls(boards=sum(part.boards for part in whole), board_updates=sum(part.board_updates for part in whole))
+        for name in (one.name for one in fields(cls) if one.default_factory is _nothing):
+            setattr(joined, name, np.concatenate([getattr(part, name) for part in whole]))
+        return joined
 
 
 class Ledger:
@@ -214,16 +224,11 @@ class Ledger:
 
     def received(self, receiver: int, board: int, now: float, earliest: float | None = None) -> None:
         """The receiver read the board now, which had come not before `earliest` (0: unknown); without it, just then."""
-        log = self.log
-        log.receiver(receiver)
-        log.board(board)
-        log.time(now)
-        log.earliest(now if earliest is None else earliest)
-        log.read(now)
+        self.log(ROW.pack(receiver, board, now, now if earliest is None else earliest, now))
 
     @property
-    def log(self) -> ReceiptColumns:
-        """What `received` does, for a reader in a hurry."""
+    def log(self) -> Callable[[bytes], None]:
+        """What `received` does, for a reader in a hurry: append a `ROW`."""
         return self._receipts.append
 
     @property
@@ -253,77 +258,72 @@ class Ledger:
 
         `final`: what is still open then is lost.
         """
-        steps = self.resolving(now, shift, relief, final=final)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as ended:
-                resolved: Resolved = ended.value
-                return resolved
+        return Resolved.joined(self.resolving(now, shift, relief, final=final))
 
-    def resolving(
-        self, now: float, shift: StampShift, relief: Relief, *, final: bool
-    ) -> Generator[None, None, Resolved]:
-        """What `resolve` does, in steps, so that somebody who is in a hurry can have a turn between two of them."""
+    def resolving(self, now: float, shift: StampShift, relief: Relief, *, final: bool) -> Iterator[Resolved]:
+        """What `resolve` does, part by part, so that somebody who is in a hurry can have a turn between two of them."""
         self._shift = shift
-        resolved = Resolved()
-        self._close_receipts(now, resolved)
-        yield
-        self._close_boards(now, resolved, final=final)
+        yield self._close_receipts(now)
+        yield self._close_boards(now, final=final)
         for number, update in self._updates.release(now, final=final):
             self._pairs.open(number, self._participants.at(update.intended))
-        yield
-        found = self._pairs.match(self._updates, self._receipts, relief)
-        yield
+        screens = NO_SCREENS
+        for found in self._pairs.matching(self._updates, self._receipts, relief):
+            screens = screens.joined(found.screens)
+            yield Resolved(
+                latency=found.latency,
+                latency_lower=found.latency_lower,
+                latency_relieved=found.latency_relieved,
+            )
         given_up = self._pairs.give_up(self._updates, self._reach, self._participants.sure_since, now, final=final)
         # Nobody is sure to have seen an update of which nobody knows whether it counted.
         unknown = np.zeros(sum(len(self._participants.at(update.intended)) for update in self._updates.take_lost()))
-        never = np.full(len(given_up) + len(unknown), np.inf)
-        resolved.latency = np.concatenate([found.latency, never])
-        resolved.latency_lower = np.concatenate([found.latency_lower, given_up, unknown])
-        resolved.latency_relieved = np.concatenate([found.latency_relieved, given_up, unknown])
-        yield
-        resolved.age, resolved.age_lower, resolved.age_relieved = self._ages.add(found.screens, final=final)
-        delays = self._updates.take_delays(now, shift, relief)
-        resolved.ack, resolved.ack_lower, resolved.ack_relieved, resolved.send_lag = delays
-        yield
+        certain = np.concatenate([given_up, unknown])
+        yield Resolved(latency=np.full(len(certain), np.inf), latency_lower=certain, latency_relieved=certain)
+        age, age_lower, age_relieved = self._ages.add(screens, final=final)
+        yield Resolved(age=age, age_lower=age_lower, age_relieved=age_relieved)
+        ack, ack_lower, ack_relieved, send_lag = self._updates.take_delays(now, shift, relief)
+        yield Resolved(ack=ack, ack_lower=ack_lower, ack_relieved=ack_relieved, send_lag=send_lag)
         self._forget(now)
-        return resolved
 
     def _epoch(self, epoch: str) -> int:
         return self._epochs.setdefault(epoch, len(self._epochs))
 
-    def _close_receipts(self, now: float, resolved: Resolved) -> None:
+    def _close_receipts(self, now: float) -> Resolved:
         """Count what was received since the last call, and keep it for the pairs."""
         receiver, board, stamp, earliest_stamp, read = self._receipts.take()
         if not len(receiver):
-            return
+            return Resolved()
         version, epoch, floor = self._boards.look_up(board)
         time, earliest = self._shift.latest(stamp, now), self._shift.earliest(earliest_stamp)
         measured = (time >= self._updates.begins) & (time < self._ends)
-        resolved.receive_lag = np.maximum(read - stamp, 0.0)[measured] if self._shift.known else NO_FLOATS
         receipts = Receipts(receiver, version, epoch, time, earliest)
         self._receipts.keep(receipts)
         self._reach.count(receipts, floor, self._updates.begins)
         self._boards.note_arrivals(board, time, earliest)
         unknown = earliest == 0
         self._participants.doubt(receiver[unknown], time[unknown])
+        return Resolved(receive_lag=np.maximum(read - stamp, 0.0)[measured] if self._shift.known else NO_FLOATS)
 
-    def _close_boards(self, now: float, resolved: Resolved, *, final: bool) -> None:
+    def _close_boards(self, now: float, *, final: bool) -> Resolved:
         """Boards that have reached everyone by now: their spread, their size, their time in the service."""
         spans: list[Arrivals] = []
         inside: list[float] = []
+        updates = 0
         for board in self._boards.take_complete(math.inf if final else now - SETTLED):
             if not board.updates or board.arrivals.first < self._updates.begins:
                 continue  # a snapshot, a change of presence, or before the measured time
             spans.append(board.arrivals)
-            resolved.boards += 1
-            resolved.board_updates += board.updates
+            updates += board.updates
             if not math.isnan(board.inside):
                 inside.append(board.inside)
-        resolved.skew = np.array([one.skew for one in spans])
-        resolved.skew_lower = np.array([one.skew_lower for one in spans])
-        resolved.inside = np.array(inside)
+        return Resolved(
+            skew=np.array([one.skew for one in spans]),
+            skew_lower=np.array([one.skew_lower for one in spans]),
+            inside=np.array(inside),
+            boards=len(spans),
+            board_updates=updates,
+        )
 
     def _forget(self, now: float) -> None:
         """Drop what no pair can need any more, so that the books stay small however long the run is."""

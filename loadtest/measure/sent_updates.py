@@ -14,15 +14,16 @@ from loadtest.measure.board_spread import Floats
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.stamp_shift import StampShift
 
-# Given the begins and ends of spans: at most how many seconds of each the service waited for a CPU because of others.
+# Given the begins and ends of spans, in shapes that broadcast: at most how many seconds of each others kept the service
+# from a CPU.
 Relief = Callable[[Floats, Floats], Floats]
 
 PATIENCE: Final = 30.0  # seconds until a pair counts as lost, or an answer as missing
 
 
-def no_relief(begin: Floats, _end: Floats) -> Floats:
+def no_relief(_begin: Floats, _end: Floats) -> Floats:
     """Nothing is known of others."""
-    return np.zeros(len(begin))
+    return np.zeros(1)
 
 
 @dataclass(slots=True)

@@ -1,13 +1,14 @@
 """What all sockets of a process receive, on its way into the ledger.
 
 Most boards are the same text as the one before, sent to the next receiver: those cost one comparison
-and five appends. Only a text that was not seen lately is parsed.
+and a row. Only a text that was not seen lately is parsed.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import struct
 from typing import Final
 
 from loadtest.measure.board_spread import BoardHead
@@ -19,6 +20,7 @@ TYPE_AT: Final = len('{"type":"')
 BOARD, RANK, ERROR = b"lue"
 
 _HEAD_SIZE: Final = 128  # bytes of a board within which its version, epoch and time of sending tell it from others
+_FIRST = struct.Struct(f"{_HEAD_SIZE}s")
 _HEAD = re.compile(
     rb'\{"type":"leaderboard-update","data":\{"version":(\d+),"updates":(\d+),"epoch":"([^"\\]*)",'
     rb'"sentAt":([0-9.eE+]+),"oldestAt":(null|[0-9.eE+]+)'
@@ -27,10 +29,10 @@ _REMEMBERED_HEADS: Final = 1024
 
 
 class Inbox:
-    """Logs boards by number. `head` and `number` are those of the last board, `log_…` append to one column each."""
+    """Logs boards by number. `head` and `number` are those of the last board, `log` appends a `ROW` to the ledger's."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.log_receiver, self.log_board, self.log_time, self.log_earliest, self.log_reading = ledger.log
+        self.log = ledger.log
         self.others = 0  # frames that were no board
         self.head, self.number = b"-", -1
         self._enter_board = ledger.board
@@ -39,7 +41,8 @@ class Inbox:
 
     def see(self, data: bytearray, start: int, stop: int) -> int:
         """The ledger's number for a board that is another one than the last."""
-        key = bytes(data[start : min(start + _HEAD_SIZE, stop)])
+        whole = stop - start >= _HEAD_SIZE
+        (key,) = _FIRST.unpack_from(data, start) if whole else (bytes(data[start:stop]),)
         number = self._heads.get(key)
         if number is None:
             number = self._older_heads.get(key)

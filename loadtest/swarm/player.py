@@ -16,6 +16,7 @@ from typing import Any, Final
 import gevent
 import gevent.event
 
+from loadtest.measure.board_receipts import ROW
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Tally
 from loadtest.plan.scenarios import Break, Role, Scenario
@@ -31,6 +32,7 @@ JOIN_TIMEOUT: Final = 15.0  # seconds
 HELLO: Final = 1 << 62  # the number of the message that joins, beside those of updates
 LATEST_SENDER: Final = 1.0  # seconds by which a generator that is fit for judgement may send an update late
 _RNG: Final = random.Random()
+_row: Final = ROW.pack
 
 OnRequest = Callable[[str, float, int, Exception | None], None]
 
@@ -299,24 +301,22 @@ class Player:
     # Called by the event loop: nothing here may block
 
     def _text(self, data: bytearray, start: int, stop: int) -> None:
-        """The hot path: a board costs a comparison and five numbers."""
+        """The hot path: a board costs a comparison and a row."""
         inbox, socket = self._inbox, self._socket
         assert socket is not None
         if data.startswith(inbox.head, start):
-            inbox.log_board(inbox.number)
+            number = inbox.number
         else:
             kind = data[start + TYPE_AT] if stop - start > TYPE_AT else 0
             if kind != BOARD:
                 self._other(kind, data, start, stop)
                 return
-            inbox.log_board(inbox.see(data, start, stop))
-        inbox.log_receiver(self.seat)
-        inbox.log_time(socket.arrived_at)
-        inbox.log_earliest(socket.earliest_at)
-        inbox.log_reading(socket.read_at)
+            number = inbox.see(data, start, stop)
+        read = socket.read_at
+        inbox.log(_row(self.seat, number, socket.arrived_at, socket.earliest_at, read))
         if not self.takes_part and self.persona.role is Role.WATCHES:
             self._note_reply()  # a watcher is answered by a board
-        if self._due.next_at <= socket.read_at:
+        if self._due.next_at <= read:
             self._due.send_due(self._clock.now())
 
     def _other(self, kind: int, data: bytearray, start: int, stop: int) -> None:

@@ -21,7 +21,8 @@ from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.stamp_clock import StampClock
 
-HISTOGRAMS_AT_ONCE: Final = 4
+AT_A_TIME: Final = 0.010  # seconds, after which what has come is received; the kernel has stamped it
+A_MOMENT: Final = 1e-6  # seconds; gevent's sleep of none lets greenlets run, but nothing be received
 RESOLVED: Final = tuple(field.name for field in fields(Resolved) if field.name in HISTOGRAMS)
 
 
@@ -48,7 +49,7 @@ class Seconds:
     """Moves what the ledger and the lags have gathered into the second that is open and into the totals.
 
     `name` is the generator process, `waiting` are the processes whose waiting for a CPU is known, that of the service
-    as `SERVICE`; `counters` reads what was counted so far.
+    as `SERVICE`; `counters` reads what was counted so far, `send_due` sends the scores that are due by now.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Seconds:
         waiting: Mapping[str, CpuWaiting],
         loop_lags: array[float],
         counters: Callable[[], Counters],
+        send_due: Callable[[float], None],
     ) -> None:
         self._name = name
         self._clock = clock
@@ -73,6 +75,7 @@ class Seconds:
         self._waiting = waiting
         self._loop_lags = loop_lags
         self._counters = counters
+        self._send_due = send_due
         self._turn = RLock()  # between two steps somebody else may want to absorb
         self._open = Second(0, "")
         self._last_at = 0
@@ -106,38 +109,37 @@ class Seconds:
     def absorb(self, *, final: bool = False) -> None:
         """Take from the ledger what became known, into the totals and the second that is open; often is cheaper.
 
-        Between the steps the event loop has its turn: a score that is due must not wait for all of them.
+        A score that is due does not wait for all of it: between two parts, of a millisecond each, it is sent.
         """
         with self._turn:
-            now = self._clock.now()
+            began = now = self._clock.now()
             relief = self._waiting[SERVICE].within if SERVICE in self._waiting else no_relief
-            steps = self._ledger.resolving(now, self._stamps.read(), relief, final=final)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as ended:
-                    self._add(ended.value)
-                    return
-                gevent.sleep(0)
+            for part in self._ledger.resolving(now, self._stamps.read(), relief, final=final):
+                self._add(part)
+                passed = self._clock.now()
+                self._send_due(passed)
+                if passed - began > AT_A_TIME:
+                    gevent.sleep(A_MOMENT)
+                    began = self._clock.now()
 
-    def _add(self, resolved: Resolved) -> None:
+    def _add(self, part: Resolved) -> None:
         loop = np.array(self._loop_lags)
         del self._loop_lags[:]
         self._tally.loop_lag.record(loop)
         # For the line all three kinds of lag together; the totals have each of them.
-        self._open.lag.record(np.concatenate([resolved.send_lag, resolved.receive_lag, loop]))
-        for number, name in enumerate(RESOLVED):
-            values = getattr(resolved, name)
+        self._open.lag.record(np.concatenate([part.send_lag, part.receive_lag, loop]))
+        counted: dict[int, Histogram] = {}  # nothing to be relieved of: the same array twice
+        for name in RESOLVED:
+            values = getattr(part, name)
             if not len(values):
                 continue
-            counted = Histogram(values)
-            getattr(self._tally, name).merge(counted)
+            if id(values) not in counted:
+                counted[id(values)] = Histogram(values)
+            getattr(self._tally, name).merge(counted[id(values)])
             if name in COURSES or name in JUDGED_COURSES:
-                getattr(self._open, name).merge(counted)
-            if number % HISTOGRAMS_AT_ONCE == 0:
-                gevent.sleep(0)
-        self._tally.boards += resolved.boards
-        self._tally.board_updates += resolved.board_updates
+                getattr(self._open, name).merge(counted[id(values)])
+        self._tally.boards += part.boards
+        self._tally.board_updates += part.board_updates
 
     def _add_waiting(self, begin: float, end: float) -> None:
         """Add what each process waited in this measured span to the totals."""

@@ -97,6 +97,7 @@ class Swarm:
             waiting=self._waiting,
             loop_lags=self._probe.lags,
             counters=self._counters,
+            send_due=self._due.send_due,
         )
 
     def player(self) -> Player:

@@ -7,6 +7,7 @@ frames, frames split across reads – is supported, but may cost more. No I/O he
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 MAX_SIZE = 16 * 1024 * 1024  # bytes per message; a larger one counts as a broken stream
@@ -15,6 +16,8 @@ OnText = Callable[[bytearray, int, int], None]
 OnControl = Callable[[int, bytes], None]
 
 _CONTINUATION, _TEXT, _BINARY = 0, 1, 2
+_HEAD = struct.Struct("!HH")  # first two bytes of a frame, and the length of 16 bits that may follow
+_BOARD = 0x81 << 8 | 126  # a whole text message with such a length
 CLOSE, PING, PONG = 8, 9, 10
 
 
@@ -45,22 +48,28 @@ class FrameReader:
 
     def feed(self, data: bytearray, end: int) -> None:
         """Take the first `end` bytes of `data`. Raises `BrokenStream`; after that, feed no more."""
-        # One board and no more is the most frequent read by far: text, whole, of 126 to 65,535 bytes.
-        whole = end > 4 and data[0] == 0x81 and data[1] == 126 and (data[2] << 8 | data[3]) + 4 == end
-        if whole and not self._rest and self._fragments is None:
-            self.last = True
-            self._on_text(data, 4, end)
-        else:
-            self._walk(data, end)
+        at = 0
+        if not self._rest and self._fragments is None:
+            # Nearly all that is read are boards: whole text of 126 to 65,535 bytes.
+            while end - at > _HEAD.size:
+                kind, size = _HEAD.unpack_from(data, at)
+                start = at + 4
+                stop = start + size
+                if kind != _BOARD or stop > end:
+                    break
+                self.last = stop == end
+                self._on_text(data, start, stop)
+                at = stop
+        if at < end:
+            self._walk(data, at, end)
 
-    def _walk(self, data: bytearray, end: int) -> None:
+    def _walk(self, data: bytearray, at: int, end: int) -> None:
         """Take any number of frames, the first and last of which may not be whole."""
         if self._rest:
-            self._rest += data[:end]
+            self._rest += data[at:end]
             data, self._rest = self._rest, bytearray()
-            end = len(data)
+            at, end = 0, len(data)
         on_text = self._on_text
-        at = 0
         while end - at >= 2:
             size = data[at + 1]
             start = at + 2

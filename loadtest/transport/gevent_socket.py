@@ -42,6 +42,7 @@ from loadtest.transport.frames import CLOSE, PING, BrokenStream, FrameReader, On
 
 _SO_TIMESTAMPNS: Final = getattr(sockets, "SO_TIMESTAMPNS", 35 if sys.platform == "linux" else None)
 _STAMP = struct.Struct("@qq")  # a 64-bit kernel's timespec
+_now, _stamp = time.time, _STAMP.unpack  # at hand for the hot path
 _ANCILLARY: Final = sockets.CMSG_SPACE(_STAMP.size) if hasattr(sockets, "CMSG_SPACE") else 0
 _SIZE: Final = 256 * 1024
 _BUFFER = bytearray(_SIZE)
@@ -153,7 +154,7 @@ class Socket:
 
     def _receive(self) -> None:
         """The hot path: read everything the socket holds, in one call."""
-        before = time.time()  # what is not in this read comes later
+        before = _now()  # what is not in this read comes later
         ancillary: Any = ()
         try:
             if self.stamped:
@@ -168,17 +169,19 @@ class Socket:
             self._end(_ABNORMAL)
             return
         self.bytes_received += size
-        self._earliest_of_others = self._earliest_of_last = self._emptied_at
-        if ancillary:
-            seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
-            self.read_at, self.arrived_at = before, seconds + nanoseconds * 1e-9
-            if self._tls is None:
-                self._earliest_of_last = self.arrived_at
-        else:
-            self.read_at = self.arrived_at = time.time()
-        if size > self._half_full or before - self.arrived_at > _LATE:
-            self._earliest_of_others = self._earliest_of_last = 0.0
+        earliest = earliest_of_last = self._emptied_at
         self._emptied_at = before if size < _SIZE else 0.0
+        if ancillary:
+            seconds, nanoseconds = _stamp(ancillary[0][2])
+            arrived = seconds + nanoseconds * 1e-9
+            self.read_at, self.arrived_at = before, arrived
+            if self._tls is None:
+                earliest_of_last = arrived
+        else:
+            self.read_at = self.arrived_at = arrived = _now()
+        if size > self._half_full or before - arrived > _LATE:
+            earliest = earliest_of_last = 0.0
+        self._earliest_of_others, self._earliest_of_last = earliest, earliest_of_last
         if self._tls is not None:
             self._take_encrypted(size)
             return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadtest.measure.board_receipts import ReceiptLog, Receipts
+from loadtest.measure.board_receipts import ROW, ReceiptLog
+from loadtest.measure.receipt_lot import Receipts
 
 
 def lot(*rows: tuple[int, int, int, float]) -> Receipts:
@@ -14,28 +15,32 @@ def lot(*rows: tuple[int, int, int, float]) -> Receipts:
 
 
 def test_receipts_are_taken_once_and_stay_counted() -> None:
-    """`take` gives the rows in their order and empties the columns; a function got before still appends."""
+    """`take` gives the rows in their order and empties the log; a function got before still appends."""
     log = ReceiptLog()
     append = log.append
     for row in ((3, 7, 1.5, 1.0, 2.0), (1, 7, 1.25, 0.0, 2.5)):
-        for column, value in zip(append, row, strict=True):
-            column(value)
+        append(ROW.pack(*row))
+    assert log.waiting == 2
     assert [column.tolist() for column in log.take()] == [[3, 1], [7, 7], [1.5, 1.25], [1.0, 0.0], [2.0, 2.5]]
     assert [column.tolist() for column in log.take()] == [[]] * 5
-    for column, value in zip(append, (2, 8, 2.0, 2.0, 2.0), strict=True):
-        column(value)
+    append(ROW.pack(2, 8, 2.0, 2.0, 2.0))
     assert (len(log), [column.tolist() for column in log.take()]) == (3, [[2], [8], [2.0], [2.0], [2.0]])
 
 
-def test_kept_receipts_are_joined_and_forgotten_by_lots() -> None:
+def kept(log: ReceiptLog, since: float) -> list[tuple[int, list[float]]]:
+    return [(lot.number, lot.receipts.time.tolist()) for lot in log.kept_since(since)]
+
+
+def test_receipts_are_kept_and_forgotten_by_lots() -> None:
     """A lot is there as long as its latest receipt is asked for, and gone when that is too old."""
     log = ReceiptLog()
     log.keep(lot((0, 1, 0, 1.0), (1, 1, 0, 3.0)))
     log.keep(lot((0, 2, 0, 5.0)))
-    assert log.kept_since(3.0).time.tolist() == [1.0, 3.0, 5.0]
-    assert log.kept_since(3.0).earliest.tolist() == [0.75, 2.75, 4.75]
-    assert log.kept_since(3.1).version.tolist() == [2]
+    assert kept(log, 3.0) == [(0, [1.0, 3.0]), (1, [5.0])]
+    assert kept(log, 3.1) == [(1, [5.0])]
     log.forget(before=3.1)
-    assert log.kept_since(0.0).receiver.tolist() == [0]
+    assert kept(log, 0.0) == [(1, [5.0])]
+    log.keep(lot((0, 3, 0, 5.5)))
+    assert kept(log, 5.1) == [(2, [5.5])]
     log.forget(before=6.0)
-    assert log.kept_since(0.0).time.tolist() == []
+    assert kept(log, 0.0) == []

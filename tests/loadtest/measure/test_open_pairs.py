@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from loadtest.measure.board_receipts import ReceiptLog, Receipts
+from loadtest.measure.board_receipts import ReceiptLog
 from loadtest.measure.board_spread import Floats, Ints
 from loadtest.measure.missed_versions import Reach
 from loadtest.measure.open_pairs import NO_SCREENS, AgePeaks, Pairs, Screens
+from loadtest.measure.receipt_lot import Receipts
 from loadtest.measure.run_totals import Counts
 from loadtest.measure.sent_updates import PATIENCE, Update, Updates
 
@@ -49,11 +50,14 @@ class Books:
 
     def match(self) -> list[tuple[int, float, float, float, float]]:
         """(receiver, time, latency, its lower bound, that without others) of the pairs whose board came."""
-        found = self.pairs.match(self.updates, self.log, lambda begin, _: np.full(len(begin), 0.25))
+        parts = list(self.pairs.matching(self.updates, self.log, lambda begin, end: np.full_like(begin - end, 0.25)))
+        if not parts:
+            return []
+        *latencies, screens = zip(*parts, strict=True)
         # Each of these boards brings one update.
-        for ages, latencies in zip(found.screens[2:], found[:3], strict=True):
-            assert sorted(ages) == sorted(latencies)
-        return list(zip(*(column.tolist() for column in found.screens), strict=True))
+        for ages, found in zip(screens[-1][2:], latencies, strict=True):
+            assert sorted(ages) == sorted(np.concatenate(found))
+        return list(zip(*(column.tolist() for column in screens[-1]), strict=True))
 
 
 @pytest.fixture

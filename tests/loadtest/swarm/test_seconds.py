@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from dataclasses import replace
+from typing import Protocol
 
+import gevent
 import pytest
 
 from loadtest.measure.board_spread import BoardHead
+from loadtest.measure.open_pairs import PAIRS_AT_ONCE
 from loadtest.measure.pair_ledger import Ledger
 from loadtest.measure.run_totals import Second, Tally
 from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
-from loadtest.swarm.seconds import Counters, Seconds
+from loadtest.swarm.seconds import AT_A_TIME, Counters, Seconds
 from loadtest.swarm.stamp_clock import StampClock
+
+
+class Time(Protocol):
+    """Moves by hand."""
+
+    now: float
 
 
 class Process:
     """One generator process: its books, and the `Seconds` that are read from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, time: Time) -> None:
+        self._time = time
         self.clock, self.ledger, self.tally = RunClock(), Ledger(), Tally()
         self.loop_lags, self.absences = array("d"), Absences()
         self.counters = Counters()
+        self.takes = 0.0  # seconds that each part of an absorption takes
+        self.turns: list[float] = []  # when scores had their turn
         self.seconds = Seconds(
             "generator 3", clock=self.clock, ledger=self.ledger, tally=self.tally,
             stamps=StampClock(self.clock, lambda: None), absences=self.absences, waiting={}, loop_lags=self.loop_lags,
-            counters=lambda: self.counters,
+            counters=lambda: self.counters, send_due=self.sent_due,
         )  # fmt: skip
         self.ledger.enter(0, 0.0)
+
+    def sent_due(self, now: float) -> None:
+        """Scores have their turn after a part."""
+        self.turns.append(now)
+        self._time.now += self.takes
 
     def start(self) -> None:
         self.clock.start(warm_up=0.0, measure=3.0)
@@ -45,7 +63,7 @@ class Process:
 
 @pytest.fixture
 def process(standing_time) -> Process:
-    return Process()
+    return Process(standing_time)
 
 
 def test_growth_is_written_by_name() -> None:
@@ -88,6 +106,42 @@ def test_absorbing_often_gives_the_same_second(process, standing_time) -> None:
         process.seconds.absorb()
     standing_time.now = 1001.0
     assert process.seconds.close(players=1).latency.count == process.tally.latency.count == 1
+
+
+def test_scores_have_their_turn_while_pairs_are_resolved(process) -> None:
+    """However many pairs there are: between two parts of some thousand, what is due is sent."""
+    process.start()
+    for receiver in range(1, 1000):
+        process.ledger.enter(receiver, 0.0)
+    for number in range(100):
+        process.update(number, 1000.1, shown_after=0.05)
+    board = process.ledger.board(BoardHead(100, 1, "e", 1e6, None))
+    for receiver in range(1, 1000):
+        process.ledger.received(receiver, board, 1000.2)
+    process.seconds.absorb()
+    assert process.tally.latency.count == 100_000
+    assert len(process.turns) > 100_000 / PAIRS_AT_ONCE
+
+
+def test_boards_are_received_while_pairs_are_resolved(process) -> None:
+    """An absorption that takes long lets the event loop read, not only greenlets run."""
+    process.start()
+    process.takes = AT_A_TIME
+    for number in range(10):
+        process.update(number, 1000.1, shown_after=0.05)
+    reading, writing = os.pipe()
+    received: list[int] = []
+    watcher = gevent.get_hub().loop.io(reading, 1)
+    watcher.start(lambda: received.append(len(os.read(reading, 1))))
+    try:
+        os.write(writing, b"b")
+        process.seconds.absorb()
+        assert received == [1]
+    finally:
+        watcher.stop()
+        watcher.close()
+        os.close(reading)
+        os.close(writing)
 
 
 def test_no_two_seconds_are_the_same_one(process, standing_time) -> None:
