@@ -28,12 +28,13 @@ from typing import Any, Final, cast
 import gevent
 import gevent.event
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import HEARTBEAT_DEAD_INTERNAL, STATE_MISSING, MasterRunner, WorkerRunner
 
 from loadtest import access
 from loadtest.judge.gates import MOMENT, Judgement, cut_short, judge
 from loadtest.load.locust_stats import LocustStats
-from loadtest.load.machine_and_versions import this_environment
+from loadtest.load.machine_and_versions import this_environment, this_system
+from loadtest.load.silent_workers import LOST_AFTER, SilentWorkers
 from loadtest.measure.cpu_waiting import NOTABLE, in_words
 from loadtest.measure.metrics import lower_bounds, metrics, relieved_bounds
 from loadtest.measure.resource_usage import Meter
@@ -50,9 +51,12 @@ CONNECT_PATIENCE: Final = 30.0  # seconds beyond the time that spawning takes
 GATHER_PATIENCE: Final = 40.0  # seconds that workers may take to settle and report
 SLICES: Final = 10  # of a second, in which it is read who waited for a CPU
 BACKLOG: Final = 10_000  # boards and pairs, that are resolved before the second ends: more would hold up the loop
-SPEC_OPTION: Final = "run_spec"  # of the options that Locust hands from the master to its workers
+# Of the options that Locust hands from the master to its workers:
+SPEC_OPTION: Final = "run_spec"
+SYSTEM_OPTION: Final = "run_system"  # whose process ids are those of the spec
 LATE_START: Final = 1.0  # seconds by which a worker may begin later than the master
 LATEST_REPORT: Final = 6.0  # seconds for which a second waits for a process that has not reported it
+assert LOST_AFTER < -HEARTBEAT_DEAD_INTERNAL  # heartbeats, one a second
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class _LedRun:
     spec: RunSpec
     facts: dict[str, Any]
     file: RunFile
+    silent: SilentWorkers
     began: float = field(default_factory=time.monotonic)
     joined: dict[str, int] = field(default_factory=dict)  # worker → players, those included that were refused for good
     seconds: dict[int, Second] = field(default_factory=dict)
@@ -129,6 +134,8 @@ class Coordinator:
             if given is None:  # the leader was refused, and is about to end
                 return
             spec = RunSpec.from_dict(given)
+            if getattr(self._options, SYSTEM_OPTION, None) != this_system():
+                spec = replace(spec, service_pid=0)  # here it is another process
             access.use(spec.headers, spec.ca_file, spec.player_secret)
         else:
             spec = self._spec()
@@ -137,7 +144,8 @@ class Coordinator:
         self._finishing.clear()
         if self._is_master:
             # Locust hands the master's options to its workers, also to one that comes later.
-            self.environment.parsed_options = Namespace(**{**vars(self._options), SPEC_OPTION: spec.to_dict()})
+            handed = {SPEC_OPTION: spec.to_dict(), SYSTEM_OPTION: this_system()}
+            self.environment.parsed_options = Namespace(**{**vars(self._options), **handed})
         else:
             self.swarm = Swarm(
                 urls=spec.urls,
@@ -230,8 +238,7 @@ class Coordinator:
         self.lower = lower_bounds(tally)
         self._run = None
         short = self._cut_short(run, tally.seconds, ended - run.began)
-        if self._is_master and len(run.tallies) < len(run.joined):
-            short.append(f"{len(run.joined) - len(run.tallies)} generator processes did not report their totals")
+        short += [f"{self._generator(worker)} did not report its totals" for worker in run.joined.keys() - run.tallies]
         self.judgement = judge(
             named, run.spec.parsed_gates(), wrong=tally.wrong, lower=self.lower, relieved=relieved_bounds(tally),
             waited=in_words(tally.waited, NOTABLE), short=short,
@@ -248,8 +255,10 @@ class Coordinator:
         run_time = float(self._options.run_time or 0)
         left = run_time - lasted
         if run.spec.duration:
-            over = run_time and left <= MOMENT
-            return cut_short(measured, run.spec.duration, "--run-time ended the run" if over else "interrupted")
+            by = "--run-time ended the run" if run_time and left <= MOMENT else "interrupted"
+            if run.silent.lost(time.monotonic()):
+                by = "a generator was lost"
+            return cut_short(measured, run.spec.duration, by)
         # Without --measure it would have measured until --run-time.
         return cut_short(measured, measured + left if left > MOMENT else None)
 
@@ -273,8 +282,11 @@ class Coordinator:
             raise
         self.so_far = Second(0, "")
         pids = {0: spec.service_pid or None}
-        run = _LedRun(spec, facts, file, meters=[Meter(url, pids.get(number)) for number, url in enumerate(spec.urls)])
+        meters = [Meter(url, pids.get(number)) for number, url in enumerate(spec.urls)]
+        run = _LedRun(spec, facts, file, SilentWorkers(self._missing), meters=meters)
         run.greenlets = [gevent.spawn(self._direct, run), gevent.spawn(self._watch_service, run)]
+        if self._is_master:
+            run.greenlets.append(gevent.spawn(self._watch_workers, run))
         return run
 
     def _direct(self, run: _LedRun) -> None:
@@ -299,10 +311,13 @@ class Coordinator:
         if spec.duration:
             # Workers begin a moment later and end by their own clocks.
             gevent.sleep(spec.warm_up + spec.duration + (LATE_START if self._is_master else 0.0))
-            if self.headless:
-                self._runner.quit()
-            else:
-                self._runner.stop()
+            self._end_test()
+
+    def _end_test(self) -> None:
+        if self.headless:
+            self._runner.quit()
+        else:
+            self._runner.stop()
 
     def _mark_faults(self, run: _LedRun, origin: float) -> None:
         for offset, what in scenario_of(run.spec).faults():
@@ -347,10 +362,28 @@ class Coordinator:
             run.file.second(second)
             self._say(progress(second))
 
+    def _generator(self, worker: str) -> str:
+        return f"generator {self._runner.get_worker_index(worker)}"
+
+    def _missing(self) -> set[str]:
+        return {worker.id for worker in self._runner.clients.all if worker.state == STATE_MISSING}
+
     def _gather(self, run: _LedRun) -> None:
         ends = time.monotonic() + GATHER_PATIENCE
-        while len(run.tallies) < len(run.joined) and time.monotonic() < ends:
+        while run.joined.keys() - run.tallies - run.silent.lost(time.monotonic()) and time.monotonic() < ends:
             gevent.sleep(0.02)
+
+    def _watch_workers(self, run: _LedRun) -> None:
+        """Tell of workers that fall silent; without one of them the run cannot be judged, so it ends."""
+        while True:
+            gevent.sleep(0.5)
+            for worker, what in run.silent.look(time.monotonic()):
+                # Its id has the name of its machine, which is nothing for a file.
+                run.file.mark(time.time(), f"{self._generator(worker)} {what}")
+                self._say(f"{self._generator(worker)} ({worker}) {what}")
+            if run.silent.lost(time.monotonic()):
+                self._end_test()
+                return
 
     # What workers say, and what they are told
 
