@@ -1,6 +1,6 @@
 """Every figure of a run that has a name, each as one row of one table: `METRICS`.
 
-Gates, reports, Locust's tab, comparisons, the notebooks and the table in docs/measuring.md read the rows, so adding a
+Gates, reports, Locust's tab, comparisons, the notebooks and the table in docs/run-file.md read the rows, so adding a
 metric is one row here. A row's `value` is computed from the totals of the run and the number of players asked for.
 What the totals do not hold yet is a new field of `run_totals.Counts`, which merges and reaches the file by itself,
 counted by one of the parts of the ledger.
@@ -291,7 +291,7 @@ def headlines(values: Mapping[str, float | None], lower: Mapping[str, float] | N
 
 
 def markdown() -> str:
-    """The table for docs/measuring.md; the statistics of a family share a line."""
+    """The table for docs/run-file.md; the statistics of a family share a line."""
     lines = ["| metric | unit | better | what |", "|---|---|---|---|"]
     for family in FAMILIES:
         rows = [one for one in _ROWS if one.family == family]

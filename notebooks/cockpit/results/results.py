@@ -67,7 +67,7 @@ class FinishedRun:
 
     @property
     def metrics(self) -> Mapping[str, float | None]:
-        """What it measured, by the names of docs/measuring.md; times in seconds."""
+        """What it measured, by the names of docs/run-file.md; times in seconds."""
         return {} if self.result is None else self.result["metrics"]
 
     @property

@@ -1,7 +1,7 @@
 """What a run of the load test has measured so far, as pure data.
 
 Law of the file: no clock, no asyncio, no widget. Lines of a run's file come in
-(docs/measuring.md has their fields), times are Unix seconds. Every buffer is a ring or of a fixed
+(docs/run-file.md has their fields), times are Unix seconds. Every buffer is a ring or of a fixed
 size: a run of an hour takes as much memory as one of ten minutes.
 """
 

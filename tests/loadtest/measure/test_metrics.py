@@ -32,7 +32,7 @@ from loadtest.report.html import page
 from loadtest.report.run_file import RunFile, parse, read, written
 from loadtest.report.text import WIDTH, summary
 
-MEASURING = Path(__file__).parents[3] / "docs" / "measuring.md"
+RUN_FILE = Path(__file__).parents[3] / "docs" / "run-file.md"
 
 
 def tally(late: float = 0.02) -> Tally:
@@ -261,5 +261,5 @@ def test_the_verdict_card_has_every_headline() -> None:
 
 
 def test_the_documented_table_is_this_one() -> None:
-    """docs/measuring.md has the table as `markdown` writes it: to change it, put that text there."""
-    assert markdown() in MEASURING.read_text("utf-8"), f"docs/measuring.md should have:\n{markdown()}"
+    """docs/run-file.md has the table as `markdown` writes it: to change it, put that text there."""
+    assert markdown() in RUN_FILE.read_text("utf-8"), f"docs/run-file.md should have:\n{markdown()}"
