@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 
 import gevent
 import numpy as np
@@ -30,11 +30,11 @@ def test_percentiles_are_those_of_the_raw_pairs(service, monkeypatch) -> None:
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     resolving = Ledger.resolving
 
-    def resolve_and_keep(ledger: Ledger, *arguments: object, **options: object) -> Generator[None, None, Resolved]:
+    def resolve_and_keep(ledger: Ledger, *arguments: object, **options: object) -> Iterator[Resolved]:
         """Keep the bounds before they are counted."""
-        resolved = yield from resolving(ledger, *arguments, **options)
-        pairs.append((resolved.latency, resolved.latency_lower))
-        return resolved
+        for part in resolving(ledger, *arguments, **options):
+            pairs.append((part.latency, part.latency_lower))
+            yield part
 
     monkeypatch.setattr(Ledger, "resolving", resolve_and_keep)
     everybody = [swarm.player() for _ in range(PLAYERS)]
