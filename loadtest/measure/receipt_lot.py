@@ -60,6 +60,19 @@ class Lot:
             by_epoch[epoch] = rows, key
         return by_epoch
 
+    @cached_property
+    def _newest(self) -> dict[int, int]:
+        """Epoch → its highest version."""
+        return {epoch: int((key & _VERSION).max()) for epoch, (_, key) in self._sorted.items()}
+
+    def newest(self, versions: Mapping[int, int]) -> int:
+        """The highest version here of any of these epochs, -1 without one, if it is below those given; else `NEWEST`.
+
+        Below, no receipt here has any of them.
+        """
+        here = [(self._newest.get(epoch, -1), version) for epoch, version in versions.items()]
+        return max(newest for newest, _ in here) if all(newest < version for newest, version in here) else NEWEST
+
     def first(self, receivers: Ints, versions: Mapping[int, int]) -> FirstRows:
         """Find the earliest receipt of each receiver that has one of the versions of epochs."""
         found = FirstRows(np.full(len(receivers), -1), -1, NEWEST)

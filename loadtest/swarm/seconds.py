@@ -21,7 +21,8 @@ from loadtest.swarm.absences import Absences
 from loadtest.swarm.run_clock import RunClock
 from loadtest.swarm.stamp_clock import StampClock
 
-AT_A_TIME: Final = 0.010  # seconds, after which what has come is received; the kernel has stamped it
+AT_A_TIME: Final = 0.002  # seconds, after which what has come is received
+SHARE_OF_TURNS: Final = 0.02  # of the time that an absorption has lasted, in addition
 A_MOMENT: Final = 1e-6  # seconds; gevent's sleep of none lets greenlets run, but nothing be received
 RESOLVED: Final = tuple(field.name for field in fields(Resolved) if field.name in HISTOGRAMS)
 
@@ -112,15 +113,16 @@ class Seconds:
         A score that is due does not wait for all of it: between two parts, of a millisecond each, it is sent.
         """
         with self._turn:
-            began = now = self._clock.now()
+            now = turned = self._clock.now()
             relief = self._waiting[SERVICE].within if SERVICE in self._waiting else no_relief
             for part in self._ledger.resolving(now, self._stamps.read(), relief, final=final):
                 self._add(part)
                 passed = self._clock.now()
                 self._send_due(passed)
-                if passed - began > AT_A_TIME:
+                # The longer it takes, the less often, or a loop that is always busy would never come to its end.
+                if passed - turned > AT_A_TIME + SHARE_OF_TURNS * (passed - now):
                     gevent.sleep(A_MOMENT)
-                    began = self._clock.now()
+                    turned = self._clock.now()
 
     def _add(self, part: Resolved) -> None:
         loop = np.array(self._loop_lags)
