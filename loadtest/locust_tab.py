@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtest.measure.histogram import LOWER_EDGE, MIDDLE, UPPER_EDGE, Histogram
@@ -36,15 +37,27 @@ def add_to(web_ui: Any, coordinator: Coordinator) -> None:
         if request.path == "/stats/requests" and answer.is_json:
             stats = answer.get_json() | {"extended_stats": [{"key": KEY, "data": rows(coordinator)}]}
             answer.set_data(json.dumps(stats))
+        elif request.path == "/stats/report" and coordinator.page:
+            answer.set_data(with_verdict(answer.get_data(as_text=True), coordinator.page))
         return answer
 
     web_ui.app.after_request(add_figures)
 
 
+def with_verdict(report: str, page: str) -> str:
+    """Locust's HTML report with a run's page of text above it."""
+    style = "font:14px/1.4 monospace;background:#fff;color:#000;padding:1em;margin:0;overflow:auto"
+    return report.replace("<body>", f'<body><pre id="verdict" style="{style}">{escape(page)}</pre>', 1)
+
+
 def rows(coordinator: Coordinator) -> list[dict[str, Any]]:
-    """The table's rows, times in milliseconds: the totals of the seconds so far, and after the run all metrics."""
-    seen = coordinator.so_far
-    found = []
+    """The table's rows, times in milliseconds: the verdict with its reasons, the totals so far, then all metrics."""
+    seen, judgement = coordinator.so_far, coordinator.judgement
+    found: list[dict[str, Any]] = []
+    if judgement is not None:
+        found.append({"name": f"verdict of the last run: {judgement.verdict.name}"})
+        found += [{"name": reason} for reason in judgement.reasons]
+        found += [{"name": f"→ {advice}"} for advice in judgement.advice]
     for name in COURSES:
         bounded = name in BOUNDED
         found.append(_so_far(FAMILIES[name], getattr(seen, name), UPPER_EDGE if bounded else MIDDLE))
@@ -52,9 +65,7 @@ def rows(coordinator: Coordinator) -> list[dict[str, Any]]:
             found.append(_so_far(AT_LEAST, getattr(seen, f"{name}_lower"), LOWER_EDGE))
     reach = 1 - seen.missed / seen.owed if seen.owed else None
     found.append({"name": f"reach {METRICS['reach'].text(reach)}", "count": seen.owed})
-    if coordinator.judgement is not None:
-        judgement = coordinator.judgement
-        found.append({"name": f"last verdict: {judgement.verdict.name}", "count": len(judgement.reasons)})
+    if judgement is not None:
         found += _of_run(coordinator.measured, coordinator.lower)
     return found
 
@@ -70,7 +81,7 @@ def _so_far(label: str, histogram: Histogram, within: float) -> dict[str, Any]:
 def _cells(values: Sequence[float | None]) -> dict[str, float]:
     """Milliseconds by column; JSON has no infinity, and Locust's page no words in these columns."""
     cells = zip(_COLUMNS.values(), values, strict=True)
-    return {key: round(value * 1000, 3) for key, value in cells if value is not None and math.isfinite(value)}
+    return {key: round(value * 1000, 2) for key, value in cells if value is not None and math.isfinite(value)}
 
 
 def _of_run(measured: Mapping[str, float | None], lower: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -86,4 +97,5 @@ def _of_run(measured: Mapping[str, float | None], lower: Mapping[str, float]) ->
 
 def _structure() -> list[dict[str, Any]]:
     plain = [{"key": "name", "title": "What"}, {"key": "count", "title": "# measured"}]
-    return plain + [{"key": key, "title": f"{title} (ms)", "round": 2} for title, key in _COLUMNS.items()]
+    # Not rounded by the page, which makes NaN of a cell that is empty.
+    return plain + [{"key": key, "title": f"{title} (ms)"} for title, key in _COLUMNS.items()]

@@ -18,6 +18,7 @@ import atexit
 import contextlib
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -162,6 +163,8 @@ def _end(**_: Any) -> None:
     """Print our page after Locust's tables, so that it is what stays on the screen."""
     for coordinator in _coordinators.values():
         options: Any = coordinator.environment.parsed_options
+        if coordinator.page and options.html_file and (report := Path(options.html_file)).exists():
+            report.write_text(locust_tab.with_verdict(report.read_text("utf-8"), coordinator.page), "utf-8")
         if coordinator.page and coordinator.headless:
             tell(coordinator.page)
         if not coordinator.is_worker and options.csv_prefix:

@@ -46,7 +46,14 @@ MIN_MEASURED: Final = 3.0
 # Seconds that may be missing at the end: processes do not begin and end in the same instant.
 MOMENT: Final = 0.25
 
-HELD: Final = {True: "held", False: "MISSED", None: "open"}  # a gate in words
+HELD: Final = {True: "✓ held", False: "✗ MISSED", None: "? open"}  # a gate in words
+# What to do about a run that does not say.
+AGAIN: Final = "let it run to its end"
+LOOK_AT_ERRORS: Final = "see in errors and closes why players were missing"
+KEEP_UP: Final = "more cores for the generator (--processes), or fewer players"
+SCORE: Final = "use a higher --rate, or a longer --duration"
+QUIETER: Final = "repeat it on a quieter machine, or move the bound away"
+ALONE: Final = "end what else runs here, or give the service its own cores"
 
 _GATE = re.compile(r"\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|)\s*")
 
@@ -104,16 +111,36 @@ def parse_gates(texts: Iterable[str]) -> list[Gate]:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and its reasons, one sentence each; `gates` are pairs (text, held), None for what is not decided."""
+    """A verdict and its reasons, one sentence each; `gates` are pairs (text, held), None for what is not decided.
+
+    `advice` is what to do about an INVALID one, a clause each.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     gates: tuple[tuple[str, bool | None], ...]
+    advice: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The judgement as JSON-ready values."""
         gates = [{"gate": text, "held": held} for text, held in self.gates]
-        return {"verdict": self.verdict.name, "exit": int(self.verdict), "reasons": list(self.reasons), "gates": gates}
+        return {
+            "verdict": self.verdict.name, "exit": int(self.verdict), "reasons": list(self.reasons), "gates": gates,
+            "advice": list(self.advice),
+        }  # fmt: skip
+
+
+def in_figures(
+    gates: Iterable[tuple[str, bool | None]], metrics: Values, lower: Mapping[str, float]
+) -> list[tuple[str, str, str]]:
+    """Of each gate of a judgement whether it held, its text, and the figure with its band."""
+    found = []
+    for text, held in gates:
+        name = Gate.parse(text).metric
+        metric = METRICS.get(name)  # none in the file of another version
+        figure = "–" if metric is None else metric.text(metrics.get(name), lower.get(name))
+        found.append((HELD[held], text, figure))
+    return found
 
 
 def clock_was_set(step: float) -> str:
@@ -122,8 +149,8 @@ def clock_was_set(step: float) -> str:
     return f"the generator's clock was set {how} by {abs(step):.3f} s: of pairs in flight then less is known"
 
 
-def not_offered(metrics: Values, gates: Iterable[Gate]) -> list[str]:
-    """What the generator did not offer of the load that was asked for; empty if it offered all.
+def not_offered(metrics: Values, gates: Iterable[Gate]) -> dict[str, str]:
+    """What the generator did not offer of the load that was asked for → what to do; empty if it offered all.
 
     All players were connected in every measured second, breaks of the scenario apart; the updates were sent; and they
     were sent in time for what the gates ask.
@@ -131,24 +158,23 @@ def not_offered(metrics: Values, gates: Iterable[Gate]) -> list[str]:
     reasons = _away(metrics)
     updates, unsent = metrics.get("updates"), metrics.get("unsent") or 0
     if not updates:
-        return [*reasons, "no update fell into the measured time"]
+        return reasons | {"no update fell into the measured time": SCORE}
     if unsent > (1 - LEAST_SENT) * updates:
-        reasons.append(
-            f"the generator sent {updates - unsent:.0f} of {updates:.0f} updates, {LEAST_SENT:.1%} are needed"
-        )
+        sent = f"the generator sent {updates - unsent:.0f} of {updates:.0f} updates, {LEAST_SENT:.1%} are needed"
+        reasons[sent] = KEEP_UP
     lag, allowed = metrics.get("send_lag_p99"), _latest_sending(gates)
     if lag is not None and lag > allowed:
-        reasons.append(f"the generator sent {lag * 1e3:.4g} ms late at p99, {allowed * 1e3:.4g} ms are allowed")
-    return [*reasons, *_closed_for_its_own_reading(metrics)]
+        reasons[f"the generator sent {lag * 1e3:.4g} ms late at p99, {allowed * 1e3:.4g} ms are allowed"] = KEEP_UP
+    return reasons | _closed_for_its_own_reading(metrics)
 
 
-def _away(metrics: Values) -> list[str]:
+def _away(metrics: Values) -> dict[str, str]:
     asked, connected, absent = (metrics.get(name) for name in ("players_asked", "players", "absent"))
     if asked is not None and connected is not None and connected < asked:
-        return [f"{asked:.0f} players were asked for, {connected:.0f} took part"]
+        return {f"{asked:.0f} players were asked for, {connected:.0f} took part": LOOK_AT_ERRORS}
     if absent:
-        return [f"{absent:.0f} players were not connected in a measured second"]
-    return []
+        return {f"{absent:.0f} players were not connected in a measured second": LOOK_AT_ERRORS}
+    return {}
 
 
 def _latest_sending(gates: Iterable[Gate]) -> float:
@@ -156,11 +182,12 @@ def _latest_sending(gates: Iterable[Gate]) -> float:
     return min([LATEST_SENT, *(SHARE_OF_BOUND * bound for bound in bounds)])
 
 
-def _closed_for_its_own_reading(metrics: Values) -> list[str]:
+def _closed_for_its_own_reading(metrics: Values) -> dict[str, str]:
     read = metrics.get("receive_lag_max")
     if metrics.get("closes") and read is not None and read > OWN_READING:
-        return [f"the generator read up to {read:.1f} s late: the service may have closed connections for it"]
-    return []
+        late = f"the generator read up to {read:.1f} s late: the service may have closed connections for it"
+        return {late: KEEP_UP}
+    return {}
 
 
 def cut_short(measured: float, asked: float | None, by: str = "interrupted") -> list[str]:
@@ -194,10 +221,13 @@ def judge(
     """
     gates = list(gates)
     outcomes = tuple((gate, _outcome(gate, metrics, lower or {}, relieved or {})) for gate in gates)
-    invalid = [*short, *not_offered(metrics, gates)]
+    missing = not_offered(metrics, gates)
+    invalid = [*short, *missing]
     broken = [_told(gate, metrics, lower) for gate, held in outcomes if held is False]
     open_ = [_told(gate, metrics, lower, relieved) for gate, held in outcomes if held is None]
+    undecided = [QUIETER] if open_ else []
     if waited and (invalid or open_):
+        undecided.append(ALONE)
         open_ += [f"others kept {name} from a CPU for {told}" for name, told in waited.items()]
     if wrong:
         verdict = Verdict.FAIL
@@ -205,7 +235,13 @@ def judge(
         verdict = Verdict.INVALID
     else:
         verdict = Verdict.FAIL if broken else Verdict.PASS
-    return Judgement(verdict, (*wrong, *invalid, *broken, *open_), tuple((gate.text, held) for gate, held in outcomes))
+    advice = (*([AGAIN] if short else []), *missing.values(), *undecided) if verdict is Verdict.INVALID else ()
+    return Judgement(
+        verdict,
+        (*wrong, *invalid, *broken, *open_),
+        tuple((gate.text, held) for gate, held in outcomes),
+        tuple(dict.fromkeys(advice)),
+    )
 
 
 def _outcome(gate: Gate, metrics: Values, lower: Mapping[str, float], relieved: Mapping[str, float]) -> bool | None:

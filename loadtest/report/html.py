@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from loadtest.judge.gates import HELD, clock_was_set
+from loadtest.judge.gates import clock_was_set, in_figures
 from loadtest.judge.without_fault_seconds import judge_outside_faults
 from loadtest.measure.cpu_waiting import in_words
 from loadtest.measure.histogram import Histogram
 from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values
 from loadtest.measure.run_totals import PERCENTILES
 from loadtest.report.svg import COLOURS, SvgChart, stacked
-from loadtest.report.text import cell
+from loadtest.report.text import cell, in_short
 
 Line = Mapping[str, Any]
 
@@ -49,6 +49,7 @@ svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:currentC
 .mark{paint-order:stroke;stroke:Canvas;stroke-width:3px}
 aside{border:1px solid #8886;border-left:4px solid #0072B2;padding:.4em 1em;margin:2em 0}
 small{opacity:.75}
+.short{font-size:1.2em}
 @media(max-width:520px){td,th{padding:.2em .25em;font-size:12px}}
 """
 
@@ -67,7 +68,13 @@ def page(lines: Sequence[Line]) -> str:
         f"<p>{escape(str(facts['started']))} · {escape(str(facts['target']))} · session {escape(facts['session'])}</p>",
     ]
     if result:
-        parts += [*_reasons(result), *_outside_faults(lines), _figures(result), *_counts(result)]
+        parts += [
+            f"<p class=short>{escape(in_short(result))}</p>",
+            *_reasons(result),
+            *_outside_faults(lines),
+            _figures(result),
+            *_counts(result),
+        ]
     if seconds:
         parts += _pictures(lines, seconds, result)
     parts += [
@@ -98,23 +105,30 @@ def faults(lines: Sequence[Line]) -> list[tuple[float, str]]:
 
 
 def _reasons(result: Line) -> list[str]:
-    gates = [f"<li>{_held(gate['held'])}: {escape(gate['gate'])}</li>" for gate in result["gates"]]
-    reasons = [f"<li>{escape(reason)}</li>" for reason in result["reasons"]]
+    gates = [(gate["gate"], gate["held"]) for gate in result["gates"]]
     return [
-        *(["<h2>Why</h2><ul>", *reasons, "</ul>"] if reasons else []),
-        *(["<h2>Gates</h2><ul>", *gates, "</ul>"] if gates else []),
+        *_list("Why", result["reasons"]),
+        *_list("What to do", result.get("advice", [])),
+        *_list("Gates", _gates(gates, result["metrics"], result.get("atLeast", {}))),
     ]
 
 
-def _held(held: bool | None) -> str:
-    return "held" if held else f"<b>{HELD[held]}</b>"
+def _gates(
+    gates: Iterable[tuple[str, bool | None]], metrics: Mapping[str, float | None], lower: Mapping[str, float]
+) -> list[str]:
+    return [f"{held} {gate}: {figure}" for held, gate, figure in in_figures(gates, metrics, lower)]
+
+
+def _list(title: str, texts: Iterable[str]) -> list[str]:
+    items = [f"<li>{escape(text)}</li>" for text in texts]
+    return [f"<h2>{title}</h2><ul>", *items, "</ul>"] if items else []
 
 
 def _outside_faults(lines: Sequence[Line]) -> list[str]:
     outside = judge_outside_faults(lines)
     if outside is None:
         return []
-    gates = [f"{HELD[held]}: {text}" for text, held in outside.judgement.gates]
+    gates = _gates(outside.judgement.gates, outside.metrics, outside.lower)
     items = "".join(f"<li>{escape(text)}</li>" for text in (*outside.lines[1:], *gates))
     verdict = outside.judgement.verdict.name
     return [f"<h2>Outside the faults: <span class='verdict {verdict}'>{verdict}</span></h2><ul>{items}</ul>"]

@@ -6,12 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadtest.judge.gates import HELD, Judgement, Verdict, clock_was_set
+from loadtest.judge.gates import Judgement, Verdict, clock_was_set, in_figures
 from loadtest.judge.without_fault_seconds import OutsideFaults
 from loadtest.measure.cpu_waiting import in_words
-from loadtest.measure.metrics import FAMILIES, FIGURES, STATISTICS, family_values, lower_bounds
+from loadtest.measure.metrics import FAMILIES, FIGURES, METRICS, STATISTICS, family_values, lower_bounds
 from loadtest.measure.run_totals import PERCENTILES, SERVICE, Second, Tally
 
+MEANS = {
+    Verdict.PASS: "That is within what was asked for.",
+    Verdict.FAIL: "That is not what was asked for.",
+    Verdict.INVALID: "Whether that is within what was asked for, this run cannot say.",
+}
 WIDTH = 24 + 9 * len(STATISTICS)  # of a table of times
 
 
@@ -52,17 +57,30 @@ def summary(facts: Mapping[str, Any], tally: Tally, metrics: Mapping[str, float 
     if tally.clock_step:
         lines.append(_row("clock", clock_was_set(tally.clock_step)))
     lines.append("")
-    for number, (gate, held) in enumerate(judgement.gates):
-        lines.append(_row("gates" if number == 0 else "", f"{HELD[held]:<7} {gate}"))
+    lines += _titled("gates", _gates(judgement, metrics, lower))
     lines += _reasons(judgement)
     lines.append("")
     return "\n".join(lines)
 
 
+def in_short(result: Mapping[str, Any]) -> str:
+    """What a finished run found, for readers who know none of its terms; `result` is the last line of its file."""
+    values = {name: result["metrics"].get(name) or 0 for name in METRICS}
+    late, missing = values["latency_p99"], values["lost"] + values["unanswered"]
+    seen = f"99 of 100 times a score was on another player's screen within {late * 1000:,.0f} ms"
+    if not late or math.isinf(late):
+        seen = "too few scores were seen on the other screens to say how late"
+    kept = "every score arrived" if not missing else f"{missing:,.0f} did not arrive"
+    if not values["converged"]:
+        kept = "the final scores are wrong"
+    load = f"With {values['players']:,.0f} players and {values['updates_per_second']:,.0f} scores a second"
+    return f"{load}, {seen}; {kept}. {MEANS[Verdict[result['verdict']]]}"
+
+
 def outside_faults(outside: OutsideFaults) -> str:
     """The verdict outside the faults, to print below the `summary` of the whole run."""
     first, *others = outside.lines
-    gates = [f"{HELD[held]:<7} {text}" for text, held in outside.judgement.gates]
+    gates = _gates(outside.judgement, outside.metrics, outside.lower)
     return "\n".join([f" {first} ".ljust(WIDTH - 1, "━"), *(f" {line}" for line in (*others, *gates)), ""])
 
 
@@ -83,7 +101,17 @@ def _reasons(judgement: Judgement) -> list[str]:
     if not judgement.reasons:
         return []
     title = "no judgement" if judgement.verdict is Verdict.INVALID else "why"
-    return ["", *(_row(title if number == 0 else "", reason) for number, reason in enumerate(judgement.reasons))]
+    return ["", *_titled(title, judgement.reasons), *_titled("what to do", judgement.advice)]
+
+
+def _gates(judgement: Judgement, metrics: Mapping[str, float | None], lower: Mapping[str, float]) -> list[str]:
+    told = in_figures(judgement.gates, metrics, lower)
+    return [f"{held:<8}  {gate:<20}  {figure}" for held, gate, figure in told]
+
+
+def _titled(title: str, texts: Sequence[str]) -> list[str]:
+    """A row for each text, the first one with the title."""
+    return [_row("" if number else title, text) for number, text in enumerate(texts)]
 
 
 def _row(title: str, text: str) -> str:

@@ -62,12 +62,17 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """The verdict on a run: PASS, FAIL or INVALID, the reasons, `metrics` and their lower bounds (times in seconds)."""
+    """The verdict on a run: PASS, FAIL or INVALID, the reasons, `metrics` and their lower bounds (times in seconds).
+
+    `advice` is what to do about an INVALID one; of each gate it is known whether it held.
+    """
 
     name: str
     reasons: tuple[str, ...]
     metrics: Mapping[str, float | None]
     lower: Mapping[str, float] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
+    gates: tuple[tuple[str, bool | None], ...] = ()
 
 
 class RunProgress:
@@ -80,6 +85,7 @@ class RunProgress:
         self.seconds: deque[Instant] = deque(maxlen=SECONDS_KEPT)
         self.marks: deque[tuple[float, str]] = deque(maxlen=MARKS_KEPT)
         self.total = [0] * ROWS
+        self.measured = 0  # seconds so far
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Take the next line of the file."""
@@ -89,11 +95,19 @@ class RunProgress:
         elif kind == "second":
             second = Instant.of(line)
             self.seconds.append(second)
+            self.measured += second.phase == "measure"
             self.total = [one + more for one, more in zip(self.total, second.heat, strict=True)]
         elif kind == "mark":
             self.mark(line["at"], line["text"])
         elif kind == "result":
-            self.verdict = RunVerdict(line["verdict"], tuple(line["reasons"]), line["metrics"], line.get("atLeast", {}))
+            self.verdict = RunVerdict(
+                line["verdict"],
+                tuple(line["reasons"]),
+                line["metrics"],
+                line.get("atLeast", {}),
+                tuple(line.get("advice", ())),
+                tuple((gate["gate"], gate["held"]) for gate in line.get("gates", ())),
+            )
 
     def mark(self, at: float, text: str) -> None:
         """Note that something was done to the service or its players."""

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from cockpit.runs.fault_timings import Fault
 from cockpit.runs.progress import RunProgress
 from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, status_light
+from loadtest.judge.gates import in_figures
 from loadtest.measure.metrics import headlines
 
 COLORS = {"PASS": GREEN, "FAIL": VERMILLION, "INVALID": ORANGE}
@@ -54,12 +55,35 @@ def state(progress: RunProgress | None, *, running: bool) -> tuple[str, str, lis
         outside = [] if progress.outside is None else progress.outside.lines
         title = f"{verdict.name} – {MEANS[verdict.name]}"
         figures = "; ".join(headlines(verdict.metrics, verdict.lower))
-        return COLORS[verdict.name], title, [*verdict.reasons, figures, *outside]
+        told = in_figures(verdict.gates, verdict.metrics, verdict.lower)
+        gates = [f"{held} {gate}: {figure}" for held, gate, figure in told]
+        advice = [f"→ {text}" for text in verdict.advice]
+        return COLORS[verdict.name], title, [*verdict.reasons, *advice, figures, *gates, *outside]
     if not running:
         return GREY, "ended without a verdict", []
-    last = progress.last
+    last, asked = progress.last, _asked(progress)
     if last is None:
-        return ORANGE, "starting …", ["Locust starts, the players connect."]
+        return ORANGE, "starting …", [asked, "Locust starts, the players connect."]
     late = "" if last.p99 is None else f", p50 {last.p50:.1f} ms, p99 {last.p99:.1f} ms"
     text = f"{last.players} players, {last.sent} scores/s, {last.pairs:,} pairs/s{late}"
-    return GREY if last.phase != "measure" else GREEN, f"{PHASES[last.phase]} …", [text]
+    lines = [asked, *([how_far] if (how_far := _how_far(progress)) else []), text]
+    return GREY if last.phase != "measure" else GREEN, f"{PHASES[last.phase]} …", lines
+
+
+def _asked(progress: RunProgress) -> str:
+    """What the run is asked to do."""
+    if not progress.facts:
+        return "a new run"
+    given = progress.facts["arguments"]
+    rate = given["players"] * given["updatesPerSecondAndPlayer"]
+    return f"{progress.facts['scenario']}: {given['players']:,} players, {rate:,.3g} scores a second"
+
+
+def _how_far(progress: RunProgress) -> str:
+    """How long it has measured, and how long it still will."""
+    asked = progress.facts.get("arguments", {}).get("measureSeconds") or 0
+    if not progress.measured:
+        return ""
+    if not asked:
+        return f"measured for {progress.measured} s, until it is stopped"
+    return f"measured for {progress.measured} s of {asked:.4g} s, {max(asked - progress.measured, 0):.4g} s to go"

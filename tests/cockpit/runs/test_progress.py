@@ -10,7 +10,7 @@ from cockpit.desk.charts import Cpu, Distribution, HeatMap, Percentiles, ReachAn
 from cockpit.runs.fault_timings import FaultKind, Faults
 from cockpit.runs.jsonl_tail import JsonlTail
 from cockpit.runs.progress import MARKS_KEPT, ROWS, SECONDS_KEPT, RunProgress, row_of
-from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictCard
+from cockpit.runs.verdict_card import FAULTS_SHOWN, VerdictCard, state
 
 from loadtest.measure.run_totals import Second
 
@@ -33,6 +33,21 @@ def test_a_second_is_what_its_line_says() -> None:
     assert [count for count in last.heat if count] == [2, 1]
     assert last.heat[row_of(5)] == 2
     assert progress.total == list(last.heat)
+
+
+def test_a_run_under_way_says_what_it_is_asked_and_how_far_it_is() -> None:
+    """Scenario, players and rate; the seconds measured, and those to go, unless it runs until it is stopped."""
+    asked = {"players": 200, "updatesPerSecondAndPlayer": 0.2, "measureSeconds": 30}
+    progress = RunProgress()
+    assert state(progress, running=True)[2][0] == "a new run"
+    progress.take({"kind": "run", "scenario": "steady", "arguments": asked})
+    assert state(progress, running=True)[2][0] == "steady: 200 players, 40 scores a second"
+    for at in range(12):
+        progress.take(second(at, 0.005))
+    _, title, lines = state(progress, running=True)
+    assert (title, lines[1]) == ("measuring …", "measured for 12 s of 30 s, 18 s to go")
+    progress.take({"kind": "run", "scenario": "steady", "arguments": asked | {"measureSeconds": 0}})
+    assert state(progress, running=True)[2][1] == "measured for 12 s, until it is stopped"
 
 
 def test_a_long_run_keeps_what_a_short_one_does() -> None:

@@ -4,7 +4,22 @@ import math
 
 import pytest
 
-from loadtest.judge.gates import DEFAULT_GATES, Gate, Judgement, Verdict, cut_short, judge, parse_gates
+from loadtest.judge.gates import (
+    AGAIN,
+    ALONE,
+    DEFAULT_GATES,
+    KEEP_UP,
+    LOOK_AT_ERRORS,
+    QUIETER,
+    SCORE,
+    Gate,
+    Judgement,
+    Verdict,
+    cut_short,
+    in_figures,
+    judge,
+    parse_gates,
+)
 from loadtest.plan.scenarios import SCENARIOS, default_gates
 
 GOOD = {
@@ -169,6 +184,44 @@ def test_a_gate_that_others_may_have_broken_is_not_decided() -> None:
     )
     assert judged(0.051).verdict is Verdict.FAIL
     assert judged(0.010, late=0.045, least=0.040).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("changed", "least", "advice"),
+    [
+        ({"players": 9}, 0.040, (LOOK_AT_ERRORS,)),
+        ({"updates": 0}, 0.040, (SCORE,)),
+        ({"send_lag_p99": 0.3, "unsent": 500}, 0.040, (KEEP_UP,)),
+        ({"latency_p99": 0.060}, 0.030, (QUIETER,)),
+        ({"latency_p99": 0.060}, 0.055, ()),  # FAIL
+        ({}, 0.030, ()),
+    ],
+)
+def test_an_undecided_run_says_what_to_do(changed: dict[str, float], least: float, advice: tuple[str, ...]) -> None:
+    """For each cause once; a run that is judged needs no advice."""
+    gates = parse_gates(["latency_p99<50ms"])
+    judgement = judge(GOOD | changed, gates, wrong=[], lower={"latency_p99": least})
+    assert (judgement.advice, judgement.verdict is Verdict.INVALID) == (advice, bool(advice))
+    assert judgement.to_dict()["advice"] == list(advice)
+
+
+def test_advice_against_others_names_them() -> None:
+    """Who was kept from a CPU needs cores of its own; who was cut short has to run to its end."""
+    judgement = judge(
+        GOOD | {"latency_p99": 0.060}, parse_gates(["latency_p99<50ms"]), wrong=[], lower={"latency_p99": 0.030},
+        waited={"service": "0.4 s"}, short=["interrupted after 3.0 of 30 s"],
+    )  # fmt: skip
+    assert judgement.advice == (AGAIN, QUIETER, ALONE)
+
+
+def test_gates_are_shown_with_their_figures() -> None:
+    """Whether each held, and the figure with its band; a metric of another version has none."""
+    gates = (("latency_p99<50ms", True), ("lost==0", False), ("bygone_p50<1s", None))
+    assert in_figures(gates, {"latency_p99": 0.0451, "lost": 3}, {"latency_p99": 0.0402}) == [
+        ("✓ held", "latency_p99<50ms", "45.1 ms, at least 40.2"),
+        ("✗ MISSED", "lost==0", "3"),
+        ("? open", "bygone_p50<1s", "–"),
+    ]
 
 
 def test_wrong_scores_fail_whoever_lagged() -> None:
