@@ -19,7 +19,7 @@ const CHECKED = 700; // ms until a checked connection must have said something â
 const CHECKED_SLOW = 3_000; // â€¦ or three round trips, up to this
 const STABLE = 5_000; // ms live, after which tries count from 0
 const CUT = 1006; // the browser's code for a close without a close frame
-const FINAL_ERRORS = new Set(["session-full", "taken", "limit", "bad-message"]); // for a join
+const FINAL_ERRORS = new Set(["session-full", "taken", "removed", "limit", "bad-message"]); // for a join
 
 export class Connection extends EventTarget {
 	state = "stopped";
@@ -155,7 +155,7 @@ export class Connection extends EventTarget {
 			if (this.#seated) this.#takeSeat();
 		} else if (opId) {
 			if (this.#outbox.take(opId)) this.#emit("refused", { message });
-		} else if (this.#player && !this.#seated && FINAL_ERRORS.has(code)) {
+		} else if (this.#player && (code === "removed" || (!this.#seated && FINAL_ERRORS.has(code)))) {
 			this.#emit("refused", { code, message, seat: true });
 		}
 		this.#flush();

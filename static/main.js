@@ -136,6 +136,10 @@ const said = {
 		const standing = standingOf(data);
 		if (data.userId === state.player?.userId && isNews(state.standing, standing)) state.standing = standing;
 	},
+	"session-stage"({ frozen, podium }) {
+		if (frozen) view.notice("The board is frozen.");
+		if (podium) view.notice("The show is over.");
+	},
 	"participant-joined": (data) => presence(data, true),
 	"participant-left": (data) => presence(data, false),
 	"participants-changed"({ joined, left, totalParticipants }) {

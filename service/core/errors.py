@@ -9,7 +9,8 @@ Failure                      answered with `error`; the socket stays open
 ├── RateLimited              a valid frame, too early
 └── Refused                  a valid frame that the state does not allow
     ├── taken                the user is played by somebody else, where players are locked
-    ├── session-full         the session has its maximum of players
+    ├── removed              the host removed the player
+    ├── session-full         the session has its maximum of players, or the host has locked it
     └── limit                the total would leave ±10¹², or there are too many sessions, or too many new ones
 """
 
@@ -27,6 +28,7 @@ class ErrorCode(StrEnum):
     NOT_JOINED = "not-joined"
     RATE_LIMITED = "rate-limited"
     TAKEN = "taken"
+    REMOVED = "removed"
     SESSION_FULL = "session-full"
     LIMIT = "limit"
 

@@ -211,6 +211,16 @@ class ParticipantsChanged(_Data):
     total_participants: int
 
 
+class SessionStage(_Data):
+    """What the host did to the session: nobody new may join, the board is frozen, the show is over."""
+
+    type: ClassVar[str] = "session-stage"
+    session_id: str
+    locked: bool
+    frozen: bool
+    podium: bool
+
+
 class ErrorMessage(_Data):
     """A frame that had no effect, and why; `retry_after` in seconds."""
 
@@ -230,8 +240,9 @@ class Pong(_Data):
 
 
 ServerMessage = (
-    LeaderboardUpdate | UserRankUpdate | ParticipantJoined | ParticipantLeft | ParticipantsChanged | ErrorMessage | Pong
-)
+    LeaderboardUpdate | UserRankUpdate | ParticipantJoined | ParticipantLeft | ParticipantsChanged | SessionStage
+    | ErrorMessage | Pong
+)  # fmt: skip
 SERVER_MESSAGES: Final[tuple[type[ServerMessage], ...]] = (
     LeaderboardUpdate,
     UserRankUpdate,
@@ -239,6 +250,7 @@ SERVER_MESSAGES: Final[tuple[type[ServerMessage], ...]] = (
     ParticipantJoined,
     ParticipantLeft,
     ParticipantsChanged,
+    SessionStage,
     ErrorMessage,
     Pong,
 )

@@ -97,6 +97,13 @@ class Board:
         insort(self._order, order_key(score, user_id))
         self._level_gained(score)
 
+    def remove(self, user_id: str) -> None:
+        """Take a player off the board; who is not on it stays so."""
+        score = self._scores.pop(user_id, None)
+        if score is not None:
+            del self._order[bisect_left(self._order, order_key(score, user_id))]
+            self._level_lost(score)
+
     def clear(self) -> None:
         """Remove all players from the board."""
         self._scores.clear()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from service.core.errors import ErrorCode, Refused
+from service.core.host_decisions import HIDDEN, NAME, REMOVED, Decisions, HostDecisions
 from service.core.player_claim import Claim
 from service.core.protocol import MAX_TOTAL, Entry
 from service.core.ranking import Board, Ranking, Standing
@@ -76,6 +77,18 @@ class Renamed:
     user_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The host took the user out of the session."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The host locked or unlocked joining, froze or revealed the board, or came to the end."""
+
+
 POPULATED: Final = Overwritten("demo_data_populated", "Demo data populated")
 CLEARED: Final = Overwritten("leaderboard_reset", "Leaderboard reset")
 
@@ -87,7 +100,7 @@ class Restored:
     updates: int = 0
 
 
-Event = Scored | Overwritten | Restored | Arrived | Left | Renamed
+Event = Scored | Overwritten | Restored | Arrived | Left | Renamed | Removed | Staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +191,10 @@ class Session:
     empty_since: float | None = field(init=False)
     board: Board = field(init=False)
     ops: OpMemory = field(init=False)
+    host: HostDecisions = field(init=False, default_factory=HostDecisions)
+    _aside: dict[str, int] = field(init=False, default_factory=dict)  # scores of players who are not shown
     _people: dict[str, _Person] = field(init=False, default_factory=dict)  # everybody who is connected, ranked or held
+    _joined: set[str] = field(init=False, default_factory=set)  # who ever joined here, as far as there is room
 
     def __post_init__(self) -> None:
         self.empty_since = self.created_at
@@ -196,7 +212,13 @@ class Session:
     # Presence
 
     def check_join(self, user_id: str) -> None:
-        """Raise `Refused` if the session has no room for the user."""
+        """Raise `Refused` if the host keeps the user out, or the session has no room."""
+        if self.host.is_removed(user_id):
+            raise Refused(
+                ErrorCode.REMOVED, f"expected a player of session {self.id}, got {user_id}, whom the host removed"
+            )
+        if self.host.locked is not None and user_id not in self.host.locked and user_id not in self._joined:
+            raise Refused(ErrorCode.SESSION_FULL, f"session {self.id} is locked: the host lets nobody new join")
         self._check_room(user_id not in self._people)
 
     def check_populate(self) -> None:
@@ -225,12 +247,14 @@ class Session:
         events: list[Event] = []
         if person.username != name:
             person.username = name
-            events.append(Renamed(user_id))
+            events += self._renamed(user_id)
         person.connections += 1
+        if len(self._joined) < self.rules.max_players:
+            self._joined.add(user_id)
         self.empty_since = None
         if person.connections == 1:
             self.participants += 1
-            events.append(Arrived(user_id, name, self.participants))
+            events.append(Arrived(user_id, self.username(user_id), self.participants))
         return events
 
     def rename(self, user_id: str, username: str | None) -> list[Event]:
@@ -240,7 +264,11 @@ class Session:
         if person.username == name:
             return []
         person.username = name
-        return [Renamed(user_id)]
+        return self._renamed(user_id)
+
+    def _renamed(self, user_id: str) -> list[Event]:
+        """The event, unless the user goes by a name that the host gave."""
+        return [] if user_id in self.host.names else [Renamed(user_id)]
 
     def leave(self, user_id: str, now: float) -> list[Event]:
         """Remove one connection of the user."""
@@ -252,11 +280,11 @@ class Session:
         if not self.participants:
             self.empty_since = now
         self._forget_unless_needed(user_id)
-        return [Left(user_id, person.username, self.participants)]
+        return [Left(user_id, self.host.names.get(user_id, person.username), self.participants)]
 
     def _forget_unless_needed(self, user_id: str) -> None:
         person = self._people[user_id]
-        if not person.connections and person.holder is None and user_id not in self.board:
+        if not person.connections and person.holder is None and not self.is_ranked(user_id):
             del self._people[user_id]
 
     # Who may play as whom
@@ -291,7 +319,7 @@ class Session:
         """Add points once per opId. Raises `Refused` if the total would leave ±10¹²."""
         if op_id is not None and (first := self.ops.recall(user_id, op_id)) is not None:
             return self.answer(user_id, first, op_id), []
-        total = (self.board.score(user_id) or 0) + points
+        total = (self.total(user_id) or 0) + points
         check_total(total, op_id)
         event = self.place(user_id, total, points, now)
         self.version += 1
@@ -299,8 +327,14 @@ class Session:
             self.ops.remember(user_id, op_id, points, now)
         return self.answer(user_id, points, op_id), [event]
 
-    def place(self, user_id: str, total: int, points: int, received_at: float) -> Scored:
-        """Put the player on the board with this total, reached by `points`; the caller counts the version."""
+    def place(self, user_id: str, total: int, points: int, received_at: float) -> Scored | Restored:
+        """Put the player on the board with this total, reached by `points`; the caller counts the version.
+
+        An update of a player who is not shown counts, and nobody is named.
+        """
+        if user_id in self.host.unshown:
+            self._put(user_id, total)
+            return Restored(1)
         old_rank = self.board.rank(user_id)
         self.board.place(user_id, total)
         if old_rank is None:
@@ -310,20 +344,38 @@ class Session:
         return Scored(user_id, self.username(user_id), points, total, old_rank, new_rank, received_at)
 
     def show(self, scores: Mapping[str, int]) -> bool:
-        """Make the board exactly `scores`, forget users neither on it nor connected; return whether it changed."""
-        if self.board.scores == scores:
+        """Make the totals exactly `scores`, forget who is neither among them nor connected; return if they changed."""
+        before = self.board.scores if not self._aside else {**self.board.scores, **self._aside}
+        if before == scores:
             return False
         if self.board.scores.keys() - scores.keys():
             self.board.clear()
+        self._aside.clear()
         for user_id, score in scores.items():
-            self.board.place(user_id, score)
-            self._know(user_id)
+            self._put(user_id, score)
         self._people = {
             user_id: person
             for user_id, person in self._people.items()
             if person.connections or person.holder is not None or user_id in scores
         }
         return True
+
+    def _put(self, user_id: str, total: int) -> None:
+        """Give the player this total, on the board unless the host says otherwise."""
+        if user_id in self.host.unshown:
+            self._aside[user_id] = total
+        else:
+            self.board.place(user_id, total)
+        self._know(user_id)
+
+    def total(self, user_id: str) -> int | None:
+        """The player's score, shown or not; None before the first."""
+        aside = self._aside.get(user_id)
+        return self.board.score(user_id) if aside is None else aside
+
+    def is_ranked(self, user_id: str) -> bool:
+        """Whether the player has a score, shown or not."""
+        return user_id in self.board or user_id in self._aside
 
     def _know(self, user_id: str) -> None:
         """Count the user among the people, whom `max_players` bounds, also where nobody joined here."""
@@ -336,7 +388,7 @@ class Session:
             user_id=user_id,
             op_id=op_id,
             points=points,
-            score=self.board.score(user_id) or 0,
+            score=self.total(user_id) or 0,
             rank=self.board.rank(user_id),
             total_players=len(self.board),
             version=self.version,
@@ -347,8 +399,7 @@ class Session:
     def populate(self) -> list[Event]:
         """Set the scores of the six demo users, and of no one else."""
         for user in DEMO_USERS.values():
-            self.board.place(user.id, user.demo_score)
-            self._know(user.id)
+            self._put(user.id, user.demo_score)
         self.version += 1
         return [POPULATED]
 
@@ -358,10 +409,52 @@ class Session:
         self.version += 1
         return [CLEARED]
 
+    # The host
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether there is something in it that would be lost with it: scores, or what the host decided."""
+        return bool(len(self.board) or self._aside or self.host)
+
+    def knows(self, user_id: str) -> bool:
+        """Whether the user is, or was, in the session."""
+        return user_id in self._people or user_id in self._joined or self.is_ranked(user_id)
+
+    @property
+    def everybody(self) -> list[str]:
+        """Who may come back while joining is locked."""
+        return sorted(self._people.keys() | self._joined | (self.host.locked or set()))
+
+    def follow(self, decisions: Decisions) -> list[Event]:
+        """Take decisions of the host in, wherever they were made."""
+        events: list[Event] = []
+        for key in self.host.merge(decisions):
+            kind, _, user_id = key.partition(":")
+            if kind == NAME:
+                events.append(Renamed(user_id))
+            elif kind in {HIDDEN, REMOVED}:
+                self._sort(user_id)
+                events.append(Restored())
+                if kind == REMOVED and self.host.is_removed(user_id):
+                    events.append(Removed(user_id))
+            else:
+                events.append(Staged())
+        return events
+
+    def _sort(self, user_id: str) -> None:
+        """Have the player's score where it belongs: on the board, or aside."""
+        total = self.total(user_id)
+        self._aside.pop(user_id, None)
+        self.board.remove(user_id)
+        if total is not None:
+            self._put(user_id, total)
+
     # Reading
 
     def username(self, user_id: str) -> str:
-        """The name under which the user is shown."""
+        """The name under which the user is shown: the host's, or that of the last join."""
+        if user_id in self.host.names:
+            return self.host.names[user_id]
         person = self._people.get(user_id)
         return default_username(user_id) if person is None else person.username
 

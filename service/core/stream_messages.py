@@ -3,6 +3,8 @@
     ["batch", worker, session, epoch, seq, since, version, updates, [[index, points], …]]
                     after a line feed, the operations, which `pn_counter.from_wire` checks
     ["restored" | "ended", worker, session]
+    ["host", worker, session]
+                    after a line feed, the decisions, which `host_decisions.from_wire` checks
     ["beat", worker, turn]   ["who", worker, asked]   ["bye", worker]
     ["changes" | "roster", worker, turn, [[session, user, name | null], …]]   user and name "": its watchers
 
@@ -94,6 +96,7 @@ _SHAPES: Final[Mapping[str, Sequence[Callable[[object], bool]]]] = {
     "batch": (is_id, is_id, _is_epoch, _is_count, _is_count, _is_count, _is_count, _are_repeated),
     "restored": (is_id, is_id),
     "ended": (is_id, is_id),
+    "host": (is_id, is_id),
     "beat": (is_id, _is_count),
     "who": (is_id, _is_asked),
     "bye": (is_id,),

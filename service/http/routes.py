@@ -8,6 +8,7 @@ from service.http import qr_code
 from service.http.admin_permission import Admin
 from service.http.api_docs import add_docs
 from service.http.demo_data import DemoRoutes
+from service.http.host import HostRoutes
 from service.http.leaderboard import LeaderboardRoutes
 from service.http.monitoring import MetricsPage, MonitoringRoutes
 from service.http.page import add_page
@@ -32,6 +33,7 @@ def add_routes(
     """Add the routes to the app, over its parts; `top` is the rows of a board in an answer."""
     app.include_router(LeaderboardRoutes(store).router())
     app.include_router(DemoRoutes(store, admin, top).router())
+    app.include_router(HostRoutes(store, admin, top).router())
     app.include_router(qr_code.router())
     app.include_router(MonitoringRoutes(store, connections, metrics_page, draining).router())
     app.add_api_websocket_route("/ws", connections.serve)

@@ -19,10 +19,14 @@ YIELD_EVERY = 500  # sockets
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A socket that plays or watches a session; `user_id` is None for a watcher."""
+    """A socket that plays or watches a session; `user_id` is None for a watcher.
+
+    `on_removed` is called when the host takes the player out of the session.
+    """
 
     outlet: Outlet
     user_id: str | None = None
+    on_removed: Callable[[], None] | None = None
     passed_over: bool = False
     _sent_rank: OwnRank | None = field(default=None, init=False)
 
@@ -58,6 +62,10 @@ class Audience:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def playing(self, user_id: str) -> list[Member]:
+        """The members who play as the user."""
+        return [member for member in self._members if member.user_id == user_id]
 
     def add(self, member: Member, catch_up: Callable[[Member], None]) -> None:
         """Send to the member from now on; `catch_up` is called when it drains after it was passed over."""

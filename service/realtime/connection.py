@@ -17,7 +17,7 @@ from typing import Final
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from service.core.errors import CloseCode, ErrorCode, Failure, RateLimited, WrongFrame
+from service.core.errors import CloseCode, ErrorCode, Failure, RateLimited, Refused, WrongFrame
 from service.core.protocol import (
     DEFAULT_SESSION,
     MAX_FRAME,
@@ -224,11 +224,13 @@ class Connection:
             self._open(message.session_id)
         if self._claims is not None:
             await self._claims.make(message)
+            if not same:
+                self._store.check_join(message.session_id, message.user_id)  # the host may have decided meanwhile
         if same:
             self._store.rename(message.session_id, message.user_id, message.given_name)
         else:
             self._leave()
-            self._member = Member(self._outlet, message.user_id)
+            self._member = Member(self._outlet, message.user_id, self._removed)
             self._hub = self._hubs.enter(message.session_id, self._member)
             self._store.join(message.session_id, message.user_id, message.given_name, time.time())
         assert self._hub is not None
@@ -249,6 +251,19 @@ class Connection:
         self._member = Member(self._outlet)
         self._hub = self._hubs.enter(message.session_id, self._member)
         self._hub.welcome(self._member)
+
+    def _removed(self) -> None:
+        """The host has taken the player out: the socket watches from now on."""
+        hub, member = self._hub, self._member
+        if hub is None or member is None or member.user_id is None:
+            return  # it left by itself meanwhile
+        self._tell(
+            Refused(
+                ErrorCode.REMOVED,
+                f"the host removed {member.user_id} from {hub.session_id}: this connection only watches now",
+            )
+        )
+        self._watch(WatchDemo(session_id=hub.session_id))
 
     def _leave(self) -> None:
         if self._hub is None or self._member is None:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterable
 
 from service.core.protocol import encode
-from service.core.session import Event, Overwritten, Restored, Scored, Session
+from service.core.session import Event, Overwritten, Removed, Restored, Scored, Session
 from service.metrics import Metrics
 from service.realtime.audience import Audience, Member
-from service.realtime.pending_changes import PendingChanges
+from service.realtime.pending_changes import PendingChanges, frozen_board, session_stage
 from service.realtime.rank_updates import RankPacer
 from service.server.outbound import OutgoingBatch
 from service.stores.base import Store
@@ -44,6 +44,7 @@ class Hub:
         self._changes = PendingChanges()
         self._revision = 0  # counts the events
         self._snapshot: tuple[object, OutgoingBatch] | None = None
+        self._frozen = self._session().host.frozen is not None  # whether boards are held back
         self._wake = asyncio.Event()
         self._rank_pacer = RankPacer(self._wake.set)
         self._task: asyncio.Task[None] | None = asyncio.create_task(self._run(), name=f"hub {session_id}")
@@ -87,7 +88,15 @@ class Hub:
             self._changes.fold(event, session, self._top)
             if isinstance(event, Scored | Overwritten | Restored):
                 self._rank_pacer.scores_changed()
+            if isinstance(event, Removed):
+                self._tell_removed(event.user_id)
             self._wake.set()
+
+    def _tell_removed(self, user_id: str) -> None:
+        # Not within the turn: the sockets leave the audience.
+        for member in self._audience.playing(user_id):
+            if member.on_removed is not None:
+                asyncio.get_running_loop().call_soon(member.on_removed)
 
     # Boards
 
@@ -100,10 +109,17 @@ class Hub:
         age = int(self._clock() / self._tick)
         state = (session.epoch, session.version, self._revision, self._store.degraded, age)
         if self._snapshot is None or self._snapshot[0] != state:
-            self._snapshot = (state, OutgoingBatch(self._board(session, PendingChanges())))
+            texts = [self._board(session, PendingChanges())]
+            stage = session_stage(session)
+            if stage.locked or stage.frozen or stage.podium:
+                texts.append(encode(stage))
+            self._snapshot = (state, OutgoingBatch(*texts))
         return self._snapshot[1]
 
     def _board(self, session: Session, changes: PendingChanges) -> bytes:
+        frozen = session.host.frozen
+        if frozen is not None:
+            return encode(frozen_board(session, frozen, sent_at=self._clock(), degraded=self._store.degraded))
         return encode(
             changes.leaderboard_update(session, top=self._top, sent_at=self._clock(), degraded=self._store.degraded)
         )
@@ -133,7 +149,10 @@ class Hub:
         changes, self._changes = self._changes, PendingChanges()
         session = self._session()
         texts = [encode(notice) for notice in changes.participant_notices()]
-        if changes.board:
+        if changes.stage:
+            texts.append(encode(session_stage(session)))
+        sends_board = self._is_board_due(session, changes)
+        if sends_board:
             texts.append(self._board(session, changes))
         batch = OutgoingBatch(*texts) if texts else None
         ranks_of = session if self._rank_pacer.take_turn() else None
@@ -141,11 +160,22 @@ class Hub:
             return
         with self._metrics.fanout.seconds.time():
             await self._audience.send(batch, ranks_of)
-        if changes.board:
+        if sends_board:
             self._metrics.fanout.boards.inc()
-        if changes.oldest_at is not None:
+        if changes.oldest_at is not None and not self._frozen:
             # The clocks of two workers may differ.
             self._metrics.fanout.update_to_board_seconds.observe(max(0.0, self._clock() - changes.oldest_at))
+
+    def _is_board_due(self, session: Session, changes: PendingChanges) -> bool:
+        """Whether a board goes out. While it is frozen none does, and what is new waits for the reveal.
+
+        Who had not been sent the last board before it was frozen is sent the frozen one.
+        """
+        was_frozen, self._frozen = self._frozen, session.host.frozen is not None
+        if self._frozen:
+            self._changes = changes.held_back()
+            return changes.board and not was_frozen
+        return changes.board or was_frozen
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # A cancelled task holds its last frame, which holds the hub: a cycle, if the hub held the task.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from service.core.host_decisions import FrozenBoard
 from service.core.protocol import (
     BoardOverwritten,
     LeaderboardUpdate,
@@ -12,8 +13,9 @@ from service.core.protocol import (
     ParticipantsChanged,
     ScoreChange,
     ServerMessage,
+    SessionStage,
 )
-from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Restored, Scored, Session
+from service.core.session import Arrived, Event, Left, Overwritten, Renamed, Restored, Scored, Session, Staged
 from service.core.user_appearance import appearance_of
 
 MAX_NOTICES = 10  # per session and tick, the rest of a crowd is one message
@@ -29,6 +31,7 @@ class PendingChanges:
     scored: Scored | None = None
     overwritten: Overwritten | None = None
     notices: list[Arrived | Left] = field(default_factory=list)
+    stage: bool = False  # whether the host did something to the session
 
     def fold(self, event: Event, session: Session, top: int) -> None:
         """Take one event in; the board has `top` rows."""
@@ -50,6 +53,12 @@ class PendingChanges:
                 self.board = self.board or session.is_listed(event.user_id, top)
             case Renamed():
                 self.board = self.board or session.is_listed(event.user_id, top)
+            case Staged():
+                self.stage = True
+
+    def held_back(self) -> PendingChanges:
+        """What stays for the next board, when all else has been sent."""
+        return PendingChanges(self.board, self.updates, self.oldest_at, self.scored, self.overwritten)
 
     def leaderboard_update(self, session: Session, *, top: int, sent_at: float, degraded: bool) -> LeaderboardUpdate:
         """The board's first `top` rows as they are now, sent at `sent_at` (Unix seconds)."""
@@ -103,6 +112,35 @@ class PendingChanges:
                 new_rank=self.scored.new_rank,
             )
         return None
+
+
+def session_stage(session: Session) -> SessionStage:
+    """How far the host has brought the show."""
+    host = session.host
+    return SessionStage(
+        session_id=session.id, locked=host.locked is not None, frozen=host.frozen is not None, podium=host.podium
+    )
+
+
+def frozen_board(session: Session, frozen: FrozenBoard, *, sent_at: float, degraded: bool) -> LeaderboardUpdate:
+    """The board that everybody is shown while it is frozen, without players and names that the host took off since."""
+    return LeaderboardUpdate(
+        version=frozen.version,
+        updates=0,
+        epoch=frozen.epoch,
+        sent_at=_milliseconds(sent_at),
+        oldest_at=None,
+        session_id=session.id,
+        leaderboard=tuple(
+            entry.model_copy(update={"username": session.host.names.get(entry.user_id, entry.username)})
+            for entry in frozen.leaderboard
+            if entry.user_id not in session.host.unshown
+        ),
+        total_players=frozen.total_players,
+        total_participants=frozen.total_participants,
+        last_update=None,
+        degraded=degraded,
+    )
 
 
 def _milliseconds(seconds: float) -> float:

@@ -21,7 +21,7 @@ OwnRank = tuple[int, int | None]  # a player's score and rank, None while unrank
 
 def own_rank(session: Session, user_id: str) -> OwnRank:
     """The player's score and rank now."""
-    return session.board.score(user_id) or 0, session.board.rank(user_id)
+    return session.total(user_id) or 0, session.board.rank(user_id)
 
 
 def rank_update(session: Session, user_id: str, own: OwnRank) -> OutgoingBatch:

@@ -12,8 +12,8 @@ of this process, a REST call, or another process.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Literal
 
 from service.core.player_claim import Claim
 from service.core.session import Answer, Event, Session, SessionRules
@@ -124,6 +124,13 @@ class Store(ABC):
     @abstractmethod
     async def reset(self, session_id: str, now: float) -> Session | None:
         """Clear all scores; None where there is no such session, which stays so."""
+
+    @abstractmethod
+    async def decide(self, session_id: str, values: Mapping[str, Any], now: float) -> Session:
+        """Let the host decide; the session comes into being with it. See `core.host_decisions` for the values.
+
+        They hold at all workers, and for as long as the session lasts. Raises `Refused` (`limit`) as `check_join`.
+        """
 
     @abstractmethod
     def sweep(self, now: float) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from service.core.errors import ErrorCode, Refused
+from service.core.host_decisions import Decisions
 from service.core.player_claim import Claim
 from service.core.protocol import DEFAULT_SESSION
 from service.core.session import Session, SessionRules
@@ -72,6 +74,16 @@ class LocalStore(Store):
         self.listener(session, events)
         return session
 
+    async def decide(self, session_id: str, values: Mapping[str, Any], now: float) -> Session:
+        session = self._obtain(session_id, now)
+        decisions = session.host.decide(self.worker, values)
+        self.listener(session, session.follow(decisions))
+        await self._spread(session, decisions)
+        return session
+
+    async def _spread(self, session: Session, decisions: Decisions) -> None:
+        """Let the other workers know."""
+
     def rename(self, session_id: str, user_id: str, username: str | None) -> Session:
         session = self._sessions[session_id]
         self.listener(session, session.rename(user_id, username))
@@ -98,7 +110,7 @@ class LocalStore(Store):
                 self._end(session)
 
     def _is_over(self, session: Session, empty_for: float) -> bool:
-        lifetime = self._session_ttl if len(session.board) else EMPTY_TTL
+        lifetime = self._session_ttl if session.is_of_use else EMPTY_TTL
         return empty_for >= lifetime and self._is_confirmed(session.id)
 
     def _obtain(self, session_id: str, now: float) -> Session:
@@ -125,7 +137,7 @@ class LocalStore(Store):
     def _longest_disposable(self) -> Session:
         """The session that makes room for another. Raises `Refused` when each is of use to somebody."""
         for one in self._sessions.values():
-            if one.empty_since is not None and not len(one.board) and self._is_disposable(one.id):
+            if one.empty_since is not None and not one.is_of_use and self._is_disposable(one.id):
                 return one
         raise Refused(
             ErrorCode.LIMIT,

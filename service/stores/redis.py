@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, cast
 
+from service.core.host_decisions import Decisions
 from service.core.player_claim import Claim
 from service.core.pn_counter import Add, Populate, Reset
 from service.core.session import Event, Restored, Session, SessionRules
@@ -30,6 +31,7 @@ from service.stores.embedded_redis import EmbeddedServer
 from service.stores.in_process import LocalStore
 from service.stores.redis_claims import PlayerClaims
 from service.stores.redis_gateway import RedisGateway
+from service.stores.redis_host import SharedDecisions
 from service.stores.redis_link_state import LinkState
 from service.stores.redis_presence import PresenceExchange
 from service.stores.redis_reconnect import RedisConnection
@@ -67,9 +69,12 @@ class RedisStore(LocalStore):
         self._connection = RedisConnection(url, worker, metrics, serve=self._serve, changed=self._connection_changed)
         self._unconfirmed = UnconfirmedOperations(self._shared, self._connection, self._show)
         self._claims = PlayerClaims(self._shared, self._presence)
+        self._host = SharedDecisions(self._shared, self._show)
         exchange = PresenceExchange(self._presence, self._shared, self._show)
-        self._stream = StreamFollower(self._shared, self._unconfirmed, exchange, self._claims, metrics)
-        self._sync = SyncLoop(self._connection, self._shared, self._unconfirmed, exchange, self._claims, metrics)
+        self._stream = StreamFollower(self._shared, self._unconfirmed, exchange, self._claims, self._host, metrics)
+        self._sync = SyncLoop(
+            self._connection, self._shared, self._unconfirmed, exchange, self._claims, self._host, metrics
+        )
         metrics.redis.queue.set_function(lambda: len(self._unconfirmed))
         metrics.redis.seen_seconds.set_function(lambda: time.monotonic() - self._sync.seen_at)
         for state in LinkState:
@@ -103,6 +108,9 @@ class RedisStore(LocalStore):
 
     async def _settle(self, session: Session, claim: Claim) -> None:
         await self._claims.settle(session, claim, away=self._connection.degraded)
+
+    async def _spread(self, session: Session, decisions: Decisions) -> None:
+        await self._host.spread(session.id, decisions, away=self._connection.degraded)
 
     def release(self, session_id: str, user_id: str, connection: str) -> None:
         super().release(session_id, user_id, connection)
@@ -164,10 +172,11 @@ class RedisStore(LocalStore):
         return self._presence.watched(session_id)
 
     def _is_confirmed(self, session_id: str) -> bool:
-        return self._shared.is_confirmed(session_id) and self._claims.is_settled(session_id)
+        settled = self._claims.is_settled(session_id) and self._host.is_settled(session_id)
+        return self._shared.is_confirmed(session_id) and settled
 
     def _keep_name(self, session: Session, user_id: str) -> None:
-        if user_id in session.board:
+        if session.is_ranked(user_id):
             shared = self._shared[session.id]
             shared.name(user_id, time.monotonic())
             self._unconfirmed.add(shared)

@@ -10,6 +10,7 @@ Keys, all of one session under one hash tag, so that they live together in a clu
     leaderboard:{S}:op:USER:ID      string  the points of an update that was counted, for 15 minutes
     leaderboard:{S}:recent          zset    the last messages of the stream, by version
     leaderboard:{S}:holders         hash    user → who alone may play as it, where players are locked
+    leaderboard:{S}:host            hash    what the host decided on → [turn, worker, value]
     leaderboard:sessions            set     the sessions there are
     leaderboard:format              string  the version of all this, `FORMAT`
 
@@ -35,6 +36,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from service.core.host_decisions import Decisions, from_stored, to_wire
 from service.core.line_budget import LineBudget
 from service.core.pn_counter import Applied, Replica, SessionSnapshot, Stamp, WorkerRow
 from service.core.shared_session import Lost, OperationBatch
@@ -51,7 +53,7 @@ LINK_ERRORS: Final = (RedisError, OSError, TimeoutError)
 _FOLDER: Final = Path(__file__).with_name("lua")
 SCRIPTS: Final = {
     name: (_FOLDER / f"{name}.lua").read_text()
-    for name in ("apply", "read", "restore", "delete_session", "peek", "claim", "release")
+    for name in ("apply", "read", "restore", "delete_session", "peek", "claim", "release", "decide")
 }
 _REGISTRY: Final = "leaderboard:sessions"
 _FORMAT: Final = "leaderboard:format"
@@ -157,6 +159,22 @@ class RedisGateway:
     async def release(self, calls: Sequence[ClaimCall]) -> None:
         """Free the users who are held by these connections."""
         await self._call([("release", one.session_id, (one.user_id, one.connection)) for one in calls])
+
+    async def decide(self, session_id: str, decisions: Decisions) -> None:
+        """Keep what the host decided, and tell all workers."""
+        single = [part for key, one in decisions.items() for part in (key, one.turn, one.worker, one.text)]
+        call = ("decide", session_id, (self._channel, session_id, self._worker, to_wire(decisions), *single))
+        await self._call([call])
+
+    async def decisions(self, session_ids: Sequence[str]) -> list[Decisions]:
+        """What is kept of what hosts decided."""
+        if not session_ids:
+            return []
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for session_id in session_ids:
+                pipeline.hgetall(f"{_state(session_id)}:host")
+            found = await pipeline.execute()
+        return [from_stored({key.decode(errors="replace"): text for key, text in one.items()}) for one in found]
 
     async def end(self, session_id: str, stamp: Stamp) -> bool:
         """Forget a session, unless it is further than that; whether it is forgotten."""

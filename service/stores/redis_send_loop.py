@@ -12,6 +12,7 @@ from service.core.shared_session import SharedSession
 from service.metrics import Metrics
 from service.stores.redis_claims import PlayerClaims
 from service.stores.redis_gateway import RedisGateway
+from service.stores.redis_host import SharedDecisions
 from service.stores.redis_link_state import ANSWERED
 from service.stores.redis_presence import PresenceExchange
 from service.stores.redis_reconnect import RedisConnection
@@ -21,6 +22,7 @@ from service.stores.redis_unconfirmed import ECHO_SECONDS, UnconfirmedOperations
 LINGER_SECONDS: Final = 0.01  # between two turns, in which the next batches gather
 BEAT_SECONDS: Final = 1.0
 READ_AT_ONCE: Final = 50  # sessions
+LOOK_AGAIN: Final = 5  # beats
 
 
 class SyncLoop:
@@ -33,6 +35,7 @@ class SyncLoop:
         unconfirmed: UnconfirmedOperations,
         presence: PresenceExchange,
         claims: PlayerClaims,
+        host: SharedDecisions,
         metrics: Metrics,
     ) -> None:
         self.seen_at = time.monotonic()  # when Redis answered last
@@ -41,7 +44,9 @@ class SyncLoop:
         self._unconfirmed = unconfirmed
         self._presence = presence
         self._claims = claims
+        self._host = host
         self._metrics = metrics
+        self._beats = 0
         self._peeked: dict[str, Stamp | None] = {}  # where Redis was a beat ago
 
     async def run(self, gateway: RedisGateway) -> None:
@@ -49,6 +54,7 @@ class SyncLoop:
         self._sessions.read_again(*await gateway.session_ids(), *self._sessions.ids)
         await self._read(gateway)
         self._claims.begin()
+        self._host.repeat(self._sessions.ids)
         self._presence.begin()
         self._connection.found(gateway)
         next_beat = time.monotonic()
@@ -69,6 +75,7 @@ class SyncLoop:
         await self._read(gateway)
         await self._flush(gateway)
         await self._claims.flush(gateway)
+        await self._host.flush(gateway)
         messages = self._presence.take_messages()
         if messages:
             await gateway.publish(messages)
@@ -86,6 +93,7 @@ class SyncLoop:
                 (one.session.id, new_epoch() if one.synced else one.replica.stamp.epoch, one.known) for one in chunk
             )
             self.seen_at = time.monotonic()
+            await self._host.read(gateway, [one.session.id for one in chunk])
             for shared, reading in zip(chunk, readings, strict=True):
                 await self._adopt(gateway, shared, reading)
             self._sessions.adopted()
@@ -104,7 +112,9 @@ class SyncLoop:
             self._sessions.read_again(session_id)
             return
         if reading.stamp.epoch != shared.replica.stamp.epoch:
-            self._claims.repeat([session_id])  # a Redis that lost the epoch has lost the holders
+            # A Redis that lost the epoch has lost the holders, and what the host decided.
+            self._claims.repeat([session_id])
+            self._host.repeat([session_id])
         self._unconfirmed.show(shared, shared.adopt(reading, time.time()))
 
     async def _flush(self, gateway: RedisGateway) -> None:
@@ -121,6 +131,9 @@ class SyncLoop:
         await gateway.publish([self._presence.beat()])
         # What was published may have been lost: a session that has not reached what was there a beat ago missed it.
         session_ids = list(self._sessions.ids)
+        self._beats += 1
+        if self._beats % LOOK_AGAIN == 0:  # and so may have been what a host decided, which moves no version
+            await self._host.read(gateway, session_ids)
         peeked = dict(zip(session_ids, await gateway.peek(session_ids), strict=True))
         self.seen_at = time.monotonic()
         for session_id in self._sessions.ids:

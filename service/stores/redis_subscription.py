@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from service.core.host_decisions import from_wire
 from service.core.line_budget import LineBudget
 from service.core.pn_counter import Applied
 from service.core.shared_session import Behind
@@ -12,6 +13,7 @@ from service.core.stream_messages import Message
 from service.metrics import Metrics
 from service.stores.redis_claims import PlayerClaims
 from service.stores.redis_gateway import RedisGateway, applied
+from service.stores.redis_host import SharedDecisions
 from service.stores.redis_presence import PresenceExchange
 from service.stores.redis_sessions import SharedSessions
 from service.stores.redis_unconfirmed import UnconfirmedOperations
@@ -28,12 +30,14 @@ class StreamFollower:
         unconfirmed: UnconfirmedOperations,
         presence: PresenceExchange,
         claims: PlayerClaims,
+        host: SharedDecisions,
         metrics: Metrics,
     ) -> None:
         self._sessions = sessions
         self._unconfirmed = unconfirmed
         self._presence = presence
         self._claims = claims
+        self._host = host
         self._metrics = metrics
         self._worker = sessions.worker
         self._lines = LineBudget()
@@ -56,8 +60,10 @@ class StreamFollower:
         match message:
             case ["batch", *_]:
                 self._apply(*applied(message, text))
-            case ["restored" | "ended", self._worker, _]:
+            case ["restored" | "ended" | "host", self._worker, _]:
                 pass
+            case ["host", _, session_id]:
+                self._host.hear(session_id, from_wire(text))
             case ["restored", _, session_id]:
                 self._sessions.find(session_id)
                 self._sessions.read_again(session_id)
@@ -97,6 +103,7 @@ class StreamFollower:
             # It goes on: reading it puts back what this process knows.
             self._sessions.read_again(session_id)
             self._claims.repeat([session_id])
+            self._host.repeat([session_id])
         else:
             self._unconfirmed.forget(session_id)
             self._sessions.drop(session_id)

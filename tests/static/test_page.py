@@ -546,6 +546,26 @@ async def test_a_player_of_another_device_is_taken(start_service: Callable[..., 
 
 
 @browser_test
+async def test_who_is_removed_watches_on(service: Service, visit: Any, http: Any) -> None:
+    """The phone is told, plays nobody from then on, also after a reload, and sees boards; a frozen one stands still."""
+    page = await live(await visit(f"{service.url}/?user=bob"))
+    other = await live(await visit(f"{service.url}/?user=ann"))
+    for one, points in ((page, "+50"), (other, "+25")):
+        await one.get_by_role("button", name=points).click()
+    await expect(row(page, "ann")).to_have_attribute("data-score", "25")
+    await http.post(f"{service.url}/api/host/remove?userId=bob")
+    await expect(page.locator("[data-notice]", has_text="the host removed bob")).to_be_visible()
+    await page.wait_for_selector("html[data-user='']")
+    await expect(row(other, "bob")).to_have_count(0)
+    await http.post(f"{service.url}/api/host/freeze")
+    await expect(other.locator("[data-notice]", has_text="The board is frozen")).to_be_visible()
+    await other.get_by_role("button", name="+25").click()
+    await http.post(f"{service.url}/api/host/reveal")
+    for one in (page, other):
+        await expect(row(one, "ann")).to_have_attribute("data-score", "50")
+
+
+@browser_test
 async def test_behind_a_proxy_a_service_without_a_token_says_so(service: Service, visit: Any) -> None:
     """Nobody is told to send a token that there is not."""
     async with prefixing_proxy(service, "/proxy/8000", b"Via: 1.1 lab\r\n") as url:

@@ -119,7 +119,7 @@ class LeaderboardClient:
         await self._is_live.wait()
 
     async def join(self, user: str, username: str | None = None) -> None:
-        """Play as `user` from now on, also after a reconnect; if somebody else does (`taken`), only watch."""
+        """Play as `user` from now on, also after a reconnect; watch if somebody else does or the host forbids it."""
         self.user, self.username = user, username
         await self._send(self._hello())
 
@@ -163,7 +163,7 @@ class LeaderboardClient:
                 await socket.send(_update_score(op_id, unanswered.points))
             while True:
                 kind, data = self._take(await socket.recv())
-                if kind == "error" and data["code"] == "taken":
+                if kind == "error" and data["code"] in {"taken", "removed"}:
                     await self.watch()
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd is not None else ABNORMAL

@@ -9,11 +9,13 @@ from typing import Any
 from cockpit.host.websocket_client import LeaderboardClient, ScoreAnswer
 from cockpit.live.live_state import BoardView, LiveState, Sightings, View
 
+REASONS = {"taken": "somebody else plays as", "removed": "the host removed"}
+
 
 class NotebookPlayer:
     """The notebook's own client: `state` is what it knows of the session, `user` whom it plays, None while it watches.
 
-    `changed` is called when there is something new to draw, `taken` when it only watches because somebody else plays.
+    `changed` is called when there is something new to draw, `taken` when it only watches for one of `REASONS`.
     """
 
     def __init__(self, ws_url: str, session: str, changed: Callable[[], None], taken: Callable[[], None]) -> None:
@@ -55,8 +57,8 @@ class NotebookPlayer:
             self._changed()
         elif kind == "user-rank-update" and "durable" in data:
             self.answered(data["opId"], data["durable"])
-        elif kind == "error" and data["code"] == "taken":
-            self.state.take_notice(f"somebody else plays as {self.user}")
+        elif kind == "error" and data["code"] in REASONS:
+            self.state.take_notice(f"{REASONS[data['code']]} {self.user}")
             self.user = None
             self._taken()
             self._changed()

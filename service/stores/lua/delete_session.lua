@@ -9,6 +9,6 @@ if not known[1] then return 'GONE' end
 if known[1] ~= ARGV[2] or known[3] ~= ARGV[3] then return 'SYNC' end
 local board = state .. ':' .. known[2]
 for _, worker in ipairs(redis.call('HKEYS', seqs)) do redis.call('UNLINK', board .. ':row:' .. worker) end
-redis.call('UNLINK', state, seqs, board, board .. ':names', state .. ':recent', state .. ':holders')
+redis.call('UNLINK', state, seqs, board, board .. ':names', state .. ':recent', state .. ':holders', state .. ':host')
 redis.call('PUBLISH', ARGV[4], string.format('["ended","%s","%s"]', ARGV[1], ARGV[5]))
 return 'OK'

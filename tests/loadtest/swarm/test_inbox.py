@@ -18,6 +18,7 @@ from service.core.protocol import (
     Pong,
     ScoreAck,
     ServerMessage,
+    SessionStage,
     UserRankUpdate,
     encode,
 )  # fmt: skip
@@ -41,6 +42,7 @@ MESSAGES: dict[ServerMessage, int | None] = {
     ParticipantJoined(**NOTICE): None,
     ParticipantLeft(**NOTICE): None,
     ParticipantsChanged(joined=3, left=0, total_participants=4): None,
+    SessionStage(session_id="S", locked=False, frozen=True, podium=False): None,
     Pong(t=1, server_time=2.0): None,
 }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from service.core.errors import ErrorCode
 from service.core.protocol import SECRET_PATTERN
 
+OF_PLAYERS = ("rename", "hide", "show", "remove")  # calls of the host
+OF_SESSIONS = ("lock", "unlock", "freeze", "reveal", "podium")
+
 
 async def test_the_documents_describe_the_service_without_a_network(http, base_url):
     """OpenAPI, Swagger UI from this service alone, and AsyncAPI from the models."""
@@ -35,6 +38,9 @@ async def test_every_status_of_a_call_is_described(http, base_url):
         "/api/demo/populate": {"200", "401", "403", "409", "422", "429"},
         "/api/demo/reset": {"200", "401", "403", "422", "429"},
         "/api/demo": {"200"},
+        "/api/host": {"200", "401", "403", "422", "429"},
+        **{f"/api/host/{call}": {"200", "401", "403", "404", "409", "422", "429"} for call in OF_PLAYERS},
+        **{f"/api/host/{call}": {"200", "401", "403", "409", "422", "429"} for call in OF_SESSIONS},
         "/api/qr": {"200", "422"},
         "/health": {"200"},
         "/ready": {"200", "503"},
