@@ -31,17 +31,25 @@ def shape(players: int, rate: float, seconds: float, **more: object) -> list[str
 
 
 async def test_a_delay_of_fifty_milliseconds_is_found(start_service, proxy, measure, found) -> None:
-    """Through a proxy that delays what the service says by 50 ms, p50 and p99 rise by 50 ± 3 ms; not inside."""
+    """Through a proxy that delays what the service says by 50 ms, p50 and p99 rise by 50 ± 3 ms; not inside.
+
+    Of 480 scores the five latest make the p99, and one standstill of the generator moves its upper bound. So the lower
+    one has to rise by that much, and the two bounds of the rise have to hold it.
+    """
     service = start_service(*QUICK)
     straight, delayed = await proxy(service.url), await proxy(service.url, delay=0.050)
-    before = (await measure(straight.url, *shape(30, 60, 8))).metrics
-    after = (await measure(delayed.url, *shape(30, 60, 8))).metrics
+    without = await measure(straight.url, *shape(30, 60, 8))
+    delay = await measure(delayed.url, *shape(30, 60, 8))
+    before, after = without.metrics, delay.metrics
     rises = {
         name: (after[name] - before[name]) * 1000 for name in ("latency_p50", "latency_p99", "ack_p50", "inside_p50")
     }
-    found("(a) " + ", ".join(f"{name} +{rise:.2f} ms" for name, rise in rises.items()))
+    surely = (delay.lower["latency_p99"] - without.lower["latency_p99"]) * 1000
+    found(f"(a) {', '.join(f'{name} {rise:+.2f} ms' for name, rise in rises.items())}; p99 at least {surely:+.2f} ms")
     assert rises["latency_p50"] == pytest.approx(50, abs=3)
-    assert rises["latency_p99"] == pytest.approx(50, abs=3)
+    assert surely == pytest.approx(50, abs=3)
+    assert delay.lower["latency_p99"] - before["latency_p99"] <= 0.053
+    assert after["latency_p99"] - without.lower["latency_p99"] >= 0.047
     assert rises["ack_p50"] == pytest.approx(50, abs=3)
     assert rises["inside_p50"] == pytest.approx(0, abs=1)
 
