@@ -86,11 +86,13 @@ class Settings(BaseSettings):
         description="host name that the service answers to, besides IP addresses and localhost: quiz.example, "
         "*.quiz.example for all below it, or * for all (repeatable)",
     )
-    admin_token: str | None = Field(None, repr=False, description="token required for Populate and Reset")
+    admin_token: str | None = Field(
+        None, repr=False, description="token required for Populate, Reset and the host's calls"
+    )
     admin_token_file: str | None = Field(
         None, description="file with that token, so that a list of processes does not show it"
     )
-    open_admin: bool = Field(False, description="allow Populate and Reset without a token")
+    open_admin: bool = Field(False, description="allow Populate, Reset and the host's calls without a token")
     locked_players: bool = Field(
         False, description="let only the one who first plays as a user play as that user, until the session ends"
     )

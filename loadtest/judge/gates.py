@@ -143,6 +143,11 @@ def in_figures(
     return found
 
 
+def gate_lines(gates: Iterable[tuple[str, bool | None]], metrics: Values, lower: Mapping[str, float]) -> list[str]:
+    """`in_figures` as a line for each gate, where columns are not aligned."""
+    return [f"{held} {text}: {figure}" for held, text, figure in in_figures(gates, metrics, lower)]
+
+
 def clock_was_set(step: float) -> str:
     """What it means that the generator's clock was set by so many seconds."""
     how = "forward" if step > 0 else "back"

@@ -50,12 +50,11 @@ class Found(NamedTuple):
         """All of them together, without their screens."""
         if len(parts) == 1:
             return parts[0]
-        relieved = any(part.latency_relieved is not part.latency_lower for part in parts)
-        latency, lower = (
-            np.concatenate([NO_FLOATS, *column]) for column in list(zip(*parts, strict=True))[:2] or [(), ()]
-        )
-        less = np.concatenate([part.latency_relieved for part in parts]) if relieved else lower
-        return cls(latency, lower, less, NO_SCREENS)
+        latency = np.concatenate([NO_FLOATS, *(part.latency for part in parts)])
+        lower = relieved = np.concatenate([NO_FLOATS, *(part.latency_lower for part in parts)])
+        if any(part.latency_relieved is not part.latency_lower for part in parts):
+            relieved = np.concatenate([part.latency_relieved for part in parts])
+        return cls(latency, lower, relieved, NO_SCREENS)
 
 
 NO_SCREENS: Final = Screens(NO_INTS, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from loadtest.judge.gates import clock_was_set, in_figures
+from loadtest.judge.gates import clock_was_set, gate_lines
 from loadtest.judge.without_fault_seconds import judge_outside_faults
 from loadtest.measure.cpu_waiting import in_words
 from loadtest.measure.histogram import Histogram
@@ -109,14 +109,8 @@ def _reasons(result: Line) -> list[str]:
     return [
         *_list("Why", result["reasons"]),
         *_list("What to do", result.get("advice", [])),
-        *_list("Gates", _gates(gates, result["metrics"], result.get("atLeast", {}))),
+        *_list("Gates", gate_lines(gates, result["metrics"], result.get("atLeast", {}))),
     ]
-
-
-def _gates(
-    gates: Iterable[tuple[str, bool | None]], metrics: Mapping[str, float | None], lower: Mapping[str, float]
-) -> list[str]:
-    return [f"{held} {gate}: {figure}" for held, gate, figure in in_figures(gates, metrics, lower)]
 
 
 def _list(title: str, texts: Iterable[str]) -> list[str]:
@@ -128,7 +122,7 @@ def _outside_faults(lines: Sequence[Line]) -> list[str]:
     outside = judge_outside_faults(lines)
     if outside is None:
         return []
-    gates = _gates(outside.judgement.gates, outside.metrics, outside.lower)
+    gates = gate_lines(outside.judgement.gates, outside.metrics, outside.lower)
     items = "".join(f"<li>{escape(text)}</li>" for text in (*outside.lines[1:], *gates))
     verdict = outside.judgement.verdict.name
     return [f"<h2>Outside the faults: <span class='verdict {verdict}'>{verdict}</span></h2><ul>{items}</ul>"]

@@ -1,4 +1,4 @@
-"""Who may populate and reset.
+"""Who may populate, reset, and do what the host of a show does.
 
 With an admin token, everybody who has it. Without one, a person at this machine: a call that comes from loopback, to a
 loopback name, through no proxy, to a service that answers to no other name. A proxy on the same machine makes every

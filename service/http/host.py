@@ -57,7 +57,7 @@ class HostRoutes:
 
     async def decided(self, session_id: Named = DEFAULT_SESSION) -> HostAnswer:
         """All that the host has decided in the session."""
-        return _answer("Nothing changed", self._session(session_id))
+        return _answer("What the host has decided", self._session(session_id))
 
     async def rename(
         self, user_id: Player, username: Annotated[Username, Query()], session_id: Named = DEFAULT_SESSION

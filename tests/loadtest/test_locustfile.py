@@ -48,6 +48,7 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
                 await asyncio.sleep(0.1)
         page = (await http.get(f"http://127.0.0.1:{port}/")).text
         stats = (await http.get(f"http://127.0.0.1:{port}/stats/requests")).json()
+        report = (await http.get(f"http://127.0.0.1:{port}/stats/report")).text
     finally:
         process.terminate()
         await process.wait()
@@ -57,6 +58,7 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     metrics = result["metrics"]
     assert '"extended_tabs"' in page.replace("&#34;", '"')
     assert "Broadcast" in page
+    assert f" {result['verdict']}  steady, 5 players" in verdict_in(report)
     (table,) = stats["extended_stats"]
     rows = {row["name"]: row for row in table["data"]}
     latency = rows["score → other screen"]
@@ -90,6 +92,11 @@ async def test_the_next_run_of_the_web_ui_plays_on_where_players_are_locked(star
         process.terminate()
         await process.wait()
     assert [(one["totals"]["errors"], one["metrics"]["players"]) for one in results] == [({}, 5)] * 2
+
+
+def verdict_in(report: str) -> str:
+    """What stands above Locust's HTML report."""
+    return report.partition('<pre id="verdict"')[2].partition("</pre>")[0]
 
 
 def result_of(file: Path) -> dict[str, Any] | None:
@@ -166,7 +173,9 @@ async def test_locusts_files_have_the_pairs(loadtest, service, tmp_path) -> None
     with (tmp_path / "l_stats.csv").open() as file:
         rows = {row["Name"]: row for row in csv.DictReader(file)}
     assert int(rows["board"]["Request Count"]) == read(out)[-1]["metrics"]["pairs"] > 0
-    assert "board" in (tmp_path / "l.html").read_text("utf-8")
+    html = (tmp_path / "l.html").read_text("utf-8")
+    assert "board" in html
+    assert f" {read(out)[-1]['verdict']}  steady, 5 players" in verdict_in(html)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from cockpit.runs.fault_timings import Fault
 from cockpit.runs.progress import RunProgress
 from cockpit.ui.theme import GREEN, GREY, ORANGE, VERMILLION, card, status_light
-from loadtest.judge.gates import in_figures
+from loadtest.judge.gates import gate_lines
 from loadtest.measure.metrics import headlines
 
 COLORS = {"PASS": GREEN, "FAIL": VERMILLION, "INVALID": ORANGE}
@@ -55,8 +55,7 @@ def state(progress: RunProgress | None, *, running: bool) -> tuple[str, str, lis
         outside = [] if progress.outside is None else progress.outside.lines
         title = f"{verdict.name} – {MEANS[verdict.name]}"
         figures = "; ".join(headlines(verdict.metrics, verdict.lower))
-        told = in_figures(verdict.gates, verdict.metrics, verdict.lower)
-        gates = [f"{held} {gate}: {figure}" for held, gate, figure in told]
+        gates = gate_lines(verdict.gates, verdict.metrics, verdict.lower)
         advice = [f"→ {text}" for text in verdict.advice]
         return COLORS[verdict.name], title, [*verdict.reasons, *advice, figures, *gates, *outside]
     if not running:
@@ -76,7 +75,7 @@ def _asked(progress: RunProgress) -> str:
         return "a new run"
     given = progress.facts["arguments"]
     rate = given["players"] * given["updatesPerSecondAndPlayer"]
-    return f"{progress.facts['scenario']}: {given['players']:,} players, {rate:,.3g} scores a second"
+    return f"{progress.facts['scenario']}: {given['players']:,} players, {round(rate, 1):,.10g} scores a second"
 
 
 def _how_far(progress: RunProgress) -> str:
