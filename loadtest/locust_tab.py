@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # it loads Locust, which patches sockets; a reader of rows mu
     from loadtest.load.run_phases import Coordinator
 
 KEY: Final = "broadcast"
+WHAT: Final = "what"  # not `name`, by which the page would sort the rows
 AT_LEAST: Final = "… at least"  # the row of lower bounds, below that of the upper ones
 _COLUMNS: Final = {statistic: statistic.replace(".", "") for statistic in STATISTICS}
 
@@ -55,23 +56,23 @@ def rows(coordinator: Coordinator) -> list[dict[str, Any]]:
     seen, judgement = coordinator.so_far, coordinator.judgement
     found: list[dict[str, Any]] = []
     if judgement is not None:
-        found.append({"name": f"verdict of the last run: {judgement.verdict.name}"})
-        found += [{"name": reason} for reason in judgement.reasons]
-        found += [{"name": f"→ {advice}"} for advice in judgement.advice]
+        found.append({WHAT: f"verdict of the last run: {judgement.verdict.name}"})
+        found += [{WHAT: reason} for reason in judgement.reasons]
+        found += [{WHAT: f"→ {advice}"} for advice in judgement.advice]
     for name in COURSES:
         bounded = name in BOUNDED
         found.append(_so_far(FAMILIES[name], getattr(seen, name), UPPER_EDGE if bounded else MIDDLE))
         if bounded:
             found.append(_so_far(AT_LEAST, getattr(seen, f"{name}_lower"), LOWER_EDGE))
     reach = 1 - seen.missed / seen.owed if seen.owed else None
-    found.append({"name": f"reach {METRICS['reach'].text(reach)}", "count": seen.owed})
+    found.append({WHAT: f"reach {METRICS['reach'].text(reach)}", "count": seen.owed})
     if judgement is not None:
         found += _of_run(coordinator.measured, coordinator.lower)
     return found
 
 
 def _so_far(label: str, histogram: Histogram, within: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": label, "count": histogram.count}
+    row: dict[str, Any] = {WHAT: label, "count": histogram.count}
     if histogram.count:
         percentiles = [histogram.percentile(percent, within) for percent in PERCENTILES.values()]
         row |= _cells([*percentiles, histogram.mean, histogram.maximum])
@@ -81,7 +82,7 @@ def _so_far(label: str, histogram: Histogram, within: float) -> dict[str, Any]:
 def _cells(values: Sequence[float | None]) -> dict[str, float]:
     """Milliseconds by column; JSON has no infinity, and Locust's page no words in these columns."""
     cells = zip(_COLUMNS.values(), values, strict=True)
-    return {key: round(value * 1000, 2) for key, value in cells if value is not None and math.isfinite(value)}
+    return {key: round(value * 1000, 3) for key, value in cells if value is not None and math.isfinite(value)}
 
 
 def _of_run(measured: Mapping[str, float | None], lower: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -89,13 +90,13 @@ def _of_run(measured: Mapping[str, float | None], lower: Mapping[str, float]) ->
     found = []
     for family, label in FAMILIES.items():
         if family not in COURSES:
-            found.append({"name": label} | _cells(family_values(family, measured)))
+            found.append({WHAT: label} | _cells(family_values(family, measured)))
             if any(least := family_values(family, lower)):
-                found.append({"name": AT_LEAST} | _cells(least))
-    return found + [{"name": f"{metric.label}: {metric.text(measured.get(metric.name))}"} for metric in FIGURES]
+                found.append({WHAT: AT_LEAST} | _cells(least))
+    return found + [{WHAT: f"{metric.label}: {metric.text(measured.get(metric.name))}"} for metric in FIGURES]
 
 
 def _structure() -> list[dict[str, Any]]:
-    plain = [{"key": "name", "title": "What"}, {"key": "count", "title": "# measured"}]
+    plain = [{"key": WHAT, "title": "What"}, {"key": "count", "title": "# measured"}]
     # Not rounded by the page, which makes NaN of a cell that is empty.
     return plain + [{"key": key, "title": f"{title} (ms)"} for title, key in _COLUMNS.items()]

@@ -60,7 +60,7 @@ async def test_the_web_ui_tells_the_runs_own_figures(service, http, tmp_path) ->
     assert "Broadcast" in page
     assert f" {result['verdict']}  steady, 5 players" in verdict_in(report)
     (table,) = stats["extended_stats"]
-    rows = {row["name"]: row for row in table["data"]}
+    rows = {row["what"]: row for row in table["data"]}
     latency = rows["score → other screen"]
     assert latency["count"] == metrics["pairs"] > 0
     assert latency["p99"] == pytest.approx(metrics["latency_p99"] * 1000, abs=0.001)

@@ -216,13 +216,13 @@ def test_the_page_has_every_metric(tmp_path: Path) -> None:
 def test_locusts_tab_has_every_metric() -> None:
     """After the run each family is a row and each other metric a row; the columns are the statistics."""
     rows = locust_tab.rows(Led())  # type: ignore[arg-type]
-    names = {row["name"] for row in rows}
+    names = {row["what"] for row in rows}
     assert set(FAMILIES.values()) <= names
     named = metrics(tally(), 10)
     assert {f"{metric.label}: {metric.text(named[metric.name])}" for metric in FIGURES} <= names
-    age = next(row for row in rows if row["name"] == FAMILIES["age"])
+    age = next(row for row in rows if row["what"] == FAMILIES["age"])
     columns = {column["key"] for column in locust_tab._structure()}
-    assert columns == {"name", "count", *age}
+    assert columns == {"what", "count", *age}
     assert len(age) == 1 + len(STATISTICS)
     assert set(COURSES) <= FAMILIES.keys()
 
